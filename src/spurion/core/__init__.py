@@ -1,0 +1,1 @@
+"""Argument checks, configurations, random generators and atomic files: what every layer stands on."""
