@@ -1,0 +1,127 @@
+"""What a study found, as it is stored: the types behind `study.json` and its JSON Schema.
+
+The report reads these and nothing else. All distances are in the unit that `DistanceInfo` names (for
+l2: Euclidean norm of images scaled to [-1, 1]); all fractions lie in [0, 1]; a value that could not be
+computed is null, with the reason among the notes. Nothing here depends on the clock but `seconds`.
+"""
+
+__all__ = [
+    "SCHEMA",
+    "Capacities",
+    "Capacity",
+    "Census",
+    "ClassFractions",
+    "Controls",
+    "DistanceInfo",
+    "Interval",
+    "NullTest",
+    "PointResult",
+    "Rarefaction",
+    "Sensitivity",
+    "StudyResult",
+    "ThresholdInfo",
+    "study_schema",
+]
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from spurion.core.config import Config
+from spurion.phases.capacities import Capacities, Capacity
+from spurion.phases.census import Census
+from spurion.phases.intervals import ClassFractions, Interval
+from spurion.phases.null import NullTest
+from spurion.phases.rarefaction import Rarefaction
+from spurion.phases.sensitivity import Sensitivity
+from spurion.phases.thresholds import ThresholdInfo
+
+SCHEMA = "spurion.study/1"
+
+
+class DistanceInfo(Config):
+    """The distance of a study: its name and its unit."""
+
+    name: str
+    unit: str
+
+
+class SourceInfo(Config):
+    """One set of images: its name, number, shape (C, H, W) and content hash."""
+
+    name: str
+    count: int
+    shape: tuple[int, ...]
+    sha256: str
+
+
+class Controls(Config):
+    """Images whose answer is known, classified like samples: the instrument's own check.
+
+    `noisy_copies`: share of training images with a whisper of noise that are called memorized (must be 1).
+    `held_out`: share of held-out images that are called memorized (must be near 0); null without them.
+    """
+
+    noisy_copies: Interval | None
+    noise: float = Field(description="Standard deviation of the noise added to the copies.")
+    held_out: Interval | None
+
+
+class TrainingSummary(Config):
+    """How the model of a point was trained: null for models that need no training."""
+
+    iterations: int
+    final_loss: float | None = Field(description="Mean loss of the last logged interval.")
+    parameters: int
+
+
+class PointResult(Config):
+    """One training size: what was sampled and what the samples are."""
+
+    train_size: int
+    sample_size: int
+    status: Literal["done", "failed"]
+    message: str = Field("", description="Why a point failed; empty otherwise.")
+    sampler: dict[str, Any]
+    distance: DistanceInfo
+    thresholds: ThresholdInfo | None = None
+    fractions: ClassFractions | None = None
+    ratio_fractions: ClassFractions | None = None
+    holdout_thresholds: ThresholdInfo | None = None
+    holdout_fractions: ClassFractions | None = None
+    common_size: int | None = Field(None, description="Sample size that all points share, for comparison.")
+    spurious_at_common_size: float | None = None
+    duplicated_memorized: float | None = Field(
+        None, description="Share of memorized samples that also have a duplicate among the samples."
+    )
+    null: NullTest | None = None
+    rarefaction: Rarefaction | None = None
+    collision_rate: float | None = None
+    census: Census | None = None
+    sensitivity: Sensitivity | None = None
+    controls: Controls | None = None
+    train_duplicates: int | None = Field(
+        None, description="Training images with an exact copy earlier in the training set."
+    )
+    training: TrainingSummary | None = None
+    notes: tuple[str, ...] = ()
+    seconds: dict[str, float] = Field(default_factory=dict, description="Wall time of each stage.")
+
+
+class StudyResult(Config):
+    """A whole study: `study.json`."""
+
+    schema_: Literal["spurion.study/1"] = Field(SCHEMA, alias="schema")
+    name: str
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    train: SourceInfo
+    holdout: SourceInfo | None
+    points: tuple[PointResult, ...]
+    capacities: Capacities | None
+    notes: tuple[str, ...] = ()
+
+
+def study_schema() -> dict[str, Any]:
+    """JSON Schema of `study.json`."""
+    return StudyResult.model_json_schema(by_alias=True, mode="serialization")
