@@ -1,0 +1,151 @@
+"""The task engine: the same function over many tasks, in this process or in several.
+
+`run_tasks` yields results as they finish. With one worker it is a loop. With several, every worker is
+a fresh process (spawned, so that no thread or accelerator state is inherited) with a fixed number of
+threads, so that numbers do not depend on how many run. Workers end with their parent, however it ends:
+a killed run leaves nobody writing into its folder.
+"""
+
+__all__ = ["available_cores", "run_tasks"]
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+import torch
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Report = Callable[[str, str, int, int], None]
+"""Called as ``report(task name, stage, done, total)``."""
+
+_channel: Any = None
+
+
+def available_cores() -> int:
+    """Number of processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_tasks(
+    function: Callable[[Task, Report], Result],
+    tasks: Sequence[Task],
+    *,
+    workers: int,
+    threads: int,
+    report: Report,
+) -> Iterator[tuple[int, Result]]:
+    """Run a function over tasks and yield (index of the task, result) as each finishes.
+
+    Arguments:
+        function: A module-level function of one task and a progress report.
+        tasks: The tasks; they travel to workers by pickle.
+        workers: The number of processes; 1 runs everything here, in order.
+        threads: The number of torch threads of each worker.
+        report: Called in this process with the progress of each task.
+
+    Raises:
+        RuntimeError: If a worker died (killed, or out of memory).
+    """
+    if workers <= 1 or len(tasks) <= 1:
+        yield from _loop(function, tasks, threads, report)
+    else:
+        yield from _pool(function, tasks, min(workers, len(tasks)), threads, report)
+
+
+def _loop(
+    function: Callable[[Task, Report], Result], tasks: Sequence[Task], threads: int, report: Report
+) -> Iterator[tuple[int, Result]]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for index, task in enumerate(tasks):
+            yield index, function(task, report)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _pool(
+    function: Callable[[Task, Report], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    threads: int,
+    report: Report,
+) -> Iterator[tuple[int, Result]]:
+    context = multiprocessing.get_context("spawn")
+    channel = context.Queue()
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(os.getpid(), threads, channel)
+    )
+    try:
+        futures: dict[Future[Result], int] = {
+            pool.submit(_run_one, function, task): index for index, task in enumerate(tasks)
+        }
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            _drain(channel, report)
+            for future in done:
+                yield futures[future], future.result()
+        pool.shutdown()
+    except BrokenProcessPool:
+        raise RuntimeError(
+            "A worker process died, perhaps for want of memory; run the same command again to continue, "
+            "with fewer workers if it happens again."
+        ) from None
+    finally:
+        _stop(pool)
+        channel.cancel_join_thread()
+        channel.close()
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(5)
+
+
+def _drain(channel: Any, report: Report) -> None:
+    while True:
+        try:
+            report(*channel.get_nowait())
+        except queue.Empty:
+            return
+
+
+def _run_one(function: Callable[[Task, Report], Result], task: Task) -> Result:
+    last = [0.0, ""]
+
+    def report(name: str, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if stage != last[1] or done >= total or now - last[0] > 0.2:
+            last[:] = [now, stage]
+            _channel.put((name, stage, done, total))
+
+    return function(task, report)
+
+
+def _start_worker(parent: int, threads: int, channel: Any) -> None:
+    global _channel
+    _channel = channel
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.25)
+    os._exit(1)
