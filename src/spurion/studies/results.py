@@ -1,4 +1,4 @@
-"""What a study found, as it is stored: the types behind `study.json` and its JSON Schema.
+"""What an audit or a study found, as it is stored: the types behind `study.json` and its JSON Schema.
 
 The report reads these and nothing else. All distances are in the unit that `DistanceInfo` names (for
 l2: Euclidean norm of images scaled to [-1, 1]); all fractions lie in [0, 1]; a value that could not be
@@ -7,28 +7,22 @@ computed is null, with the reason among the notes. Nothing here depends on the c
 
 __all__ = [
     "SCHEMA",
-    "Capacities",
-    "Capacity",
-    "Census",
-    "ClassFractions",
+    "AuditResult",
     "Controls",
     "DistanceInfo",
-    "Interval",
-    "NullTest",
     "PointResult",
-    "Rarefaction",
-    "Sensitivity",
+    "SourceInfo",
     "StudyResult",
-    "ThresholdInfo",
+    "TrainingSummary",
     "study_schema",
 ]
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from spurion.core.config import Config
-from spurion.phases.capacities import Capacities, Capacity
+from spurion.phases.capacities import Capacities
 from spurion.phases.census import Census
 from spurion.phases.intervals import ClassFractions, Interval
 from spurion.phases.null import NullTest
@@ -40,7 +34,7 @@ SCHEMA = "spurion.study/1"
 
 
 class DistanceInfo(Config):
-    """The distance of a study: its name and its unit."""
+    """The distance of an audit: its name and its unit."""
 
     name: str
     unit: str
@@ -68,29 +62,22 @@ class Controls(Config):
 
 
 class TrainingSummary(Config):
-    """How the model of a point was trained: null for models that need no training."""
+    """How the model of a point was trained."""
 
     iterations: int
     final_loss: float | None = Field(description="Mean loss of the last logged interval.")
     parameters: int
 
 
-class PointResult(Config):
-    """One training size: what was sampled and what the samples are."""
+class AuditResult(Config):
+    """What a set of samples is, measured against a training set."""
 
-    train_size: int
-    sample_size: int
-    status: Literal["done", "failed"]
-    message: str = Field("", description="Why a point failed; empty otherwise.")
-    sampler: dict[str, Any]
     distance: DistanceInfo
     thresholds: ThresholdInfo | None = None
     fractions: ClassFractions | None = None
     ratio_fractions: ClassFractions | None = None
     holdout_thresholds: ThresholdInfo | None = None
     holdout_fractions: ClassFractions | None = None
-    common_size: int | None = Field(None, description="Sample size that all points share, for comparison.")
-    spurious_at_common_size: float | None = None
     duplicated_memorized: float | None = Field(
         None, description="Share of memorized samples that also have a duplicate among the samples."
     )
@@ -101,15 +88,30 @@ class PointResult(Config):
     sensitivity: Sensitivity | None = None
     controls: Controls | None = None
     train_duplicates: int | None = Field(
-        None, description="Training images with an exact copy earlier in the training set."
+        None, description="Training images with an exact copy elsewhere in the training set."
+    )
+    notes: tuple[str, ...] = ()
+
+
+class PointResult(AuditResult):
+    """One training size of a study: how it was sampled and what the samples are."""
+
+    train_size: int
+    sample_size: int
+    status: Literal["done", "failed"]
+    message: str = Field("", description="Why a point failed; empty otherwise.")
+    sampler: dict[str, Any]
+    spurious_at_common_size: float | None = Field(
+        None, description="Spurious share expected at the smallest sample size of the study (rarefaction)."
     )
     training: TrainingSummary | None = None
-    notes: tuple[str, ...] = ()
     seconds: dict[str, float] = Field(default_factory=dict, description="Wall time of each stage.")
 
 
 class StudyResult(Config):
     """A whole study: `study.json`."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     schema_: Literal["spurion.study/1"] = Field(SCHEMA, alias="schema")
     name: str
@@ -117,9 +119,14 @@ class StudyResult(Config):
     environment: dict[str, Any]
     train: SourceInfo
     holdout: SourceInfo | None
+    common_size: int | None = Field(description="Smallest sample size over the points.")
     points: tuple[PointResult, ...]
     capacities: Capacities | None
     notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values as stored in `study.json`."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 def study_schema() -> dict[str, Any]:
