@@ -1,0 +1,135 @@
+r"""A small residual network for small images and vectors.
+
+The network predicts the noise as
+
+.. math:: \hat\epsilon(x_t, t) = \sigma_t x_t + \alpha_t f(x_t, t),
+
+whose first term is the exact answer for standard normal data; the residual network :math:`f` learns
+the rest. Time enters every block through a sinusoidal embedding (Vaswani et al., 2017, Sec. 3.5).
+"""
+
+__all__ = ["MLPConfig", "ResidualMLP"]
+
+import math
+from typing import Literal
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+
+from spurion.core.config import Config
+from spurion.diffusion.denoisers.initialise import initialised
+from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.schedule import DDPMSchedule
+
+
+class ResidualMLP(ModelMixin, ConfigMixin):
+    """Residual multilayer perceptron that predicts the noise; a diffusers model.
+
+    Arguments:
+        shape: The shape of one item.
+        width: The width of the hidden layers.
+        blocks: The number of residual blocks of two layers each.
+        time_features: The number of sinusoids of the time embedding, even.
+        steps: The number T of steps of the noise schedule.
+        beta_start: The first beta of the schedule.
+        beta_end: The last beta of the schedule.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        width: int = 128,
+        blocks: int = 3,
+        time_features: int = 64,
+        steps: int = 1000,
+        beta_start: float = 1e-4,
+        beta_end: float = 2e-2,
+    ) -> None:
+        super().__init__()
+        dim = math.prod(shape)
+        self.inward = nn.Linear(dim, width)
+        self.time = nn.Sequential(nn.Linear(time_features, width), nn.SiLU(), nn.Linear(width, width))
+        self.residual = nn.ModuleList(_Block(width) for _ in range(blocks))
+        self.outward = nn.Linear(width, dim)
+        with torch.device("cpu"):
+            times = torch.arange(steps)
+            schedule = DDPMSchedule(steps, beta_start, beta_end)
+            tables = {
+                "alpha": schedule.alpha(times).unsqueeze(1),
+                "sigma": schedule.sigma(times).unsqueeze(1),
+                "sinusoids": _sinusoids(times, time_features),
+            }
+        for name, table in tables.items():
+            self.register_buffer(name, table.float(), persistent=False)
+
+    def forward(self, x_t: Float[Tensor, "n *shape"], t: Int[Tensor, " n"]) -> Float[Tensor, "n *shape"]:
+        """Predicted noise.
+
+        Arguments:
+            x_t: Noisy items, with shape (n, *shape).
+            t: Steps in 0..T-1, one for each item.
+
+        Returns:
+            The predicted noise, with the shape of `x_t`.
+        """
+        x = x_t.flatten(1)
+        alpha, sigma, sinusoids = (self.get_buffer(name)[t] for name in ("alpha", "sigma", "sinusoids"))
+        embedding = self.time(sinusoids)
+        hidden = self.inward(x)
+        for block in self.residual:
+            hidden = block(hidden, embedding)
+        return (sigma * x + alpha * self.outward(nn.functional.silu(hidden))).view_as(x_t)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(width, width)
+        self.second = nn.Linear(width, width)
+
+    def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
+        return hidden + self.second(nn.functional.silu(self.first(hidden) + embedding))
+
+
+class MLPConfig(Config):
+    """Configuration of a freshly initialised residual network for any item shape."""
+
+    kind: Literal["mlp"] = "mlp"
+    width: int = Field(default=128, ge=1)
+    blocks: int = Field(default=3, ge=1)
+
+    def build(
+        self, images: Float[Tensor, "k *shape"], schedule: DDPMSchedule, *, generator: torch.Generator
+    ) -> NetworkDenoiser:
+        """Build the network for the shape of `images`, with weights drawn from `generator`.
+
+        Arguments:
+            images: The training items; only their shape is used.
+            schedule: The noise schedule.
+            generator: A CPU generator.
+        """
+        shape = tuple(images.shape[1:])
+        network = initialised(
+            lambda: ResidualMLP(
+                shape=shape,
+                width=self.width,
+                blocks=self.blocks,
+                steps=schedule.steps,
+                beta_start=schedule.beta_start,
+                beta_end=schedule.beta_end,
+            ),
+            generator=generator,
+        )
+        return NetworkDenoiser(network, schedule, shape)
+
+
+def _sinusoids(times: Tensor, features: int) -> Tensor:
+    half = features // 2
+    frequencies = torch.exp(-math.log(10_000.0) / half * torch.arange(half, dtype=torch.float64))
+    angles = times.double().unsqueeze(1) * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
