@@ -1,1 +1,1 @@
-""""""
+"""Studies and audits: from images to stored results."""
