@@ -1,1 +1,1 @@
-""""""
+"""Noise schedules, denoisers, training and samplers of diffusion models."""

@@ -27,10 +27,14 @@ class Denoiser(ABC):
     Attributes:
         schedule: The noise schedule.
         shape: The shape of one item: (C, H, W) for images, (D,) for vectors.
+        dtype: The floating-point type it computes in; samplers keep their state in it.
+        device: Where it computes.
     """
 
     schedule: Schedule
     shape: tuple[int, ...]
+    dtype: torch.dtype = torch.float32
+    device: torch.device = torch.device("cpu")
 
     @abstractmethod
     def denoise(self, x_t: Float[Tensor, "n *shape"], t: Num[Tensor, " n"]) -> Float[Tensor, "n *shape"]:
@@ -67,14 +71,16 @@ class Denoiser(ABC):
     def epsilon(
         self, x_t: Float[Tensor, "n *shape"], t: Num[Tensor, "*n"] | float | int
     ) -> Float[Tensor, "n *shape"]:
-        r"""Predicted noise :math:`(x_t - \alpha_t \hat x) / \sigma_t`; arguments as for the denoiser itself."""
+        r"""Noise :math:`(x_t - \alpha_t \hat x) / \sigma_t`; arguments as for the denoiser itself."""
         times = self._times(x_t, t)
         alpha, sigma = self._coefficients(x_t, times)
         return (x_t - alpha * self.denoise(x_t, times)) / sigma
 
     def _times(self, x_t: Tensor, t: Tensor | float | int) -> Tensor:
         if tuple(x_t.shape[1:]) != tuple(self.shape):
-            raise ValueError(f"`x_t` must have shape (n, {', '.join(map(str, self.shape))}), got {tuple(x_t.shape)}.")
+            raise ValueError(
+                f"`x_t` must have shape (n, {', '.join(map(str, self.shape))}), got {tuple(x_t.shape)}."
+            )
         times = torch.as_tensor(t, device=x_t.device)
         if times.ndim == 0:
             return times.expand(len(x_t))

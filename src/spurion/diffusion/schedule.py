@@ -89,9 +89,7 @@ class DDPMSchedule(Schedule):
         if t.is_floating_point():
             raise ValueError(f"`t` must hold integer steps, got {t.dtype}.")
         if t.numel() and not 0 <= int(t.min()) <= int(t.max()) < self.steps:
-            raise ValueError(
-                f"`t` must lie in 0..{self.steps - 1}, got {int(t.min())} to {int(t.max())}."
-            )
+            raise ValueError(f"`t` must lie in 0..{self.steps - 1}, got {int(t.min())} to {int(t.max())}.")
         return t.long().cpu()
 
 
