@@ -21,8 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from spurion.core.config import Config
-from spurion.diffusion.denoisers.initialise import initialised
-from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.denoisers.network import NetworkDenoiser, initialize
 from spurion.diffusion.schedule import DDPMSchedule
 
 
@@ -56,14 +55,13 @@ class ResidualMLP(ModelMixin, ConfigMixin):
         self.time = nn.Sequential(nn.Linear(time_features, width), nn.SiLU(), nn.Linear(width, width))
         self.residual = nn.ModuleList(_Block(width) for _ in range(blocks))
         self.outward = nn.Linear(width, dim)
-        with torch.device("cpu"):
-            times = torch.arange(steps)
-            schedule = DDPMSchedule(steps, beta_start, beta_end)
-            tables = {
-                "alpha": schedule.alpha(times).unsqueeze(1),
-                "sigma": schedule.sigma(times).unsqueeze(1),
-                "sinusoids": _sinusoids(times, time_features),
-            }
+        times = torch.arange(steps)
+        schedule = DDPMSchedule(steps, beta_start, beta_end)
+        tables = {
+            "alpha": schedule.alpha(times).unsqueeze(1),
+            "sigma": schedule.sigma(times).unsqueeze(1),
+            "sinusoids": _sinusoids(times, time_features),
+        }
         for name, table in tables.items():
             self.register_buffer(name, table.float(), persistent=False)
 
@@ -97,7 +95,7 @@ class _Block(nn.Module):
 
 
 class MLPConfig(Config):
-    """Configuration of a freshly initialised residual network for any item shape."""
+    """Configuration of a freshly initialized residual network for any item shape."""
 
     kind: Literal["mlp"] = "mlp"
     width: int = Field(default=128, ge=1)
@@ -114,7 +112,7 @@ class MLPConfig(Config):
             generator: A CPU generator.
         """
         shape = tuple(images.shape[1:])
-        network = initialised(
+        network = initialize(
             lambda: ResidualMLP(
                 shape=shape,
                 width=self.width,
