@@ -21,7 +21,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from spurion.core.config import Config
-from spurion.diffusion.denoisers.network import NetworkDenoiser, initialize
+from spurion.diffusion.denoisers.initialise import initialised
+from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
 
 
@@ -55,13 +56,14 @@ class ResidualMLP(ModelMixin, ConfigMixin):
         self.time = nn.Sequential(nn.Linear(time_features, width), nn.SiLU(), nn.Linear(width, width))
         self.residual = nn.ModuleList(_Block(width) for _ in range(blocks))
         self.outward = nn.Linear(width, dim)
-        times = torch.arange(steps)
-        schedule = DDPMSchedule(steps, beta_start, beta_end)
-        tables = {
-            "alpha": schedule.alpha(times).unsqueeze(1),
-            "sigma": schedule.sigma(times).unsqueeze(1),
-            "sinusoids": _sinusoids(times, time_features),
-        }
+        with torch.device("cpu"):
+            times = torch.arange(steps)
+            schedule = DDPMSchedule(steps, beta_start, beta_end)
+            tables = {
+                "alpha": schedule.alpha(times).unsqueeze(1),
+                "sigma": schedule.sigma(times).unsqueeze(1),
+                "sinusoids": _sinusoids(times, time_features),
+            }
         for name, table in tables.items():
             self.register_buffer(name, table.float(), persistent=False)
 
@@ -112,7 +114,7 @@ class MLPConfig(Config):
             generator: A CPU generator.
         """
         shape = tuple(images.shape[1:])
-        network = initialize(
+        network = initialised(
             lambda: ResidualMLP(
                 shape=shape,
                 width=self.width,
