@@ -1,0 +1,140 @@
+"""Two sets of points and the walk through all of their pairs, block by block."""
+
+__all__ = ["Block", "Search"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from spurion.core.progress import Progress
+from spurion.neighbors.distances import DISTANCES, Distance
+from spurion.neighbors.distances.distance import subtracted
+from spurion.neighbors.screen import Points, Screen
+
+PAIR_BYTES = 128
+"""Bytes that a pair of a block can need when all of its pairs must be recomputed."""
+BLOCK_PAIRS = 2**24
+"""More pairs at once are no faster."""
+SUBTRACT_ELEMENTS = 2**18
+"""Coordinates that are subtracted at once: few enough for the processor's cache."""
+LARGEST_VALUE = 1e150
+"""Squares of larger numbers overflow."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Bounds on the pairs of consecutive queries (rows) and reference images (columns)."""
+
+    screen: Screen
+    first_row: int
+    first_column: int
+    x: Points
+    y: Points
+    product: Float[Tensor, "b c"]
+
+    def kth_upper(self, k: int) -> Float64[Tensor, " b"]:
+        """An upper bound on each row's k-th smallest scaled squared distance; infinite if it has fewer."""
+        if k > self.product.shape[1]:
+            return torch.full_like(self.x.squares, torch.inf)
+        lowest = self.product.topk(k, dim=1, largest=False)
+        bounds = self.screen.upper(lowest.values, self.x.squares[:, None], self.y.squares[lowest.indices])
+        return bounds.amax(dim=1)
+
+    def candidates(self, limit: Float64[Tensor, " b"]) -> tuple[Int64[Tensor, " p"], Int64[Tensor, " p"]]:
+        """The pairs (query, reference) whose scaled squared distance may be at most the row's limit."""
+        near = self.product <= self.screen.lower_limit(self.x, limit)
+        rows, columns = near.nonzero(as_tuple=True)
+        return rows + self.first_row, columns + self.first_column
+
+    def upper(self, rows: Int64[Tensor, " p"], columns: Int64[Tensor, " p"]) -> Float64[Tensor, " p"]:
+        """Upper bounds on the scaled squared distances of pairs."""
+        rows, columns = rows - self.first_row, columns - self.first_column
+        return self.screen.upper(self.product[rows, columns], self.x.squares[rows], self.y.squares[columns])
+
+
+@dataclass(frozen=True)
+class Search:
+    """Two embedded sets and how to walk through their pairs."""
+
+    queries: Float[Tensor, "n d"]
+    reference: Float[Tensor, "m d"]
+    screen: Screen
+    exclude_self: bool
+    memory_limit: int
+
+    @classmethod
+    def prepare(
+        cls,
+        queries: Float[Tensor, "n *query_shape"],
+        reference: Float[Tensor, "m *reference_shape"],
+        distance: str | Distance,
+        exclude_self: bool,
+        memory_limit: int,
+    ) -> "Search":
+        """Check the arguments of a search and embed both sets; see `nearest` for what they are."""
+        if isinstance(distance, str):
+            if distance not in DISTANCES:
+                raise ValueError(f"`distance` must be one of {', '.join(DISTANCES)}, got {distance!r}.")
+            distance = DISTANCES[distance]
+        if memory_limit < 1:
+            raise ValueError(f"`memory_limit` must be at least 1 byte, got {memory_limit}.")
+        if queries.shape[1:] != reference.shape[1:] or queries.shape[1:].numel() == 0 or queries.ndim < 2:
+            raise ValueError(
+                f"`queries` and `reference` must hold images of one shape, as (n, C, H, W), "
+                f"got {tuple(queries.shape)} and {tuple(reference.shape)}."
+            )
+        largest = max(_largest(queries, "queries"), _largest(reference, "reference"))
+        if exclude_self and not (queries is reference or torch.equal(queries, reference)):
+            raise ValueError("`exclude_self` needs `queries` and `reference` to be the same set of images.")
+        x, y = distance.embed(queries.detach()), distance.embed(reference.detach())
+        return cls(x, y, Screen.of(x, y, largest), exclude_self, memory_limit)
+
+    def blocks(self, progress: Progress) -> Iterator[Block]:
+        """All pairs, reference by reference chunk, within the memory limit."""
+        height, width = self.block_shape()
+        row_starts = range(0, len(self.queries), height)
+        column_starts = range(0, len(self.reference), width)
+        total = len(row_starts) * len(column_starts)
+        for i, first_column in enumerate(column_starts):
+            y = self.screen.place(self.reference[first_column : first_column + width])
+            for j, first_row in enumerate(row_starts):
+                x = self.screen.place(self.queries[first_row : first_row + height])
+                product = self.screen.product(x, y)
+                if self.exclude_self:
+                    product.diagonal(first_row - first_column).fill_(torch.inf)
+                yield Block(self.screen, first_row, first_column, x, y, product)
+                progress(i * len(row_starts) + j + 1, total)
+
+    def block_shape(self) -> tuple[int, int]:
+        """Queries and reference images of a block: half the memory for the reference, half for pairs."""
+        half = self.memory_limit // 2
+        row_bytes = 2 * self.screen.dtype.itemsize * self.queries.shape[1] + 16
+        width = min(max(1, half // row_bytes), max(1, len(self.reference)))
+        height = min(half // (row_bytes + PAIR_BYTES * width), BLOCK_PAIRS // width, len(self.queries))
+        return max(1, height), width
+
+    def subtract(self, rows: Int64[Tensor, " p"], columns: Int64[Tensor, " p"]) -> Float64[Tensor, " p"]:
+        """The distances of pairs (query, reference image), by subtraction in float64."""
+        step = max(1, SUBTRACT_ELEMENTS // self.queries.shape[1])
+        parts = zip(rows.split(step), columns.split(step), strict=True)
+        return torch.cat([subtracted(self.queries[row], self.reference[column]) for row, column in parts])
+
+
+def _largest(images: Float[Tensor, "n *shape"], name: str) -> float:
+    """The largest value in size.
+
+    Raises:
+        ValueError: If a value is NaN, infinite or too large to be squared.
+    """
+    if not images.numel():
+        return 0.0
+    low, high = (float(end) for end in images.detach().aminmax())
+    if not -LARGEST_VALUE <= low <= high <= LARGEST_VALUE:  # false for NaN
+        raise ValueError(
+            f"`{name}` must hold finite numbers up to {LARGEST_VALUE:g} in size, "
+            f"got values from {low:g} to {high:g}."
+        )
+    return max(-low, high)
