@@ -3,8 +3,11 @@
 __all__ = ["DATASETS", "Loader"]
 
 from collections.abc import Callable
+from functools import partial
 
 from spurion.data.digits import load_digits
+from spurion.data.hub import load_hub
+from spurion.data.mnist_5k import load_mnist_5k
 from spurion.data.split import Split
 
 Loader = Callable[[bool], Split]
@@ -12,4 +15,9 @@ Loader = Callable[[bool], Split]
 
 DATASETS: dict[str, Loader] = {
     "digits": load_digits,
+    "mnist-5k": load_mnist_5k,
+    "mnist": partial(load_hub, "mnist"),
+    "fashion-mnist": partial(load_hub, "fashion-mnist"),
+    "cifar10": partial(load_hub, "cifar10"),
+    "lsun-church": partial(load_hub, "lsun-church"),
 }

@@ -1,17 +1,40 @@
-"""From a source to a training part and a held-out part."""
+"""From a source to images to train on and images held out: `load_split`."""
 
 __all__ = ["load_split"]
 
 from spurion.data.builtin import DATASETS
-from spurion.data.split import Split
+from spurion.data.open import Source, open_images
+from spurion.data.pixels import resized
+from spurion.data.split import Split, hold_out
 
 
 def load_split(
-    source: str,
+    source: Source,
     *,
     holdout: float | None = None,
     allow_download: bool = False,
     resize: int | None = None,
 ) -> Split:
-    """Load images to train on and images held out."""
-    return DATASETS[source](allow_download)
+    """Read a source and divide it.
+
+    Arguments:
+        source: As in `open_images`.
+        holdout: The fraction of a user's images to hold out, in (0, 1), always the same ones; None holds out
+            nothing. A built-in set has its own held-out part, and takes None only.
+        allow_download: As in `open_images`.
+        resize: As in `open_images`.
+
+    Raises:
+        ValueError: As in `open_images` and `hold_out`; or if `holdout` is given for a built-in set.
+    """
+    if not isinstance(source, str) or source not in DATASETS:
+        images = open_images(source, allow_download=allow_download, resize=resize)
+        return Split(images) if holdout is None else hold_out(images, holdout)
+    if holdout is not None:
+        raise ValueError(
+            f"`holdout` must be None for the built-in set {source}, which has its own held-out part."
+        )
+    split = DATASETS[source](allow_download)
+    if resize is None:
+        return split
+    return Split(resized(split.train, resize), split.holdout and resized(split.holdout, resize))

@@ -1,0 +1,146 @@
+"""Hugging Face data sets: a folder written by ``save_to_disk``, or an id in the local cache.
+
+Nothing is fetched unless asked: the library is put into offline mode whatever the environment says.
+"""
+
+__all__ = ["fetch", "is_saved_dataset", "read_dataset", "read_saved_dataset"]
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spurion.data.decode import decode_image
+from spurion.data.imageset import ImageSet
+from spurion.data.pixels import Pixels, stack
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Whether a folder was written by ``save_to_disk``."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
+def read_saved_dataset(folder: Path, split: str | None = None, *, resize: int | None = None) -> ImageSet:
+    """Read the images of a folder written by ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk``.
+
+    Arguments:
+        folder: The folder.
+        split: Which split of a ``DatasetDict``; by default ``train``, or the only one.
+        resize: As in `open_images`.
+
+    Raises:
+        ValueError: If the folder is damaged, or as in `read_dataset`.
+    """
+    datasets = _library(str(folder))
+    try:
+        with _quiet(datasets, offline=True):
+            loaded = datasets.load_from_disk(str(folder))
+    except Exception as error:  # a damaged folder raises anything
+        raise ValueError(f"{folder} cannot be read as a saved data set ({_brief(error)}).") from None
+    return read_dataset(_one_split(loaded, split, str(folder)), folder.resolve().name, resize=resize)
+
+
+def fetch(identifier: str, split: str | None = None, *, allow_download: bool = False) -> Any:
+    """Load a data set of the Hugging Face hub from the local cache, or download it if allowed.
+
+    Arguments:
+        identifier: Its id, such as ``ylecun/mnist``.
+        split: Which split; by default ``train``, or the only one.
+        allow_download: Whether the network may be used.
+
+    Returns:
+        A ``datasets.Dataset``.
+
+    Raises:
+        ValueError: If it is not in the cache (the sentence says how to fetch it) or cannot be fetched.
+    """
+    datasets = _library(identifier)
+    try:
+        with _quiet(datasets, offline=not allow_download):
+            loaded = datasets.load_dataset(identifier)
+    except Exception as error:  # network, disk, and hub errors of many kinds
+        if allow_download:
+            raise ValueError(f"The data set {identifier} cannot be fetched ({_brief(error)}).") from None
+        raise ValueError(
+            f"The data set {identifier} is not in the Hugging Face cache; fetch it with `--allow-download`."
+        ) from None
+    return _one_split(loaded, split, identifier)
+
+
+def read_dataset(dataset: Any, name: str, *, resize: int | None = None) -> ImageSet:
+    """Decode the images of a ``datasets.Dataset`` one by one.
+
+    Arguments:
+        dataset: The data set, with one column of images (or one called ``image`` or ``img``).
+        name: The name of the set.
+        resize: As in `open_images`.
+
+    Raises:
+        ValueError: If there is no such column, or an image is missing or damaged.
+    """
+    datasets = _library(name)
+    column = _image_column(dataset, datasets.Image, name)
+    try:
+        dataset.data.table.column(column).validate(full=True)
+    except Exception as error:  # a forged file; unchecked it could crash the process
+        raise ValueError(f"{name} is damaged ({_brief(error)}).") from None
+    rows = dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+    return stack(_decoded(rows, column, name), len(dataset), name=name, resize=resize)
+
+
+def _decoded(rows: Any, column: str, name: str) -> Iterator[tuple[str, Pixels]]:
+    for i, row in enumerate(rows):
+        label = f"image {i} of {name}"
+        data = (row[column] or {}).get("bytes")
+        if data is None:
+            raise ValueError(
+                f"{label} is not stored in the data set itself; save it with its images embedded."
+            )
+        yield label, decode_image(data, label)
+
+
+def _image_column(dataset: Any, image_type: type, name: str) -> str:
+    columns = [column for column, feature in dataset.features.items() if isinstance(feature, image_type)]
+    preferred = [column for column in columns if column in ("image", "img")] or columns
+    if len(preferred) != 1:
+        raise ValueError(f"{name} must have one column of images, got {', '.join(columns) or 'none'}.")
+    return preferred[0]
+
+
+def _one_split(loaded: Any, split: str | None, name: str) -> Any:
+    if not isinstance(loaded, Mapping):
+        if split is not None:
+            raise ValueError(f"{name} has no splits, got the split {split}.")
+        return loaded
+    wanted = split or ("train" if len(loaded) != 1 else next(iter(loaded)))
+    if wanted not in loaded:
+        raise ValueError(f"{name} has no split {wanted}; it has {', '.join(loaded) or 'none'}.")
+    return loaded[wanted]
+
+
+def _library(name: str) -> Any:
+    try:
+        import datasets
+    except ImportError:
+        raise ValueError(f"{name} needs the package datasets: pip install 'spurion[hf]'.") from None
+    return datasets
+
+
+@contextmanager
+def _quiet(datasets: Any, *, offline: bool) -> Iterator[None]:
+    """Keep the library off the network (if `offline`) and off the screen, and then as it was."""
+    from huggingface_hub import constants
+
+    before = datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE, datasets.logging.get_verbosity()
+    if offline:
+        datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    datasets.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before[:2]
+        datasets.logging.set_verbosity(before[2])
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -1,0 +1,124 @@
+"""One door for every source of images: `open_images`."""
+
+__all__ = ["Source", "open_images"]
+
+import math
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from spurion.data.arrays import ValueRange, read_array, read_npz
+from spurion.data.builtin import DATASETS
+from spurion.data.files import read_folder, read_zip
+from spurion.data.hf import fetch, is_saved_dataset, read_dataset, read_saved_dataset
+from spurion.data.imageset import ImageSet
+from spurion.data.pixels import MOST_PIXELS, resized
+
+Source = str | os.PathLike[str] | ImageSet | Tensor | np.ndarray
+"""What `open_images` accepts."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def open_images(
+    source: Source,
+    *,
+    allow_download: bool = False,
+    resize: int | None = None,
+    value_range: ValueRange | None = None,
+) -> ImageSet:
+    """Read a set of images; the same images give the same bytes through any container.
+
+    Arguments:
+        source: One of
+
+            - the name of a built-in set (its training part; ``NAME:holdout`` is the part held out);
+            - a folder of images, nested or not, or a ``.zip`` of one (PNG, JPEG, WebP, BMP, TIFF), in the
+              natural order of their paths;
+            - a ``.npz`` (``samples``, ``arr_0``, or a single array) or ``.npy``;
+            - a Hugging Face data set: a folder written by ``save_to_disk``, or an id, ``OWNER/NAME``, either
+              with ``:SPLIT`` after it;
+            - a tensor or an array with shape (n, C, H, W), (n, H, W, C) or (n, H, W);
+            - an `ImageSet`.
+
+            A plain name is a built-in set before it is a path: write ``./digits`` for a folder of that name.
+        allow_download: Whether a data set may be fetched from the Hugging Face hub.
+        resize: Crop the central square and resize it to this height and width; see `center_crop`. Without it,
+            images of different sizes are refused.
+        value_range: What stands for black and for white in an array; needed for floats.
+
+    Returns:
+        The images with one channel if all of them are gray, with three if all are in color.
+
+    Raises:
+        ValueError: If there is no such source, it holds no images, one of them cannot be read, or they differ
+            in size or kind; one sentence that names the file.
+    """
+    _check_resize(resize)
+    if isinstance(source, Tensor):
+        return read_array(
+            source.detach().cpu().numpy(), name="tensor", value_range=value_range, resize=resize
+        )
+    if isinstance(source, np.ndarray):
+        return read_array(source, name="array", value_range=value_range, resize=resize)
+    if isinstance(source, str | os.PathLike) and _is_array_file(source):
+        return read_npz(Path(source), value_range=value_range, resize=resize)
+    if value_range is not None:
+        raise ValueError("`value_range` is for arrays only; the range of other sources is known.")
+    if isinstance(source, ImageSet):
+        return source if resize is None else resized(source, resize)
+    if isinstance(source, str) and source.partition(":")[0] in DATASETS:
+        return _built_in(source, allow_download, resize)
+    return _read_path(source, allow_download, resize)
+
+
+def _check_resize(resize: int | None) -> None:
+    if resize is not None and not 1 <= resize <= math.isqrt(MOST_PIXELS):
+        raise ValueError(f"`resize` must be from 1 to {math.isqrt(MOST_PIXELS)}, got {resize}.")
+
+
+def _is_array_file(source: str | os.PathLike[str]) -> bool:
+    return Path(source).suffix.lower() in (".npz", ".npy") and os.path.isfile(source)
+
+
+def _built_in(source: str, allow_download: bool, resize: int | None) -> ImageSet:
+    name, _, part = source.partition(":")
+    if part not in ("", "train", "holdout"):
+        raise ValueError(f"A built-in set has the parts train and holdout, got `{source}`.")
+    split = DATASETS[name](allow_download)
+    images = split.holdout if part == "holdout" else split.train
+    assert images is not None
+    return images if resize is None else resized(images, resize)
+
+
+def _read_path(source: str | os.PathLike[str], allow_download: bool, resize: int | None) -> ImageSet:
+    path, split = Path(source), None
+    if not os.path.exists(path) and ":" in path.name:
+        folder, _, split = str(path).rpartition(":")
+        path = Path(folder)
+    if os.path.isdir(path) and is_saved_dataset(path):
+        return read_saved_dataset(path, split, resize=resize)
+    if split is None and os.path.isdir(path):
+        return read_folder(path, resize=resize)
+    if split is None and os.path.isfile(path) and path.suffix.lower() == ".zip":
+        return read_zip(path, resize=resize)
+    if os.path.exists(path) or not _HUB_ID.fullmatch(str(path)):
+        raise ValueError(
+            f"`{source}` is no source of images: give a folder of images, a .zip of images, a .npz, a "
+            f"Hugging Face data set (folder or OWNER/NAME), or one of {', '.join(DATASETS)}."
+        )
+    return _from_hub(str(path), split, allow_download, resize)
+
+
+def _from_hub(identifier: str, split: str | None, allow_download: bool, resize: int | None) -> ImageSet:
+    try:
+        dataset = fetch(identifier, split, allow_download=allow_download)
+    except ValueError as error:
+        reason = str(error)
+        raise ValueError(
+            f"There is no file or folder `{identifier}`, and {reason[:1].lower()}{reason[1:]}"
+        ) from None
+    return read_dataset(dataset, identifier, resize=resize)
