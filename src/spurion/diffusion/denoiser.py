@@ -89,6 +89,8 @@ class Denoiser(ABC):
         return times
 
     def _coefficients(self, x_t: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha and sigma of every item, in the dtype and on the device of `x_t`, shaped to multiply it."""
         one_each = (-1,) + (1,) * len(self.shape)
+        times = times.cpu()  # the schedules compute in float64, which some devices do not have
         alpha, sigma = self.schedule.alpha(times), self.schedule.sigma(times)
-        return alpha.to(x_t.dtype).view(one_each), sigma.to(x_t.dtype).view(one_each)
+        return alpha.to(x_t).view(one_each), sigma.to(x_t).view(one_each)

@@ -3,11 +3,19 @@
 A new kind is one file with a final `Denoiser` and its configuration, and one line in `DENOISERS`.
 """
 
-__all__ = ["DENOISERS"]
+__all__ = ["DENOISERS", "DenoiserConfig"]
 
-from spurion.core.config import Config
+from spurion.diffusion.denoisers.exact import ExactConfig
+from spurion.diffusion.denoisers.gaussian import GaussianConfig
 from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.denoisers.unet import UNetConfig
 
-DENOISERS: dict[str, type[Config]] = {"mlp": MLPConfig, "unet": UNetConfig}
+DenoiserConfig = MLPConfig | UNetConfig | ExactConfig | GaussianConfig
+
+DENOISERS: dict[str, type[DenoiserConfig]] = {
+    "mlp": MLPConfig,
+    "unet": UNetConfig,
+    "exact": ExactConfig,
+    "gaussian": GaussianConfig,
+}
 """The configuration class of each kind; ``build(images, schedule, generator=...)`` makes the denoiser."""
