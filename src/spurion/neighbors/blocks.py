@@ -3,10 +3,10 @@
 __all__ = ["Block", "Search"]
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from spurion.core.progress import Progress
@@ -18,10 +18,14 @@ PAIR_BYTES = 128
 """Bytes that a pair of a block can need when all of its pairs must be recomputed."""
 BLOCK_PAIRS = 2**24
 """More pairs at once are no faster."""
+CROWDED = 1 / 32
+"""Share of a block's pairs from which on a product in float64 is cheaper than their subtraction."""
 SUBTRACT_ELEMENTS = 2**18
 """Coordinates that are subtracted at once: few enough for the processor's cache."""
 LARGEST_VALUE = 1e150
 """Squares of larger numbers overflow."""
+
+Indices = Int64[Tensor, " p"]
 
 
 @dataclass(frozen=True)
@@ -35,24 +39,34 @@ class Block:
     y: Points
     product: Float[Tensor, "b c"]
 
-    def kth_upper(self, k: int) -> Float64[Tensor, " b"]:
-        """An upper bound on each row's k-th smallest scaled squared distance; infinite if it has fewer."""
-        if k > self.product.shape[1]:
-            return torch.full_like(self.x.squares, torch.inf)
-        lowest = self.product.topk(k, dim=1, largest=False)
-        bounds = self.screen.upper(lowest.values, self.x.squares[:, None], self.y.squares[lowest.indices])
-        return bounds.amax(dim=1)
+    def nearest_candidates(self, k: int, known: Float64[Tensor, " b"]) -> tuple[Indices, Indices]:
+        """The pairs (query, reference image) that may be among the k nearest of a query.
 
-    def candidates(self, limit: Float64[Tensor, " b"]) -> tuple[Int64[Tensor, " p"], Int64[Tensor, " p"]]:
-        """The pairs (query, reference) whose scaled squared distance may be at most the row's limit."""
-        near = self.product <= self.screen.lower_limit(self.x, limit)
-        rows, columns = near.nonzero(as_tuple=True)
+        Arguments:
+            k: The number of neighbors.
+            known: A distance for each query that its k-th nearest does not exceed, possibly infinite.
+        """
+        limit = self.screen.scaled_square(known)
+        if k <= self.product.shape[1]:
+            lowest = self.product.topk(k, dim=1, largest=False)
+            columns = self.y.squares[lowest.indices]
+            bounds = self.screen.upper(lowest.values, self.x.squares[:, None], columns)
+            limit = torch.minimum(limit, bounds.amax(dim=1))
+        rows, columns = self._up_to(limit)
         return rows + self.first_row, columns + self.first_column
 
-    def upper(self, rows: Int64[Tensor, " p"], columns: Int64[Tensor, " p"]) -> Float64[Tensor, " p"]:
-        """Upper bounds on the scaled squared distances of pairs."""
-        rows, columns = rows - self.first_row, columns - self.first_column
-        return self.screen.upper(self.product[rows, columns], self.x.squares[rows], self.y.squares[columns])
+    def within_candidates(self, radius: float) -> tuple[Indices, Indices, Bool[Tensor, " p"]]:
+        """The pairs that may be at most `radius` apart, and which of them must be subtracted to know."""
+        limit = self.screen.scaled_square(torch.full_like(self.x.squares, radius))
+        rows, columns = self._up_to(limit)
+        bounds = self.screen.upper(self.product[rows, columns], self.x.squares[rows], self.y.squares[columns])
+        return rows + self.first_row, columns + self.first_column, bounds > limit[rows]
+
+    def _up_to(self, limit: Float64[Tensor, " b"]) -> tuple[Indices, Indices]:
+        """Rows and columns of the block whose scaled squared distance may be at most the row's limit."""
+        near = self.product <= self.screen.lower_limit(self.x, limit)
+        rows, columns = near.nonzero(as_tuple=True)
+        return rows, columns
 
 
 @dataclass(frozen=True)
@@ -102,16 +116,31 @@ class Search:
             y = self.screen.place(self.reference[first_column : first_column + width])
             for j, first_row in enumerate(row_starts):
                 x = self.screen.place(self.queries[first_row : first_row + height])
-                product = self.screen.product(x, y)
-                if self.exclude_self:
-                    product.diagonal(first_row - first_column).fill_(torch.inf)
-                yield Block(self.screen, first_row, first_column, x, y, product)
+                yield self._block(self.screen, first_row, first_column, x, y)
                 progress(i * len(row_starts) + j + 1, total)
+
+    def is_crowded(self, block: Block, pairs: int) -> bool:
+        """Whether a block leaves so many pairs to subtract that it should be sharpened first."""
+        return pairs > CROWDED * block.product.numel() and self.screen.dtype != torch.float64
+
+    def sharpened(self, block: Block) -> Block:
+        """The same block with bounds from a product in float64: some 10^8 times as narrow."""
+        screen = replace(self.screen, dtype=torch.float64)
+        height, width = block.product.shape
+        x = screen.place(self.queries[block.first_row : block.first_row + height])
+        y = screen.place(self.reference[block.first_column : block.first_column + width])
+        return self._block(screen, block.first_row, block.first_column, x, y)
+
+    def _block(self, screen: Screen, first_row: int, first_column: int, x: Points, y: Points) -> Block:
+        product = screen.product(x, y)
+        if self.exclude_self:
+            product.diagonal(first_row - first_column).fill_(torch.inf)
+        return Block(screen, first_row, first_column, x, y, product)
 
     def block_shape(self) -> tuple[int, int]:
         """Queries and reference images of a block: half the memory for the reference, half for pairs."""
         half = self.memory_limit // 2
-        row_bytes = 2 * self.screen.dtype.itemsize * self.queries.shape[1] + 16
+        row_bytes = 24 * self.queries.shape[1] + 16
         width = min(max(1, half // row_bytes), max(1, len(self.reference)))
         height = min(half // (row_bytes + PAIR_BYTES * width), BLOCK_PAIRS // width, len(self.queries))
         return max(1, height), width

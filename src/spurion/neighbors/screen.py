@@ -101,7 +101,7 @@ class Screen:
         for start in range(0, len(points), step):
             part = slice(start, start + step)
             rows[part] = (points[part].double() - self.center) / self.scale
-            squares[part] = rows[part].double().square_().sum(dim=1)
+            squares[part] = rows[part].double().square().sum(dim=1)
         return Points(rows, squares)
 
     def product(self, x: Points, y: Points) -> Float[Tensor, "n m"]:

@@ -101,8 +101,9 @@ def nearest(
     for block in search.blocks(progress):
         mine = slice(block.first_row, block.first_row + len(block.product))
         known = Neighbors(distances[mine], indices[mine])
-        limit = torch.minimum(block.kth_upper(k), search.screen.scaled_square(known.distances[:, -1]))
-        rows, columns = block.candidates(limit)
+        rows, columns = block.nearest_candidates(k, known.distances[:, -1])
+        if search.is_crowded(block, len(rows)):
+            rows, columns = search.sharpened(block).nearest_candidates(k, known.distances[:, -1])
         better = _merge(known, rows - block.first_row, columns, search.subtract(rows, columns))
         distances[mine], indices[mine] = better.distances, better.indices
     return Neighbors(distances, indices)
@@ -143,15 +144,14 @@ def within(
     if not radius >= 0:
         raise ValueError(f"`radius` must be at least 0, got {radius}.")
     search = Search.prepare(queries, reference, distance, exclude_self, memory_limit)
-    edge = torch.tensor(float(radius), dtype=torch.float64, device=queries.device)
-    limit = search.screen.scaled_square(edge)
     rows = [torch.empty(0, dtype=torch.int64, device=queries.device)]
     columns = list(rows)
     for block in search.blocks(progress):
-        near_rows, near_columns = block.candidates(limit.expand(len(block.product)))
-        unsure = block.upper(near_rows, near_columns) > limit
+        near_rows, near_columns, unsure = block.within_candidates(radius)
+        if search.is_crowded(block, int(unsure.sum())):
+            near_rows, near_columns, unsure = search.sharpened(block).within_candidates(radius)
         keep = ~unsure
-        keep[unsure] = search.subtract(near_rows[unsure], near_columns[unsure]) <= edge
+        keep[unsure] = search.subtract(near_rows[unsure], near_columns[unsure]) <= radius
         rows.append(near_rows[keep])
         columns.append(near_columns[keep])
     return _as_pairs(torch.cat(rows), torch.cat(columns), len(queries))
