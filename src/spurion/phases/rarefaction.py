@@ -1,6 +1,34 @@
-"""Spurious share against the number of samples, exactly."""
+r"""Spurious share against the number of samples, exactly.
+
+A sample is spurious if it is not memorized and another sample lies within :math:`\delta_s` of it (Pham et
+al., 2025, Eq. 10). The more samples, the likelier such a neighbor, so the spurious share grows with
+their number and is no property of the model alone. This module says what it would have been with fewer.
+
+Let sample :math:`i` of :math:`M` have :math:`n_i` other samples within :math:`\delta_s`. In a random subset
+of :math:`m` samples that holds sample :math:`i`, none of the :math:`n_i` appears with probability
+:math:`\binom{M-1-n_i}{m-1} / \binom{M-1}{m-1}`, so the expected spurious share of the subset is
+
+.. math:: f(m) = \frac{1}{M} \sum_{i \text{ not memorized}}
+          \left[ 1 - \binom{M-1-n_i}{m-1} \Big/ \binom{M-1}{m-1} \right] .
+
+No subset is drawn. :math:`f(1) = 0`; :math:`f(M)` is the spurious fraction itself; :math:`f` never falls.
+What does not depend on the number of samples is the collision rate
+:math:`P(d(X, X') \leq \delta_s)` of two samples, whose unbiased estimate is the share of pairs that collide.
+"""
+
+__all__ = ["Rarefaction", "collision_rate", "rarefaction"]
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Int
+from numpy.typing import NDArray
+from torch import Tensor
 
 from spurion.core.config import Config
+
+DEFAULT_SIZES = 40
+"""Number of default subset sizes, before equal ones are merged."""
 
 
 class Rarefaction(Config):
@@ -8,3 +36,82 @@ class Rarefaction(Config):
 
     sample_sizes: tuple[int, ...]
     spurious: tuple[float, ...]
+
+
+def rarefaction(
+    duplicates: Int[Tensor, " n"], not_memorized: Bool[Tensor, " n"], sizes: Sequence[int] | None = None
+) -> Rarefaction:
+    r"""Expected spurious share of a random subset of the samples, for subsets of every size asked.
+
+    Arguments:
+        duplicates: The number :math:`n_i` of other samples within :math:`\delta_s` of each sample, from 0 to
+            M - 1, with shape (M,).
+        not_memorized: Whether each sample is not memorized, with shape (M,).
+        sizes: The subset sizes m, each from 1 to M. By default some 40, even in log m, 1 and M among them.
+
+    Returns:
+        The sizes as given and f(m) in [0, 1], with an absolute error below 1e-12 for M up to 10^6.
+
+    Raises:
+        ValueError: If there is no sample, a count is out of range or a size is.
+
+    Example:
+        >>> import torch
+        >>> pair_and_single = rarefaction(torch.tensor([1, 1, 0]), torch.tensor([True, True, True]))
+        >>> pair_and_single.sample_sizes, [round(f, 4) for f in pair_and_single.spurious]
+        ((1, 2, 3), [0.0, 0.3333, 0.6667])
+    """
+    count = _check(duplicates)
+    if sizes is None:
+        sizes = np.unique(np.geomspace(1, count, DEFAULT_SIZES).round().astype(int)).tolist()
+    if not all(1 <= size <= count for size in sizes):
+        raise ValueError(f"`sizes` must lie between 1 and the {count} samples, got {list(sizes)!r:.80}.")
+    histogram = np.bincount(duplicates[not_memorized].cpu().numpy(), minlength=1)
+    return Rarefaction(
+        sample_sizes=tuple(sizes), spurious=tuple(_expected(histogram, count, size) for size in sizes)
+    )
+
+
+def collision_rate(duplicates: Int[Tensor, " n"]) -> float | None:
+    r"""Share of pairs of samples within :math:`\delta_s`: :math:`\sum_i n_i / (M (M - 1))`.
+
+    It estimates :math:`P(d(X, X') \leq \delta_s)` without bias, whatever the number of samples.
+
+    Arguments:
+        duplicates: The number :math:`n_i` of other samples within :math:`\delta_s` of each sample, from 0 to
+            M - 1, with shape (M,).
+
+    Returns:
+        The rate in [0, 1], or None for a single sample, which has no pair.
+
+    Raises:
+        ValueError: If there is no sample or a count is out of range.
+    """
+    count = _check(duplicates)
+    return float(duplicates.sum()) / (count * (count - 1)) if count > 1 else None
+
+
+def _check(duplicates: Int[Tensor, " n"]) -> int:
+    count = len(duplicates)
+    if count == 0:
+        raise ValueError("`duplicates` must hold at least one sample, got none.")
+    low, high = int(duplicates.min()), int(duplicates.max())
+    if low < 0 or high >= count:
+        raise ValueError(
+            f"`duplicates` must lie between 0 and the {count - 1} other samples, got {low} to {high}."
+        )
+    return count
+
+
+def _expected(histogram: NDArray[np.int64], count: int, size: int) -> float:
+    """f(size), from the number of samples with 0, 1, 2... duplicates.
+
+    The ratio of binomials is the product of (1 - (m - 1) / (M - 1 - j)) over j < n: sums of logarithms of
+    small numbers, where log-gammas of large ones would cancel and leave 1e-9. It is 0 for n > M - m.
+    """
+    finite = min(len(histogram) - 1, count - size)
+    terms = np.log1p(-(size - 1) / (count - 1.0 - np.arange(finite)))
+    found = np.ones(len(histogram))
+    found[0] = 0.0
+    found[1 : finite + 1] = -np.expm1(np.cumsum(terms))
+    return float(histogram @ found / count)
