@@ -75,6 +75,9 @@ class AuditResult(Config):
     distance: DistanceInfo
     thresholds: ThresholdInfo | None = None
     fractions: ClassFractions | None = None
+    counts: tuple[int, int, int] | None = Field(
+        None, description="Number of memorized, spurious and generalized samples."
+    )
     ratio_fractions: ClassFractions | None = None
     holdout_thresholds: ThresholdInfo | None = None
     holdout_fractions: ClassFractions | None = None

@@ -1,0 +1,196 @@
+"""The audit: what a set of samples is, measured against the set a model was trained on.
+
+An audit has two halves. `measure` finds distances; it is the long half, and knows no threshold.
+`conclude` takes thresholds and turns distances into classes and everything that follows from them. A
+study pools the distances of all its training sizes between the halves; `audit` does both for one set.
+Neither knows anything of training.
+"""
+
+__all__ = ["AuditRules", "audit", "conclude", "labels_of", "thresholds_for"]
+
+import torch
+from jaxtyping import Float, Int64
+from pydantic import Field
+from torch import Tensor
+
+from spurion.core.config import Config
+from spurion.core.random import derive_seed
+from spurion.data import open_images
+from spurion.data.open import Source
+from spurion.neighbors import within
+from spurion.neighbors.distances import DISTANCES
+from spurion.phases.census import census
+from spurion.phases.classification import classify, classify_by_ratio
+from spurion.phases.intervals import ClassFractions, Interval, class_fractions, proportion
+from spurion.phases.rarefaction import collision_rate, rarefaction
+from spurion.phases.sensitivity import sensitivity
+from spurion.phases.thresholds import ThresholdInfo, thresholds_by_rule
+from spurion.studies.measurement import COPY_NOISE, Measurement, measure
+from spurion.studies.results import AuditResult, Controls, DistanceInfo
+
+
+class AuditRules(Config):
+    """The rules that turn distances into classes.
+
+    `thresholds`: "fixed:DM,DS", "valley" or "holdout:ALPHA". `holdout_alpha`: the alpha of the holdout rule
+    that is shown beside it. `ratio_memorized`, `ratio_spurious`: thresholds of the ratio rule.
+    """
+
+    thresholds: str = "valley"
+    holdout_alpha: float = Field(0.01, gt=0, lt=1)
+    ratio_memorized: float = Field(1 / 3, gt=0)
+    ratio_spurious: float = Field(0.3, gt=0, le=1)
+    seed: int = Field(0, ge=0)
+
+
+def thresholds_for(rule: str, *measurements: Measurement) -> ThresholdInfo:
+    """Thresholds by a rule, from the pooled distances of one or several measurements.
+
+    Raises:
+        ValueError: If the rule is unknown, or needs held-out images that were not given.
+    """
+    return thresholds_by_rule(
+        rule,
+        olive=torch.cat([m.distance_train for m in measurements]),
+        gray=torch.cat([m.distance_sample for m in measurements]),
+        holdout_to_train=torch.cat([m.holdout_train for m in measurements]),
+        holdout_to_holdout=torch.cat([m.holdout_holdout for m in measurements]),
+    )
+
+
+def labels_of(measurement: Measurement, thresholds: ThresholdInfo) -> Int64[Tensor, " n"] | None:
+    """Class of every sample by absolute distance (Eq. 9-11), or None without a threshold."""
+    if thresholds.memorized is None or thresholds.spurious is None:
+        return None
+    return classify(measurement.distance_train, measurement.distance_sample, thresholds)
+
+
+def conclude(
+    measurement: Measurement,
+    thresholds: ThresholdInfo,
+    samples: Float[Tensor, "n *shape"],
+    rules: AuditRules,
+) -> AuditResult:
+    """Turn distances into classes and everything that follows from them.
+
+    Arguments:
+        measurement: The distances.
+        thresholds: The thresholds of the main rule.
+        samples: The samples that were measured, for their pairs within the spurious threshold.
+        rules: The rules shown beside the main one.
+    """
+    labels = labels_of(measurement, thresholds)
+    notes: list[str] = []
+    found = {
+        "distance": DistanceInfo(name=measurement.distance, unit=DISTANCES[measurement.distance].unit),
+        "thresholds": thresholds,
+        "ratio_fractions": _by_ratio(measurement, rules, notes),
+        **_by_holdout(measurement, rules),
+        "null": measurement.null,
+        "controls": _controls(measurement, thresholds, rules.seed),
+        "train_duplicates": int((measurement.train_train == 0).sum()),
+    }
+    if labels is None:
+        notes.append("No threshold could be identified, so no sample was classified by absolute distance.")
+        return AuditResult(**found, notes=tuple(notes))
+    return AuditResult(
+        **found, **_by_class(measurement, thresholds, samples, labels, rules), notes=tuple(notes)
+    )
+
+
+def audit(
+    train: Source,
+    samples: Source,
+    holdout: Source | None = None,
+    *,
+    thresholds: str | None = None,
+    distance: str = "l2",
+    seed: int = 0,
+) -> AuditResult:
+    """Measure samples of a model against the images it was trained on.
+
+    Arguments:
+        train: The training images: an image set, a tensor in [-1, 1] with shape (n, C, H, W), or a path.
+        samples: The samples, at least 2, of the same shape.
+        holdout: Images of the same kind that the model never saw.
+        thresholds: "fixed:DM,DS", "valley" or "holdout:ALPHA"; by default "holdout:0.01" with held-out
+            images, else "valley".
+        distance: A name in `DISTANCES`.
+        seed: Seed of controls, bootstrap and the null test's subsets.
+
+    Returns:
+        Fractions with intervals, the held-out null, census, rarefaction and controls. What could not be
+        computed is None, with the reason among the notes.
+
+    Raises:
+        ValueError: If images cannot be read or do not fit together, or the rule lacks what it needs.
+    """
+    opened = [open_images(source) if source is not None else None for source in (train, samples, holdout)]
+    rule = thresholds or ("holdout:0.01" if holdout is not None else "valley")
+    images = [one.images if one is not None else None for one in opened]
+    measurement = measure(*images, distance=distance, seed=seed)
+    rules = AuditRules(thresholds=rule, seed=seed)
+    return conclude(measurement, thresholds_for(rule, measurement), images[1], rules)
+
+
+def _by_class(
+    measurement: Measurement,
+    thresholds: ThresholdInfo,
+    samples: Float[Tensor, "n *shape"],
+    labels: Int64[Tensor, " n"],
+    rules: AuditRules,
+) -> dict[str, object]:
+    pairs = within(samples, samples, thresholds.spurious, distance=measurement.distance, exclude_self=True)
+    memorized = labels == 0
+    return {
+        "fractions": _fractions(labels, rules.seed, "main"),
+        "counts": tuple(torch.bincount(labels, minlength=3).tolist()),
+        "duplicated_memorized": float((pairs.counts[memorized] > 0).double().mean())
+        if memorized.any()
+        else None,
+        "rarefaction": rarefaction(pairs.counts, ~memorized),
+        "collision_rate": collision_rate(pairs.counts),
+        "census": census(pairs.indptr, pairs.indices, labels),
+        "sensitivity": sensitivity(measurement.distance_train, measurement.distance_sample, thresholds),
+    }
+
+
+def _by_ratio(measurement: Measurement, rules: AuditRules, notes: list[str]) -> ClassFractions | None:
+    if not torch.isfinite(measurement.distance_train_2).all():
+        notes.append("The ratio rule needs a second training image; there is only one.")
+        return None
+    labels = classify_by_ratio(
+        measurement.distance_train,
+        measurement.distance_train_2,
+        measurement.distance_sample,
+        memorized=rules.ratio_memorized,
+        spurious=rules.ratio_spurious,
+    )
+    return _fractions(labels, rules.seed, "ratio")
+
+
+def _by_holdout(measurement: Measurement, rules: AuditRules) -> dict[str, object]:
+    if not len(measurement.holdout_train):
+        return {}
+    thresholds = thresholds_for(f"holdout:{rules.holdout_alpha:g}", measurement)
+    labels = labels_of(measurement, thresholds)
+    fractions = None if labels is None else _fractions(labels, rules.seed, "holdout")
+    return {"holdout_thresholds": thresholds, "holdout_fractions": fractions}
+
+
+def _controls(measurement: Measurement, thresholds: ThresholdInfo, seed: int) -> Controls | None:
+    if thresholds.memorized is None:
+        return None
+    return Controls(
+        noisy_copies=_share_within(measurement.copies, thresholds.memorized),
+        noise=COPY_NOISE,
+        held_out=_share_within(measurement.holdout_train, thresholds.memorized),
+    )
+
+
+def _share_within(distances: Float[Tensor, " c"], threshold: float) -> Interval | None:
+    return proportion(int((distances <= threshold).sum()), len(distances)) if len(distances) else None
+
+
+def _fractions(labels: Int64[Tensor, " n"], seed: int, rule: str) -> ClassFractions:
+    return class_fractions(labels, seed=derive_seed(seed, "bootstrap", rule))

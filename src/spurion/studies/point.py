@@ -1,0 +1,185 @@
+"""One training size of a study: train, sample, measure, and later conclude.
+
+Every stage leaves its result in the point's folder and is never computed twice; a stage that was
+interrupted goes on where it was. What goes wrong with one model (a loss that is not a number, a damaged
+checkpoint) is recorded as a failed point; what goes wrong with the machine (a full disk) stops the study.
+"""
+
+__all__ = ["PointTask", "conclude_point", "load_samples", "measure_point", "point_data"]
+
+import errno
+import shutil
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spurion.core.engine import Report
+from spurion.core.files import read_json, write_json
+from spurion.core.progress import Progress
+from spurion.core.random import derive_seed
+from spurion.data import ImageSet, Split, load_split, nested_order
+from spurion.diffusion.samplers import sample_to_folder
+from spurion.diffusion.training import train
+from spurion.phases.thresholds import ThresholdInfo
+from spurion.studies.audit import AuditRules, conclude, labels_of
+from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
+from spurion.studies.evidence import write_gallery, write_samples_csv
+from spurion.studies.folder import stage_seconds, timed
+from spurion.studies.measurement import load_measurement, measure, save_measurement
+from spurion.studies.results import AuditResult, PointResult
+
+LEAST_FREE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class PointTask:
+    """One training size to work on: plain data, so that it can travel to another process."""
+
+    folder: Path
+    config: StudyConfig
+    train_size: int
+    allow_download: bool = False
+    thresholds: ThresholdInfo | None = None
+
+    @property
+    def name(self) -> str:
+        """What progress calls the point."""
+        return f"K = {self.train_size}"
+
+    @property
+    def sample_size(self) -> int:
+        """Number of samples at this training size."""
+        return sample_size_for(self.config.sample_size, self.train_size)
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything random at this training size."""
+        return derive_seed(self.config.seed, "point", self.train_size)
+
+    @property
+    def measurement_file(self) -> Path:
+        """Where the distances are stored."""
+        return self.folder / "measurement.safetensors"
+
+
+@lru_cache(maxsize=1)
+def _split(data: DataConfig, allow_download: bool) -> Split:
+    return load_split(data.source, holdout=data.holdout, resize=data.resize, allow_download=allow_download)
+
+
+def point_data(config: StudyConfig, allow_download: bool) -> tuple[ImageSet, ImageSet | None]:
+    """All training images in the order in which they enter the subsets, and the held-out images."""
+    split = _split(config.data, allow_download)
+    seed = config.seed if config.data.subset_seed is None else config.data.subset_seed
+    return split.train.subset(nested_order(len(split.train), seed)), split.holdout
+
+
+def measure_point(task: PointTask, report: Report) -> str:
+    """Train, sample and measure one training size, as far as that is not done yet.
+
+    Returns:
+        An empty text, or one sentence on why the point failed.
+
+    Raises:
+        OSError: If the disk is full or cannot be written.
+    """
+    try:
+        if not task.measurement_file.exists():
+            _measure(task, report)
+        return ""
+    except (ValueError, RuntimeError, MemoryError) as error:
+        _raise_if_full(task.folder)
+        return " ".join(str(error).split()) or type(error).__name__
+
+
+def _measure(task: PointTask, report: Report) -> None:
+    config = task.config
+    pool, holdout = point_data(config, task.allow_download)
+    images = pool.images[: task.train_size]
+    with timed(task.folder, "train"):
+        denoiser = train(
+            images,
+            config.denoiser,
+            config.training,
+            schedule=config.schedule.build(),
+            seed=derive_seed(task.seed, "train"),
+            folder=task.folder,
+            progress=_stage(report, task.name, "train"),
+        )
+    with timed(task.folder, "sample"):
+        samples = sample_to_folder(
+            denoiser,
+            task.sample_size,
+            config.sampler,
+            seed=derive_seed(task.seed, "sample"),
+            folder=task.folder,
+            progress=_stage(report, task.name, "sample"),
+        )
+    with timed(task.folder, "measure"):
+        held_out = None if holdout is None else holdout.images
+        seed = derive_seed(task.seed, "measure")
+        found = measure(images, samples, held_out, distance=config.distance, seed=seed)
+        save_measurement(found, task.measurement_file)
+
+
+def _stage(report: Report, name: str, stage: str) -> Progress:
+    return partial(report, name, stage)
+
+
+def _raise_if_full(folder: Path) -> None:
+    if shutil.disk_usage(folder).free < LEAST_FREE_BYTES:
+        raise OSError(errno.ENOSPC, "no space left on the device", str(folder))
+
+
+def load_samples(folder: Path) -> Float[Tensor, "n channels height width"]:
+    """The samples of a point."""
+    with np.load(folder / "samples.npz", allow_pickle=False) as arrays:
+        return torch.from_numpy(arrays["samples"])
+
+
+def conclude_point(task: PointTask, report: Report) -> PointResult:
+    """Classify the samples of one training size and write `samples.csv`, `gallery.npz` and `point.json`."""
+    config, thresholds = task.config, task.thresholds
+    if thresholds is None:
+        raise ValueError("`thresholds` must be known before a point is concluded.")
+    stored = task.folder / "point.json"
+    if stored.exists():
+        result = PointResult.model_validate(read_json(stored))
+        if result.thresholds == thresholds:
+            return result
+    measurement = load_measurement(task.measurement_file)
+    samples = load_samples(task.folder)
+    with timed(task.folder, "conclude"):
+        rules = AuditRules(
+            thresholds=config.thresholds,
+            holdout_alpha=config.holdout_alpha,
+            ratio_memorized=config.ratio.memorized,
+            ratio_spurious=config.ratio.spurious,
+            seed=derive_seed(task.seed, "conclude"),
+        )
+        audited = conclude(measurement, thresholds, samples, rules)
+        labels = labels_of(measurement, thresholds)
+        pool, _ = point_data(config, task.allow_download)
+        write_samples_csv(task.folder / "samples.csv", measurement, labels)
+        write_gallery(task.folder / "gallery.npz", measurement, labels, samples, pool.images, config.gallery)
+    result = _result(task, audited)
+    write_json(stored, result.model_dump(mode="json"))
+    report(task.name, "conclude", 1, 1)
+    return result
+
+
+def _result(task: PointTask, audited: AuditResult) -> PointResult:
+    return PointResult(
+        **dict(audited),
+        train_size=task.train_size,
+        sample_size=task.sample_size,
+        status="done",
+        sampler=task.config.sampler.model_dump(mode="json"),
+        training=_training_summary(task.folder),
+        seconds=stage_seconds(task.folder),
+    )

@@ -1,0 +1,179 @@
+"""The study: an audit at every training size, and what the sizes show together.
+
+::
+
+    recipe or YAML -> StudyConfig -> points: train -> sample -> measure   (in parallel, resumable)
+                                  -> thresholds from the pooled distances
+                                  -> points: conclude
+                                  -> capacities -> study.json
+"""
+
+__all__ = ["study"]
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from spurion.core.engine import Report, run_tasks
+from spurion.core.files import write_json
+from spurion.core.random import derive_seed
+from spurion.data import ImageSet
+from spurion.neighbors.distances import DISTANCES
+from spurion.phases.capacities import Capacities, capacities
+from spurion.phases.thresholds import ThresholdInfo
+from spurion.studies.audit import thresholds_for
+from spurion.studies.config import StudyConfig
+from spurion.studies.environment import Crew, crew_for, environment
+from spurion.studies.folder import RunFolder, stage_seconds
+from spurion.studies.measurement import load_measurement
+from spurion.studies.point import PointTask, conclude_point, measure_point, point_data
+from spurion.studies.recipes import named_config
+from spurion.studies.results import DistanceInfo, PointResult, SourceInfo, StudyResult
+
+
+def no_report(name: str, stage: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
+def study(
+    what: str | Path | StudyConfig,
+    *,
+    out: Path | str,
+    overrides: Sequence[str] = (),
+    device: str | None = None,
+    workers: int | None = None,
+    allow_download: bool = False,
+    report: Report = no_report,
+) -> StudyResult:
+    """Run a study, or go on with one that was interrupted.
+
+    Arguments:
+        what: A recipe's name, a YAML file, or a configuration.
+        out: The run folder.
+        overrides: Fields to set, as ``a.b=value``.
+        device: Device of training and sampling ("auto", "cpu", "cuda", "mps"); overrides the configuration.
+        workers: Number of processes; by default one for each core on a CPU, else one. Changes no result.
+        allow_download: Whether a missing data set may be downloaded.
+        report: Called with the progress of each training size.
+
+    Returns:
+        What `study.json` holds.
+
+    Raises:
+        ValueError: If the configuration is wrong, the data are missing, or `out` holds another study.
+        OSError: If the folder cannot be written or the disk is full.
+        RuntimeError: If a worker process died.
+    """
+    config = named_config(what, overrides, device)
+    pool, holdout = point_data(config, allow_download)
+    folder = RunFolder(out)
+    sizes = config.sizes(len(pool))
+    tasks = [PointTask(folder.point(size), config, size, allow_download) for size in sizes]
+    crew = crew_for(config, len(tasks), workers)
+    with folder.opened(config):
+        failures = _measure_all(tasks, crew, report)
+        done = [task for task in tasks if task.train_size not in failures]
+        thresholds = _thresholds(config, done)
+        concluded = _conclude_all(done, thresholds, crew, report)
+        points = [
+            concluded[task.train_size] if task.train_size in concluded else _failed(task, failures)
+            for task in tasks
+        ]
+        result = _assemble(config, crew, pool, holdout, points)
+        write_json(folder.study_file, result.to_json())
+    return result
+
+
+def _measure_all(tasks: list[PointTask], crew: Crew, report: Report) -> dict[int, str]:
+    """Train, sample and measure; returns why points failed, by training size."""
+    failures = {}
+    for index, message in run_tasks(
+        measure_point, tasks, workers=crew.workers, threads=crew.threads, report=report
+    ):
+        if message:
+            failures[tasks[index].train_size] = message
+    return failures
+
+
+def _thresholds(config: StudyConfig, tasks: list[PointTask]) -> dict[int, ThresholdInfo]:
+    """Thresholds of every point: pooled over the study, but for the holdout rule, which looks at one S_K."""
+    measurements = {task.train_size: load_measurement(task.measurement_file) for task in tasks}
+    if not measurements:
+        return {}
+    if config.thresholds.startswith("holdout"):
+        return {size: thresholds_for(config.thresholds, found) for size, found in measurements.items()}
+    return dict.fromkeys(measurements, thresholds_for(config.thresholds, *measurements.values()))
+
+
+def _conclude_all(
+    tasks: list[PointTask], thresholds: dict[int, ThresholdInfo], crew: Crew, report: Report
+) -> dict[int, PointResult]:
+    ready = [replace(task, thresholds=thresholds[task.train_size]) for task in tasks]
+    results = run_tasks(conclude_point, ready, workers=crew.workers, threads=crew.threads, report=report)
+    return {ready[index].train_size: result for index, result in results}
+
+
+def _failed(task: PointTask, failures: dict[int, str]) -> PointResult:
+    name = task.config.distance
+    return PointResult(
+        train_size=task.train_size,
+        sample_size=task.sample_size,
+        status="failed",
+        message=failures[task.train_size],
+        sampler=task.config.sampler.model_dump(mode="json"),
+        distance=DistanceInfo(name=name, unit=DISTANCES[name].unit),
+        seconds=stage_seconds(task.folder),
+    )
+
+
+def _assemble(
+    config: StudyConfig, crew: Crew, pool: ImageSet, holdout: ImageSet | None, points: list[PointResult]
+) -> StudyResult:
+    done = [point for point in points if point.rarefaction is not None]
+    common = min((point.sample_size for point in done), default=None)
+    return StudyResult(
+        name=config.name,
+        config=config.model_dump(mode="json"),
+        environment=environment(crew),
+        train=_source(pool),
+        holdout=None if holdout is None else _source(holdout),
+        common_size=common,
+        points=tuple(_at_common_size(point, common) for point in points),
+        capacities=_capacities(config, done),
+        notes=_notes(points),
+    )
+
+
+def _source(images: ImageSet) -> SourceInfo:
+    return SourceInfo(name=images.name, count=len(images), shape=images.shape, sha256=images.sha256)
+
+
+def _at_common_size(point: PointResult, common: int | None) -> PointResult:
+    if point.rarefaction is None or common is None:
+        return point
+    return point.model_copy(update={"spurious_at_common_size": point.rarefaction.at(common)})
+
+
+def _capacities(config: StudyConfig, points: list[PointResult]) -> Capacities | None:
+    classified = [point for point in points if point.fractions is not None]
+    if not classified:
+        return None
+    return capacities(
+        [point.train_size for point in classified],
+        [point.counts for point in classified],
+        epsilon=config.epsilon,
+        seed=derive_seed(config.seed, "capacities"),
+    )
+
+
+def _notes(points: list[PointResult]) -> tuple[str, ...]:
+    notes = [
+        f"K = {point.train_size} failed: {point.message}" for point in points if point.status == "failed"
+    ]
+    sizes = sorted({point.sample_size for point in points})
+    if len(sizes) > 1:
+        notes.append(
+            f"Sample sizes differ over K, from {sizes[0]} to {sizes[-1]}. The spurious share grows with the "
+            f"number of samples, so compare it at the common size."
+        )
+    return tuple(notes)
