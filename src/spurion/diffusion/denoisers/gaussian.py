@@ -56,7 +56,7 @@ class Spectrum(NamedTuple):
             if float((covariance - covariance.T).abs().max()) > _ASYMMETRY * float(covariance.abs().max()):
                 raise ValueError("`covariance` must be symmetric.")
             variances, columns = torch.linalg.eigh(covariance)
-            directions = columns.T.contiguous()
+            directions = columns.T
         if float(variances.min()) < -_NEGATIVE * float(variances.abs().max()):
             raise ValueError(
                 f"`covariance` must have no negative eigenvalue, got {float(variances.min()):g}."
@@ -106,7 +106,8 @@ class GaussianDenoiser(Denoiser):
             covariance = Spectrum.of(covariance)
         self.mean = mean
         variances, directions = covariance
-        self.spectrum = Spectrum(variances.to(mean), None if directions is None else directions.to(mean))
+        rows = None if directions is None else directions.to(mean).contiguous()
+        self.spectrum = Spectrum(variances.to(mean), rows)
         self.schedule = schedule
         self.shape = tuple(shape)
         self.dtype, self.device = mean.dtype, mean.device

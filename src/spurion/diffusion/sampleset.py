@@ -1,0 +1,124 @@
+"""Sample sets on disk that survive being killed.
+
+Samples are drawn in batches, and each finished batch is a file (a shard) beside the final one::
+
+    samples.shards/000000.safetensors  ...     while it is running
+    samples.npz                                when it is done: `samples`, float32, with shape (n, *shape)
+
+Started again, the set continues with the first missing shard and ends with the same bytes. Every file names
+the request it belongs to (the model's weights and schedule, the sampler, the seed and the count), so that
+samples of one model are never taken for those of another.
+"""
+
+__all__ = ["sample_to_folder"]
+
+import hashlib
+import json
+import shutil
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from spurion.core.files import atomic_write
+from spurion.core.progress import Progress, silent
+from spurion.diffusion.denoiser import Denoiser
+from spurion.diffusion.folder import denoiser_state
+from spurion.diffusion.samplers import SamplerConfig, sample
+
+
+def sample_to_folder(
+    denoiser: Denoiser,
+    count: int,
+    config: SamplerConfig,
+    *,
+    seed: int,
+    folder: Path | str,
+    progress: Progress = silent,
+) -> Float[Tensor, "count *shape"]:
+    """Draw a sample set into ``samples.npz`` of a folder, or continue it, or read it if it is there.
+
+    Arguments:
+        denoiser: The model; one that can be saved, so that its weights can be told from others'.
+        count: How many samples, at least 1.
+        config: The sampler. One batch is one shard: a killed run loses at most one batch.
+        seed: The seed of the whole set.
+        folder: Where to; made if needed.
+        progress: Called as by `sample`, over all batches.
+
+    Returns:
+        The samples of `sample`, in float32.
+
+    Raises:
+        ValueError: If the folder holds samples of another request or a damaged file, or as `sample`.
+        OSError: If the folder cannot be written or the disk is full; finished shards stay.
+    """
+    if count < 1:
+        raise ValueError(f"`count` must be at least 1, got {count}.")
+    request = _request(denoiser, count, config, seed)
+    final, shards = Path(folder) / "samples.npz", Path(folder) / "samples.shards"
+    if not final.exists():
+        parts = []
+        starts = range(0, count, config.batch_size)
+        for index, first in enumerate(starts):
+            path = shards / f"{index:06d}.safetensors"
+            if not path.exists():
+                size = min(config.batch_size, count - first)
+                tick = partial(_shifted, progress, index * config.steps, len(starts) * config.steps)
+                batch = sample(denoiser, size, config, seed=seed, first=first, progress=tick)
+                with atomic_write(path) as temporary:
+                    save_file({"samples": batch.float()}, temporary, metadata={"request": request})
+            parts.append(_read_shard(path, request))
+        with atomic_write(final) as temporary:
+            np.savez(temporary, samples=torch.cat(parts).numpy(), request=np.array(request))
+    samples = _read_set(final, request)
+    shutil.rmtree(shards, ignore_errors=True)
+    return samples
+
+
+def _request(denoiser: Denoiser, count: int, config: SamplerConfig, seed: int) -> str:
+    """Everything that decides the samples, as JSON; the weights by their SHA-256."""
+    digest = hashlib.sha256(f"{denoiser.schedule} {denoiser.shape} {denoiser.dtype}".encode())
+    for name, value in sorted(denoiser_state(denoiser).items()):
+        digest.update(name.encode())
+        digest.update(value.numpy().tobytes())
+    values = {"denoiser": digest.hexdigest(), "sampler": config.model_dump(), "seed": seed, "count": count}
+    return json.dumps(values)
+
+
+def _read_shard(path: Path, request: str) -> Tensor:
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = (file.metadata() or {}).get("request")
+            samples = file.get_tensor("samples")
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it and run again.") from None
+    _check_request(path, found, request)
+    return samples
+
+
+def _read_set(path: Path, request: str) -> Tensor:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found, samples = str(file["request"]), torch.from_numpy(file["samples"])
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it and run again.") from None
+    _check_request(path, found, request)
+    return samples
+
+
+def _check_request(path: Path, found: str | None, request: str) -> None:
+    if found != request:
+        raise ValueError(
+            f"{path} holds samples of another model, sampler, seed or count; delete it or choose another one."
+        )
+
+
+def _shifted(progress: Progress, before: int, total: int, done: int, _: int) -> None:
+    progress(before + done, total)
