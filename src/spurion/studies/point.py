@@ -23,7 +23,7 @@ from spurion.core.files import read_json, write_json
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
 from spurion.data import ImageSet, Split, load_split, nested_order
-from spurion.diffusion.samplers import sample_to_folder
+from spurion.diffusion.sampleset import sample_to_folder
 from spurion.diffusion.training import train
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import AuditRules, conclude, labels_of
