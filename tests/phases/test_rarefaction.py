@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.phases.rarefaction import collision_rate, rarefaction
+from spurion.phases.rarefaction import Rarefaction, collision_rate, rarefaction
 
 
 def ones(count):
@@ -102,6 +102,16 @@ def test_memorized_samples_count_in_the_size_but_never_as_spurious():
     assert rarefaction(duplicates, not_memorized, sizes=[2]).spurious[0] == pytest.approx(0.5 / 3)
 
 
+def test_any_size_can_be_read_from_the_stored_curve():
+    duplicates = torch.randint(0, 90, (300,), generator=generator(0, "duplicates"))
+    not_memorized = torch.rand(300, generator=generator(0, "labels")) < 0.6
+    stored = Rarefaction.model_validate_json(rarefaction(duplicates, not_memorized).model_dump_json())
+    sizes = [7, 91, 123, 299, 300]
+    assert [stored.at(size) for size in sizes] == list(rarefaction(duplicates, not_memorized, sizes).spurious)
+    with pytest.raises(ValueError, match="A sample size must lie between 1 and the 300 samples, got 301"):
+        stored.at(301)
+
+
 def test_one_sample():
     curve = rarefaction(torch.tensor([0]), ones(1))
     assert curve.sample_sizes == (1,)
@@ -139,5 +149,5 @@ def test_no_sample_is_refused():
 
 @pytest.mark.parametrize("sizes", [[0], [1, 3]])
 def test_impossible_sizes_are_refused(sizes):
-    with pytest.raises(ValueError, match="`sizes` must lie between 1 and the 2 samples"):
+    with pytest.raises(ValueError, match="A sample size must lie between 1 and the 2 samples"):
         rarefaction(torch.tensor([1, 1]), ones(2), sizes=sizes)

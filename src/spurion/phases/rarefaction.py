@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Int
-from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
@@ -36,6 +36,20 @@ class Rarefaction(Config):
 
     sample_sizes: tuple[int, ...]
     spurious: tuple[float, ...]
+    samples: int = Field(description="Number M of samples drawn.")
+    neighbors: tuple[tuple[int, int], ...] = Field(
+        description="Pairs (n, samples with n > 0 duplicates that are not memorized): the whole curve."
+    )
+
+    def at(self, size: int) -> float:
+        """The expected spurious share f(m) among m = `size` samples, exactly.
+
+        Raises:
+            ValueError: If `size` is not between 1 and the number of samples.
+        """
+        if not 1 <= size <= self.samples:
+            raise ValueError(f"A sample size must lie between 1 and the {self.samples} samples, got {size}.")
+        return _expected(self.neighbors, self.samples, size)
 
 
 def rarefaction(
@@ -64,12 +78,14 @@ def rarefaction(
     count = _check(duplicates)
     if sizes is None:
         sizes = np.unique(np.geomspace(1, count, DEFAULT_SIZES).round().astype(int)).tolist()
-    if not all(1 <= size <= count for size in sizes):
-        raise ValueError(f"`sizes` must lie between 1 and the {count} samples, got {list(sizes)!r:.80}.")
-    histogram = np.bincount(duplicates[not_memorized].cpu().numpy(), minlength=1)
-    return Rarefaction(
-        sample_sizes=tuple(sizes), spurious=tuple(_expected(histogram, count, size) for size in sizes)
+    values, times = duplicates[not_memorized & (duplicates > 0)].unique(return_counts=True)
+    curve = Rarefaction(
+        sample_sizes=tuple(sizes),
+        spurious=(),
+        samples=count,
+        neighbors=tuple(zip(values.tolist(), times.tolist(), strict=True)),
     )
+    return curve.model_copy(update={"spurious": tuple(curve.at(size) for size in sizes)})
 
 
 def collision_rate(duplicates: Int[Tensor, " n"]) -> float | None:
@@ -103,15 +119,17 @@ def _check(duplicates: Int[Tensor, " n"]) -> int:
     return count
 
 
-def _expected(histogram: NDArray[np.int64], count: int, size: int) -> float:
-    """f(size), from the number of samples with 0, 1, 2... duplicates.
+def _expected(neighbors: Sequence[tuple[int, int]], count: int, size: int) -> float:
+    """f(size), from the number of samples with 1, 2... duplicates.
 
     The ratio of binomials is the product of (1 - (m - 1) / (M - 1 - j)) over j < n: sums of logarithms of
     small numbers, where log-gammas of large ones would cancel and leave 1e-9. It is 0 for n > M - m.
     """
-    finite = min(len(histogram) - 1, count - size)
-    terms = np.log1p(-(size - 1) / (count - 1.0 - np.arange(finite)))
-    found = np.ones(len(histogram))
-    found[0] = 0.0
-    found[1 : finite + 1] = -np.expm1(np.cumsum(terms))
-    return float(histogram @ found / count)
+    if not neighbors:
+        return 0.0
+    n, times = np.array(neighbors).T
+    finite = min(n.max(), count - size)
+    log_missed = np.cumsum(np.log1p(-(size - 1) / (count - 1.0 - np.arange(finite))))
+    found = np.ones(n.max())
+    found[:finite] = -np.expm1(log_missed)
+    return float(times @ found[n - 1] / count)
