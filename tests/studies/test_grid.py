@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from spurion.studies.grid import paper_grid
@@ -10,7 +12,7 @@ def test_the_paper_s_grid(first_drop, plateau, available):
     grid = paper_grid(first_drop, plateau, available)
     assert len(grid) == 38
     assert grid[:5] == tuple(round(2 + i * (first_drop - 2) / 4) for i in range(5))
-    steps = [b - a for a, b in zip(grid[4:33], grid[5:34], strict=True)]
+    steps = [b - a for a, b in itertools.pairwise(grid[4:34])]
     assert max(steps) - min(steps) <= 1
     assert sum(steps) == plateau - first_drop
     assert grid[33:] == tuple(round(plateau + i * (available - plateau) / 4) for i in range(5))

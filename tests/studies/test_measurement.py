@@ -1,0 +1,80 @@
+import pytest
+import torch
+
+from planted import planted
+from spurion.studies.measurement import COPY_NOISE, load_measurement, measure, save_measurement
+
+
+def brute(x, y):
+    return (x.double().flatten(1)[:, None] - y.double().flatten(1)[None]).norm(dim=-1)
+
+
+def test_distances_are_those_of_brute_force():
+    sets = planted()
+    found = measure(sets.train, sets.samples, sets.holdout, seed=3)
+    to_train = brute(sets.samples, sets.train).sort(dim=1)
+    assert torch.equal(found.nearest_train, to_train.indices[:, 0])
+    torch.testing.assert_close(found.distance_train, to_train.values[:, 0])
+    torch.testing.assert_close(found.distance_train_2, to_train.values[:, 1])
+    among = brute(sets.samples, sets.samples).fill_diagonal_(torch.inf).min(dim=1)
+    assert torch.equal(found.nearest_sample, among.indices)
+    torch.testing.assert_close(found.distance_sample, among.values)
+    torch.testing.assert_close(found.holdout_train, brute(sets.holdout, sets.train).min(dim=1).values)
+    held = brute(sets.holdout, sets.holdout).fill_diagonal_(torch.inf).min(dim=1).values
+    torch.testing.assert_close(found.holdout_holdout.sort().values, held.sort().values)
+    train = brute(sets.train, sets.train).fill_diagonal_(torch.inf).min(dim=1).values
+    torch.testing.assert_close(found.train_train, train)
+    assert found.null is not None
+
+
+def test_control_copies_whisper():
+    # The distance of a copy is COPY_NOISE times a chi variable with D = 24: mean 0.0485, deviation 0.007.
+    found = measure(planted().train, planted().samples)
+    assert len(found.copies) == 20
+    assert abs(float(found.copies.mean()) - COPY_NOISE * 24**0.5) < 4 * COPY_NOISE * (0.5 / 20) ** 0.5 + 0.001
+    assert float(found.copies.max()) < 0.1
+
+
+def test_held_out_distances_are_matched_to_the_number_of_samples():
+    sets = planted()
+    found = measure(sets.train, sets.samples[:7], sets.holdout)
+    assert len(found.holdout_holdout) == 7
+    assert len(found.holdout_train) == len(sets.holdout)
+
+
+def test_one_training_image_has_no_second_neighbor():
+    sets = planted()
+    found = measure(sets.train[:1], sets.samples)
+    assert torch.isinf(found.distance_train_2).all()
+    assert len(found.train_train) == 0
+    assert found.null is None
+
+
+def test_storage_is_exact(tmp_path):
+    sets = planted()
+    for holdout, train in ((sets.holdout, sets.train), (None, sets.train[:1])):
+        found = measure(train, sets.samples, holdout)
+        save_measurement(found, tmp_path / "m.safetensors")
+        again = load_measurement(tmp_path / "m.safetensors")
+        for name, value in vars(found).items():
+            stored = getattr(again, name)
+            assert torch.equal(value, stored) if isinstance(value, torch.Tensor) else value == stored
+    content = (tmp_path / "m.safetensors").read_bytes()
+    for cut in (len(content) // 2, 0):
+        (tmp_path / "m.safetensors").write_bytes(content[:cut])
+        with pytest.raises(ValueError, match=r"m\.safetensors is damaged .*delete it"):
+            load_measurement(tmp_path / "m.safetensors")
+
+
+def test_bad_sets():
+    sets = planted()
+    with pytest.raises(ValueError, match="at least 2 images, got 1"):
+        measure(sets.train, sets.samples[:1])
+    with pytest.raises(ValueError, match=r"`samples` must have the training images' shape \(1, 4, 6\)"):
+        measure(sets.train, sets.samples[..., :5])
+    with pytest.raises(ValueError, match="`holdout` must have"):
+        measure(sets.train, sets.samples, sets.holdout[..., :5])
+    broken = sets.samples.clone()
+    broken[3, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="finite"):
+        measure(sets.train, broken)
