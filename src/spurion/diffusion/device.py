@@ -1,0 +1,103 @@
+"""Where and how a training runs: device, precision, memory layout, compilation.
+
+Every ``auto`` is resolved here, once, before step 0:
+
+=============== ======== ====================================== =========
+field           CPU      CUDA                                   MPS
+=============== ======== ====================================== =========
+precision       float32  bf16 where the device has it           float32
+channels_last   no       yes for images                         no
+compile         no       yes where Triton and a compiler exist  no
+=============== ======== ====================================== =========
+"""
+
+__all__ = ["DeviceName", "Execution", "Precision", "choose_device", "choose_execution"]
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "float32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a training runs, with nothing left to choose; part of what a checkpoint belongs to."""
+
+    device: str
+    bf16: bool
+    channels_last: bool
+    compile: bool
+
+    @contextmanager
+    def reproducible(self) -> Iterator[None]:
+        """Let the same step give the same bits: deterministic kernels, and global generators of its own.
+
+        Layers that draw random numbers, such as dropout, use torch's global generators. They may be
+        reseeded inside; on leaving, they are as they were.
+        """
+        cuda = [torch.cuda.current_device()] if self.device == "cuda" else []
+        with ExitStack() as stack:
+            stack.enter_context(torch.random.fork_rng(devices=cuda))
+            if cuda:
+                stack.enter_context(torch.backends.cudnn.flags(benchmark=False, deterministic=True))
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            yield
+
+
+def choose_device(name: DeviceName) -> torch.device:
+    """Resolve a device name; ``auto`` is CUDA, else MPS, else the CPU.
+
+    Raises:
+        ValueError: If the device asked for is not there.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, here in present.items() if here))
+    if not present[name]:
+        raise ValueError(f"`device` is {name}, but torch finds no such device here; use auto or cpu.")
+    return torch.device(name)
+
+
+def choose_execution(
+    device: DeviceName,
+    precision: Precision,
+    channels_last: bool | Literal["auto"],
+    compiled: bool | Literal["auto"],
+    shape: tuple[int, ...],
+) -> Execution:
+    """Resolve every ``auto`` for items of one shape.
+
+    Raises:
+        ValueError: If the device is not there, if channels are to come last in items without channels,
+            or if a compiler is asked for and none is found.
+    """
+    kind = choose_device(device).type
+    images = len(shape) == 3
+    if channels_last is True and not images:
+        raise ValueError(f"`channels_last` needs images with shape (C, H, W), got items with shape {shape}.")
+    if compiled is True and not _compiler(kind):
+        raise ValueError(
+            f"`compile` needs a C++ compiler (and Triton on CUDA), none found for {kind}; set it to auto."
+        )
+    return Execution(
+        device=kind,
+        bf16=precision == "bf16"
+        or (
+            precision == "auto" and kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        ),
+        channels_last=channels_last is True or (channels_last == "auto" and kind == "cuda" and images),
+        compile=compiled is True or (compiled == "auto" and kind == "cuda" and _compiler(kind)),
+    )
+
+
+def _compiler(kind: str) -> bool:
+    found = any(shutil.which(name) for name in ("c++", "g++", "clang++"))
+    return found and (kind != "cuda" or importlib.util.find_spec("triton") is not None)

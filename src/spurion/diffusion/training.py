@@ -1,0 +1,161 @@
+r"""Training of a denoiser: DDPM with uniform steps, and the moving average of the weights as result.
+
+For an image x, a step t uniform on 0..T-1 and noise :math:`\epsilon` the loss is
+
+.. math:: \lVert \hat\epsilon(\alpha_t x + \sigma_t \epsilon, t) - \epsilon \rVert^2 / D
+
+(or the same for what the network predicts). The weights are averaged after every step s = 0, 1, ...,
+
+.. math:: \bar\theta \leftarrow d_s \bar\theta + (1 - d_s) \theta, \qquad
+    d_s = d \quad\text{or, with a ramp,}\quad d_s = \min\Big(d, \frac{1 + s}{10 + s}\Big),
+
+starting as a copy of the initial weights. Images are never flipped or otherwise augmented.
+
+A training owns a folder::
+
+    training.jsonl           the log; see `spurion.diffusion.log`
+    state/state.safetensors  what the next step needs; see `spurion.diffusion.checkpoint`
+    model/                   the denoiser with the averaged weights, written when all steps are done
+
+Every random number is a function of the seed and the step, and the state is written atomically, so that a
+training killed at any moment and started again ends with the same bytes as one that was left alone: on
+the same machine, with the same versions and number of threads.
+
+References:
+    | Denoising Diffusion Probabilistic Models (Ho et al., 2020), Eq. 14
+    | Memorization to Generalization (Pham et al., 2025), Table 2 and App. B
+"""
+
+__all__ = ["TrainingConfig", "TrainingDiverged", "train"]
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spurion.core.progress import Progress, silent
+from spurion.core.random import generator
+from spurion.diffusion.batches import Batches
+from spurion.diffusion.checkpoint import load_state, save_state, saved_step
+from spurion.diffusion.denoiser import Denoiser
+from spurion.diffusion.denoisers import DenoiserConfig
+from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.device import choose_execution
+from spurion.diffusion.folder import load_denoiser, save_denoiser
+from spurion.diffusion.learner import Learner
+from spurion.diffusion.log import TrainingDiverged, TrainingLog
+from spurion.diffusion.schedule import DDPMSchedule
+from spurion.diffusion.training_config import TrainingConfig
+
+_STATE = Path("state") / "state.safetensors"
+
+
+def train(
+    images: Float[Tensor, "K *shape"],
+    denoiser: DenoiserConfig,
+    training: TrainingConfig,
+    *,
+    schedule: DDPMSchedule,
+    seed: int,
+    folder: Path | str,
+    progress: Progress = silent,
+) -> Denoiser:
+    """Make a denoiser of some images, in a folder: train a network, or build a closed form.
+
+    Started again on the same folder it goes on where it was, or just loads the model if that is done.
+
+    Arguments:
+        images: The training items, float32, finite, with shape (K, *shape).
+        denoiser: What to train. Closed forms need no training: they are built and saved.
+        training: How to train.
+        schedule: The noise schedule.
+        seed: The seed of the initial weights and of all batches.
+        folder: The training's own folder, made if needed.
+        progress: Called after every step.
+
+    Returns:
+        The denoiser in ``folder/model``, on the device it was trained on.
+
+    Raises:
+        ValueError: If the images are not as above, the device is not there, or the folder holds a damaged
+            training state or another training's.
+        TrainingDiverged: If the loss becomes NaN or infinite.
+        OSError: If the folder cannot be written or the disk is full.
+    """
+    _check(images)
+    folder = Path(folder)
+    fresh = denoiser.build(images, schedule, generator=generator(seed, "weights"))
+    if not isinstance(fresh, NetworkDenoiser):
+        save_denoiser(fresh, folder / "model")
+        return fresh
+    execution = choose_execution(
+        training.device, training.precision, training.channels_last, training.compile, fresh.shape
+    )
+    identity = {
+        "images": {"shape": list(images.shape), "sha256": _digest(images)},
+        "denoiser": denoiser.model_dump(mode="json"),
+        "training": training.model_dump(mode="json", exclude={"checkpoint_every"}),
+        "execution": asdict(execution),
+        "schedule": asdict(schedule),
+        "seed": seed,
+    }
+    if saved_step(folder / _STATE, identity) != training.iterations:
+        batches = Batches(
+            images,
+            schedule,
+            batch_size=training.batch_size,
+            replacement=training.replacement,
+            prediction=fresh.prediction,
+            seed=seed,
+            device=execution.device,
+        )
+        with execution.reproducible():
+            learner = Learner(fresh, training, execution, seed=seed)
+            _run(learner, batches, training, folder, identity, progress)
+    return load_denoiser(folder / "model", device=execution.device)
+
+
+def _run(
+    learner: Learner,
+    batches: Batches,
+    training: TrainingConfig,
+    folder: Path,
+    identity: Mapping[str, Any],
+    progress: Progress,
+) -> None:
+    """Take all steps that are not yet done; save the model, then the state that says so."""
+    log = TrainingLog(folder / "training.jsonl", training.log_every, learner.device)
+    state = load_state(folder / _STATE, identity) or learner.state(0, torch.empty(0), torch.empty(0, 3))
+    learner.restore(state)
+    log.start(state.step, state.losses, state.log)
+    for step in range(state.step, training.iterations):
+        log.add(learner.step(step, batches(step)), training.learning_rate_at(step))
+        done = step + 1
+        if done == training.iterations:
+            log.end_interval(training.learning_rate_at(step))
+        if done == training.iterations or done % training.checkpoint_every == 0:
+            state = learner.state(done, log.pending(), log.rows())
+            if done == training.iterations:
+                save_denoiser(learner.averaged(), folder / "model")
+            save_state(folder / _STATE, state, identity)
+        progress(done, training.iterations)
+
+
+def _check(images: Tensor) -> None:
+    if images.ndim < 2 or not images.numel():
+        raise ValueError(
+            f"`images` must hold at least one item, with shape (K, *shape), got {tuple(images.shape)}."
+        )
+    if images.dtype != torch.float32:
+        raise ValueError(f"`images` must be float32, got {images.dtype}.")
+    if not images.isfinite().all():
+        raise ValueError("`images` must be finite, got NaN or infinity; remove the damaged images.")
+
+
+def _digest(images: Tensor) -> str:
+    return hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
