@@ -10,7 +10,7 @@ the request it belongs to (the model's weights and schedule, the sampler, the se
 samples of one model are never taken for those of another.
 """
 
-__all__ = ["sample_to_folder"]
+__all__ = ["sample_to_file", "sample_to_folder"]
 
 import hashlib
 import json
@@ -42,39 +42,57 @@ def sample_to_folder(
     folder: Path | str,
     progress: Progress = silent,
 ) -> Float[Tensor, "count *shape"]:
-    """Draw a sample set into ``samples.npz`` of a folder, or continue it, or read it if it is there.
+    """Draw a sample set into ``samples.npz`` of a folder; otherwise as `sample_to_file`."""
+    path = Path(folder) / "samples.npz"
+    return sample_to_file(denoiser, count, config, seed=seed, path=path, progress=progress)
+
+
+def sample_to_file(
+    denoiser: Denoiser,
+    count: int,
+    config: SamplerConfig,
+    *,
+    seed: int,
+    path: Path | str,
+    progress: Progress = silent,
+) -> Float[Tensor, "count *shape"]:
+    """Draw a sample set into a file, or continue it, or read it if it is there.
 
     Arguments:
         denoiser: The model; one that can be saved, so that its weights can be told from others'.
         count: How many samples, at least 1.
         config: The sampler. One batch is one shard: a killed run loses at most one batch.
         seed: The seed of the whole set.
-        folder: Where to; made if needed.
+        path: The ``.npz`` file; its folder is made if needed. Shards lie beside it.
         progress: Called as by `sample`, over all batches.
 
     Returns:
         The samples of `sample`, in float32.
 
     Raises:
-        ValueError: If the folder holds samples of another request or a damaged file, or as `sample`.
-        OSError: If the folder cannot be written or the disk is full; finished shards stay.
+        ValueError: If `path` is no ``.npz``, the file or a shard is of another request or damaged, or as
+            `sample`.
+        OSError: If the file cannot be written or the disk is full; finished shards stay.
     """
     if count < 1:
         raise ValueError(f"`count` must be at least 1, got {count}.")
+    final = Path(path)
+    if final.suffix != ".npz":
+        raise ValueError(f"`path` must end in .npz, got {final}.")
     request = _request(denoiser, count, config, seed)
-    final, shards = Path(folder) / "samples.npz", Path(folder) / "samples.shards"
+    shards = final.with_suffix(".shards")
     if not final.exists():
         parts = []
         starts = range(0, count, config.batch_size)
         for index, first in enumerate(starts):
-            path = shards / f"{index:06d}.safetensors"
-            if not path.exists():
+            shard = shards / f"{index:06d}.safetensors"
+            if not shard.exists():
                 size = min(config.batch_size, count - first)
                 tick = partial(_shifted, progress, index * config.steps, len(starts) * config.steps)
                 batch = sample(denoiser, size, config, seed=seed, first=first, progress=tick)
-                with atomic_write(path) as temporary:
+                with atomic_write(shard) as temporary:
                     save_file({"samples": batch.float()}, temporary, metadata={"request": request})
-            parts.append(_read_shard(path, request))
+            parts.append(_read_shard(shard, request))
         with atomic_write(final) as temporary:
             np.savez(temporary, samples=torch.cat(parts).numpy(), request=np.array(request))
     samples = _read_set(final, request)
