@@ -9,7 +9,7 @@ Neither knows anything of training.
 __all__ = ["AuditRules", "audit", "conclude", "labels_of", "thresholds_for"]
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -30,13 +30,12 @@ from spurion.studies.results import AuditResult, Controls, DistanceInfo
 
 
 class AuditRules(Config):
-    """The rules that turn distances into classes.
+    """The rules shown beside the main one, and the seed of the bootstrap.
 
-    `thresholds`: "fixed:DM,DS", "valley" or "holdout:ALPHA". `holdout_alpha`: the alpha of the holdout rule
-    that is shown beside it. `ratio_memorized`, `ratio_spurious`: thresholds of the ratio rule.
+    `holdout_alpha`: the alpha of the holdout rule. `ratio_memorized`, `ratio_spurious`: thresholds of the
+    ratio rule (workshop Eq. 4-6).
     """
 
-    thresholds: str = "valley"
     holdout_alpha: float = Field(0.01, gt=0, lt=1)
     ratio_memorized: float = Field(1 / 3, gt=0)
     ratio_spurious: float = Field(0.3, gt=0, le=1)
@@ -129,8 +128,7 @@ def audit(
     rule = thresholds or ("holdout:0.01" if holdout is not None else "valley")
     images = [one.images if one is not None else None for one in opened]
     measurement = measure(*images, distance=distance, seed=seed)
-    rules = AuditRules(thresholds=rule, seed=seed)
-    return conclude(measurement, thresholds_for(rule, measurement), images[1], rules)
+    return conclude(measurement, thresholds_for(rule, measurement), images[1], AuditRules(seed=seed))
 
 
 def _by_class(
@@ -145,14 +143,16 @@ def _by_class(
     return {
         "fractions": _fractions(labels, rules.seed, "main"),
         "counts": tuple(torch.bincount(labels, minlength=3).tolist()),
-        "duplicated_memorized": float((pairs.counts[memorized] > 0).double().mean())
-        if memorized.any()
-        else None,
+        "duplicated_memorized": _mean(pairs.counts[memorized] > 0),
         "rarefaction": rarefaction(pairs.counts, ~memorized),
         "collision_rate": collision_rate(pairs.counts),
-        "census": census(pairs.indptr, pairs.indices, labels),
+        "census": census(pairs, labels),
         "sensitivity": sensitivity(measurement.distance_train, measurement.distance_sample, thresholds),
     }
+
+
+def _mean(flags: Bool[Tensor, " n"]) -> float | None:
+    return float(flags.double().mean()) if len(flags) else None
 
 
 def _by_ratio(measurement: Measurement, rules: AuditRules, notes: list[str]) -> ClassFractions | None:

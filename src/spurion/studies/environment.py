@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from spurion.core.engine import available_cores
-from spurion.diffusion.device import resolve_device
+from spurion.diffusion.device import choose_device
 from spurion.studies.config import StudyConfig
 
 PACKAGES = ("spurion", "torch", "diffusers", "safetensors", "numpy", "scipy", "scikit-learn")
@@ -36,7 +36,7 @@ def crew_for(config: StudyConfig, points: int, workers: int | None) -> Crew:
     """
     if workers is not None and workers < 1:
         raise ValueError(f"`workers` must be at least 1, got {workers}.")
-    device = resolve_device(config.training.device)
+    device = choose_device(config.training.device)
     cores = available_cores()
     parallel = min(cores, points) if device.type == "cpu" else 1
     return Crew(workers or parallel, max(1, cores // parallel), str(device))

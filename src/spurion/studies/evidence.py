@@ -28,9 +28,8 @@ COLUMNS = (
 
 def write_samples_csv(path: Path, measurement: Measurement, labels: Int64[Tensor, " n"] | None) -> None:
     """Write one row for each sample; a value that does not exist is empty. Floats round-trip exactly."""
-    names = (
-        [""] * len(measurement.distance_train) if labels is None else [CLASSES[i] for i in labels.tolist()]
-    )
+    count = len(measurement.distance_train)
+    names = [""] * count if labels is None else [CLASSES[label] for label in labels.tolist()]
     columns = [getattr(measurement, name).tolist() for name in COLUMNS[2:]]
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

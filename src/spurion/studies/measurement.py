@@ -38,7 +38,7 @@ COPIES = 200
 
 @dataclass(frozen=True)
 class Measurement:
-    """Distances of samples, controls and held-out images; see the module. All tensors are float64 or int64."""
+    """Distances of samples, controls and held-out images; see the module. Floats are float64."""
 
     distance: str
     distance_train: Float[Tensor, " n"]
@@ -95,11 +95,9 @@ def save_measurement(measurement: Measurement, path: Path) -> None:
     """Store a measurement as one safetensors file, atomically."""
     tensors = {name: value for name, value in vars(measurement).items() if isinstance(value, Tensor)}
     null = measurement.null.model_dump_json() if measurement.null else "null"
-    blob = save(
-        {k: v.contiguous() for k, v in tensors.items()}, {"distance": measurement.distance, "null": null}
-    )
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
     with atomic_write(path) as temporary:
-        temporary.write_bytes(blob)
+        temporary.write_bytes(save(contiguous, {"distance": measurement.distance, "null": null}))
 
 
 def load_measurement(path: Path) -> Measurement:

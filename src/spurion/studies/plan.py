@@ -96,10 +96,8 @@ def _seconds(config: StudyConfig, denoiser: Denoiser, points: Sequence[tuple[int
     finally:
         torch.set_num_threads(threads)
     batches = sum(math.ceil(count / config.sampler.batch_size) for _, count in points)
-    total = (
-        len(points) * config.training.iterations * train_step + batches * config.sampler.steps * sample_step
-    )
-    return total / min(crew.workers, len(points))
+    training = len(points) * config.training.iterations * train_step
+    return (training + batches * config.sampler.steps * sample_step) / min(crew.workers, len(points))
 
 
 def _step_seconds(denoiser: NetworkDenoiser, device: str, batch_size: int, *, training: bool) -> float:
@@ -140,7 +138,7 @@ def _forward(denoiser: Denoiser, x_t: Tensor, times: Tensor) -> Callable[[], Non
 
 
 def _bytes(config: StudyConfig, denoiser: Denoiser, points: Sequence[tuple[int, int]], dim: int) -> int:
-    """Model, samples, distances and gallery of every point, and one training state for each that is running."""
+    """Model, samples, distances and gallery of every point, and the training state of one."""
     parameters = 0
     if isinstance(denoiser, NetworkDenoiser):
         parameters = sum(parameter.numel() for parameter in denoiser.network.parameters())

@@ -156,7 +156,6 @@ def conclude_point(task: PointTask, report: Report) -> PointResult:
     samples = load_samples(task.folder)
     with timed(task.folder, "conclude"):
         rules = AuditRules(
-            thresholds=config.thresholds,
             holdout_alpha=config.holdout_alpha,
             ratio_memorized=config.ratio.memorized,
             ratio_spurious=config.ratio.spurious,

@@ -167,9 +167,8 @@ def _capacities(config: StudyConfig, points: list[PointResult]) -> Capacities | 
 
 
 def _notes(points: list[PointResult]) -> tuple[str, ...]:
-    notes = [
-        f"K = {point.train_size} failed: {point.message}" for point in points if point.status == "failed"
-    ]
+    failed = [point for point in points if point.status == "failed"]
+    notes = [f"K = {point.train_size} failed: {point.message}" for point in failed]
     sizes = sorted({point.sample_size for point in points})
     if len(sizes) > 1:
         notes.append(
