@@ -2,6 +2,7 @@
 
 __all__ = ["read_array", "read_npz"]
 
+import io
 import zipfile
 from pathlib import Path
 from typing import IO
@@ -9,6 +10,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import Shaped
 
+from spurion.data.decode import brief
 from spurion.data.imageset import ImageSet
 from spurion.data.pixels import physical_memory, scale, stack
 
@@ -95,7 +97,7 @@ def _read_npy(path: Path) -> np.ndarray:
         with path.open("rb") as file:
             return _load(file, path.stat().st_size)
     except Exception as error:  # damaged headers raise anything
-        raise ValueError(f"{path} cannot be read as an array ({error}).") from None
+        raise ValueError(f"{path} cannot be read as an array ({brief(error)}).") from None
 
 
 def _read_member(path: Path) -> tuple[str, np.ndarray]:
@@ -106,7 +108,7 @@ def _read_member(path: Path) -> tuple[str, np.ndarray]:
             with archive.open(members[key]) as file:
                 return key, _load(file, members[key].file_size)
     except Exception as error:  # damaged archives raise anything
-        raise ValueError(f"{path} cannot be read as arrays ({error}).") from None
+        raise ValueError(f"{path} cannot be read as arrays ({brief(error)}).") from None
 
 
 def _choose(names: dict[str, zipfile.ZipInfo]) -> str:
@@ -119,7 +121,7 @@ def _choose(names: dict[str, zipfile.ZipInfo]) -> str:
     return next(iter(names))
 
 
-def _load(file: IO[bytes], size: int) -> np.ndarray:
+def _load(file: io.BufferedIOBase | IO[bytes], size: int) -> np.ndarray:
     """Read one array of at most `size` bytes, checking what its header claims before memory is taken."""
     version = np.lib.format.read_magic(file)
     read_header = {

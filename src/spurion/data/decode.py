@@ -10,9 +10,10 @@ What a file may hold, and what becomes of it:
 - rotation tags and color profiles are not applied, for the same reason.
 """
 
-__all__ = ["MOST_BYTES", "decode_image"]
+__all__ = ["MOST_BYTES", "brief", "decode_image"]
 
 import io
+import textwrap
 import warnings
 
 import numpy as np
@@ -50,7 +51,7 @@ def decode_image(data: bytes, label: str) -> Pixels:
                 refusal = _refusal(image)
                 levels = None if refusal else _levels(image)
     except Exception as error:  # decoders raise anything on damaged bytes
-        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else _brief(error)
+        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else brief(error)
         raise ValueError(f"{label} cannot be read as an image ({reason}).") from None
     if levels is None:
         raise ValueError(f"{label} {refusal}.")
@@ -76,5 +77,7 @@ def _levels(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:80] or type(error).__name__
+def brief(error: Exception) -> str:
+    """What an error of a decoder says, in one printable line of at most 120 characters."""
+    said = str(error).encode("unicode_escape").decode() or type(error).__name__
+    return textwrap.shorten(said, 120, placeholder=" ...").rstrip(".")

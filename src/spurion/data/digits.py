@@ -6,7 +6,6 @@ References:
 
 __all__ = ["load_digits"]
 
-import sklearn.datasets
 import torch
 
 from spurion.data.imageset import ImageSet
@@ -22,5 +21,7 @@ def load_digits(allow_download: bool = False) -> Split:
     Returns:
         1,438 images to train on and 359 held out.
     """
-    levels = torch.from_numpy(sklearn.datasets.load_digits().images)
+    from sklearn import datasets  # a second of import time that only this set needs
+
+    levels = torch.from_numpy(datasets.load_digits().images)
     return hold_out(ImageSet((levels / 8 - 1).float().unsqueeze(1), "digits"), 0.2)

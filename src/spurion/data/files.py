@@ -13,10 +13,11 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from spurion.data.decode import MOST_BYTES, decode_image
+from spurion.data.decode import MOST_BYTES, brief, decode_image
 from spurion.data.imageset import ImageSet
 from spurion.data.pixels import stack
 
+_FORMS = "PNG, JPEG, WebP, BMP, TIFF"
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 _OTHER_SUFFIXES = {".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".ppm", ".pgm", ".tga", ".exr"}
 
@@ -51,24 +52,29 @@ def read_folder(root: Path, *, resize: int | None = None) -> ImageSet:
     Raises:
         ValueError: If there are no images, one cannot be read, or a link leads out of the folder.
     """
-    paths = sorted(_image_paths(root), key=lambda path: natural_key(_shown(path.relative_to(root))))
+    paths = sorted(_image_paths(root), key=lambda path: natural_key(path.relative_to(root).as_posix()))
     if not paths:
-        raise ValueError(f"{root} holds no images ({_forms()}).")
-    names = tuple(_shown(path.relative_to(root)) for path in paths)
-    images = ((str(path), decode_image(_read_file(path), str(path))) for path in paths)
-    return stack(images, len(paths), name=root.resolve().name, item_names=names, resize=resize)
+        raise ValueError(f"{root} holds no images ({_FORMS}).")
+    names = tuple(_shown(path.relative_to(root).as_posix()) for path in paths)
+    labels = [_shown(path) for path in paths]
+    images = (
+        (label, decode_image(_read_file(path, label), label))
+        for path, label in zip(paths, labels, strict=True)
+    )
+    return stack(images, len(paths), name=_shown(root.resolve().name), item_names=names, resize=resize)
 
 
 def _image_paths(root: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = [name for name in folders if not _hidden(name)]
         for name in folders:
-            if Path(folder, name).is_symlink():
-                raise ValueError(f"{Path(folder, name)} is a link to a folder, and those are not followed.")
+            if (path := Path(folder, name)).is_symlink():
+                raise ValueError(f"{_shown(path)} is a link to a folder, and those are not followed.")
         for name in files:
             path = Path(folder, name)
-            if not _hidden(name) and _is_image(name, str(path)):
-                _check_inside(path, root)
+            if not _hidden(name) and _is_image(name, _shown(path)):
+                if path.is_symlink():
+                    _check_inside(path, root)
                 yield path
 
 
@@ -80,21 +86,21 @@ def _check_inside(path: Path, root: Path) -> None:
     try:
         inside = path.resolve(strict=True).is_relative_to(root.resolve())
     except (OSError, RuntimeError):
-        raise ValueError(f"{path} is a broken link.") from None
+        raise ValueError(f"{_shown(path)} is a broken link.") from None
     if not inside:
-        raise ValueError(f"{path} is a link that leads out of {root}.")
+        raise ValueError(f"{_shown(path)} is a link that leads out of {root}.")
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: Path, label: str) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{path} is not a regular file.")
+            raise ValueError(f"{label} is not a regular file.")
         if status.st_size > MOST_BYTES:
-            raise ValueError(f"{path} is too large: {status.st_size} bytes, at most {MOST_BYTES} are read.")
+            raise ValueError(f"{label} is too large: {status.st_size} bytes, at most {MOST_BYTES} are read.")
         return path.read_bytes()
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}).") from None
+        raise ValueError(f"{label} cannot be read ({error.strerror}).") from None
 
 
 def read_zip(path: Path, *, resize: int | None = None) -> ImageSet:
@@ -111,28 +117,30 @@ def read_zip(path: Path, *, resize: int | None = None) -> ImageSet:
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # a damaged directory raises anything
-        raise ValueError(f"{path} cannot be read as a zip archive ({error}).") from None
+        raise ValueError(f"{path} cannot be read as a zip archive ({brief(error)}).") from None
     with archive:
         entries = _image_entries(archive, path)
-        names = tuple(sorted(entries, key=natural_key))
+        names = sorted(entries, key=natural_key)
         if not names:
-            raise ValueError(f"{path} holds no images ({_forms()}).")
-        labels = [f"{name} in {path}" for name in names]
+            raise ValueError(f"{path} holds no images ({_FORMS}).")
+        shown = tuple(map(_shown, names))
+        labels = [f"{name} in {path}" for name in shown]
         images = (
             (label, decode_image(_read_entry(archive, entries[name], label), label))
             for name, label in zip(names, labels, strict=True)
         )
-        return stack(images, len(names), name=path.stem, item_names=names, resize=resize)
+        return stack(images, len(names), name=path.stem, item_names=shown, resize=resize)
 
 
 def _image_entries(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
     entries: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
-        name = info.filename.replace("\\", "/")
-        label = f"{name} in {path}"
-        parts = name.split("/")
+        parts = info.filename.replace("\\", "/").split("/")
+        label = f"{_shown(info.filename)} in {path}"
         if parts[0] == "" or ".." in parts or ":" in parts[0]:
             raise ValueError(f"{label} has a path that reaches outside the archive.")
+        parts = [part for part in parts if part not in ("", ".")]
+        name = "/".join(parts)
         if info.is_dir() or any(map(_hidden, parts)) or not _is_image(name, label):
             continue
         if name in entries:
@@ -158,7 +166,7 @@ def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str) -> 
         with archive.open(info) as file:
             return file.read(info.file_size)  # never more than declared and checked
     except Exception as error:  # damaged entries raise anything
-        raise ValueError(f"{label} cannot be unpacked ({error}).") from None
+        raise ValueError(f"{label} cannot be unpacked ({brief(error)}).") from None
 
 
 def _hidden(name: str) -> bool:
@@ -168,13 +176,10 @@ def _hidden(name: str) -> bool:
 def _is_image(name: str, label: str) -> bool:
     suffix = os.path.splitext(name)[1].lower()
     if suffix in _OTHER_SUFFIXES:
-        raise ValueError(f"{label} is of a format that is not read; convert it to one of {_forms()}.")
+        raise ValueError(f"{label} is of a format that is not read; convert it to one of {_FORMS}.")
     return suffix in _SUFFIXES
 
 
-def _forms() -> str:
-    return "PNG, JPEG, WebP, BMP, TIFF"
-
-
-def _shown(path: Path) -> str:
-    return os.fsencode(path.as_posix()).decode("utf-8", "replace")
+def _shown(name: str | Path) -> str:
+    """A name in printable characters, for reports and errors."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(name))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spurion.data.decode import decode_image
+from spurion.data.decode import brief, decode_image
 from spurion.data.imageset import ImageSet
 from spurion.data.pixels import Pixels, stack
 
@@ -36,7 +36,7 @@ def read_saved_dataset(folder: Path, split: str | None = None, *, resize: int | 
         with _quiet(datasets, offline=True):
             loaded = datasets.load_from_disk(str(folder))
     except Exception as error:  # a damaged folder raises anything
-        raise ValueError(f"{folder} cannot be read as a saved data set ({_brief(error)}).") from None
+        raise ValueError(f"{folder} cannot be read as a saved data set ({brief(error)}).") from None
     return read_dataset(_one_split(loaded, split, str(folder)), folder.resolve().name, resize=resize)
 
 
@@ -60,7 +60,7 @@ def fetch(identifier: str, split: str | None = None, *, allow_download: bool = F
             loaded = datasets.load_dataset(identifier)
     except Exception as error:  # network, disk, and hub errors of many kinds
         if allow_download:
-            raise ValueError(f"The data set {identifier} cannot be fetched ({_brief(error)}).") from None
+            raise ValueError(f"The data set {identifier} cannot be fetched ({brief(error)}).") from None
         raise ValueError(
             f"The data set {identifier} is not in the Hugging Face cache; fetch it with `--allow-download`."
         ) from None
@@ -83,7 +83,7 @@ def read_dataset(dataset: Any, name: str, *, resize: int | None = None) -> Image
     try:
         dataset.data.table.column(column).validate(full=True)
     except Exception as error:  # a forged file; unchecked it could crash the process
-        raise ValueError(f"{name} is damaged ({_brief(error)}).") from None
+        raise ValueError(f"{name} is damaged ({brief(error)}).") from None
     rows = dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False))
     return stack(_decoded(rows, column, name), len(dataset), name=name, resize=resize)
 
@@ -140,7 +140,3 @@ def _quiet(datasets: Any, *, offline: bool) -> Iterator[None]:
     finally:
         datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before[:2]
         datasets.logging.set_verbosity(before[2])
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int, UInt8
 from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
     """Images in a fixed order, float32 in [-1, 1].
 
@@ -32,13 +32,13 @@ class ImageSet:
 
     Example:
         >>> pair = ImageSet(torch.tensor([-1.0, 1.0]).reshape(2, 1, 1, 1), name="pair")
-        >>> len(pair), pair.shape, pair.dim
-        (2, (1, 1, 1), 1)
+        >>> pair
+        ImageSet('pair', 2 images of shape (1, 1, 1))
         >>> pair.to_uint8().flatten().tolist()
         [0, 255]
     """
 
-    images: Float32[Tensor, "n channels height width"]
+    images: Tensor
     name: str = "images"
     item_names: tuple[str, ...] | None = None
 
@@ -67,6 +67,10 @@ class ImageSet:
     def to_uint8(self) -> UInt8[Tensor, "n channels height width"]:
         """Round to the nearest of 256 gray levels; the exact inverse of `from_uint8`."""
         return self.images.add(1.0).mul_(127.5).round_().to(torch.uint8)
+
+    def __repr__(self) -> str:
+        """The name, the number of images and their shape."""
+        return f"ImageSet({self.name!r}, {len(self)} images of shape {self.shape})"
 
     def __len__(self) -> int:
         """The number n of images."""

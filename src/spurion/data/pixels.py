@@ -21,6 +21,8 @@ from spurion.data.imageset import ImageSet
 
 Pixels = UInt8[np.ndarray, "height width channels"] | Float32[np.ndarray, "height width channels"]
 
+_Square = UInt8[np.ndarray, "size size channels"] | Float32[np.ndarray, "size size channels"]
+
 MOST_PIXELS = 2**26
 """Images of more pixels (8192 x 8192) are refused before they are decoded."""
 
@@ -61,7 +63,7 @@ def scale(
     return x.clip(-1, 1).astype(np.float32)
 
 
-def center_crop(pixels: Pixels, size: int, label: str) -> Pixels:
+def center_crop(pixels: Pixels, size: int, label: str) -> _Square:
     """Shrink or enlarge to `size` on the shorter side, then cut out the central square.
 
     As in ADM: the image is halved by 2 x 2 averages while its shorter side is at least 2 `size`,

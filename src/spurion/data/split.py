@@ -68,7 +68,7 @@ def hold_out(images: ImageSet, fraction: float) -> Split:
     Raises:
         ValueError: If either part would be empty.
     """
-    count = round(fraction * len(images))
+    count = round(fraction * len(images)) if 0 < fraction < 1 else 0
     if not 0 < count < len(images):
         raise ValueError(
             f"`holdout` must be a fraction that leaves images on both sides, "

@@ -1,0 +1,87 @@
+"""Array files made to fool or to harm: nothing is unpickled, and no header is believed."""
+
+import os
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from spurion.data import open_images
+
+
+class Harm:
+    def __reduce__(self):
+        return os.mkdir, ("harm",)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "npy"])
+def test_nothing_is_unpickled(suffix, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    array = np.array([Harm()], dtype=object)
+    path = tmp_path / f"a.{suffix}"
+    np.savez(path, samples=array) if suffix == "npz" else np.save(path, array, allow_pickle=True)
+    with pytest.raises(
+        ValueError, match=r"cannot be read as .*it holds Python objects, which are never loaded"
+    ):
+        open_images(path)
+    path.write_bytes(b"cos\nmkdir\n(S'harm'\ntR.")
+    with pytest.raises(ValueError, match="cannot be read as"):
+        open_images(path)
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def forged(shape, version=b"\x01\x00"):
+    header = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
+    size = struct.pack("<H" if version == b"\x01\x00" else "<I", len(header))
+    return b"\x93NUMPY" + version + size + header
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (forged((10**6, 10**6, 3, 10**6)), "it claims 3000000000000000000 bytes"),
+        (forged((2**32, 2**32, 1, 1)) + bytes(64), "it claims 18446744073709551616 bytes"),
+        (forged((-1, -64, 1, -1)) + bytes(64), "it claims -64 bytes"),
+        (forged((1, 8, 8)) + bytes(63), "(Failed to read all|EOF: reading array) data"),
+        (forged((1, 8, 8), b"\x03\x00") + bytes(64), r"its format \(3, 0\) is not one of plain arrays"),
+    ],
+)
+def test_array_headers_that_lie(data, message, tmp_path):
+    path = tmp_path / "a.npy"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=message):
+        open_images(path)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("arr_0.npy", data)
+    with pytest.raises(ValueError, match=message):
+        open_images(tmp_path / "a.npz")
+
+
+def test_headers_of_both_versions_are_read(tmp_path):
+    for version in (b"\x01\x00", b"\x02\x00"):
+        path = tmp_path / "a.npy"
+        path.write_bytes(forged((1, 8, 8), version) + bytes(range(64)))
+        assert open_images(path).to_uint8().ravel().tolist() == list(range(64))
+
+
+def test_an_array_bomb_is_refused_by_what_it_declares(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, arr_0=np.zeros((4, 8, 8, 1), np.uint8))
+    monkeypatch.setattr("spurion.data.arrays.physical_memory", lambda: 256)
+    assert len(open_images(path)) == 4
+    monkeypatch.setattr("spurion.data.arrays.physical_memory", lambda: 255)
+    with pytest.raises(ValueError, match="it claims 256 bytes"):
+        open_images(path)
+
+
+def test_archives_of_arrays_without_a_clear_choice(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.zeros(1), y=np.zeros(1))
+    with pytest.raises(
+        ValueError, match=r"one array, or one called samples or arr_0, is wanted; found: x, y"
+    ):
+        open_images(path)
+    np.savez(path)
+    with pytest.raises(ValueError, match="found: none"):
+        open_images(path)
