@@ -1,6 +1,38 @@
-"""Capacities of a model family."""
+r"""Capacities: the training sizes at which a model family passes from one phase to the next.
+
+With :math:`f_M, f_S, f_G` the fractions of memorized, spurious and generalized samples of a model trained on
+K images (workshop Definitions 2.1-2.3),
+
+.. math:: MC = \max\{K : f_M(K) \geq 1 - \epsilon\}, \qquad SC = \arg\max_K f_S(K), \qquad
+          GC = \min\{K : f_G(K) \geq 1 - \epsilon\} .
+
+Fractions are known on a grid of K only and with noise, so:
+
+- Between grid points fractions are linear in log K; the bracket names the grid points on either side. The
+  spurious capacity is a grid point, its bracket the two beside it.
+- In truth :math:`f_M` falls and :math:`f_G` rises with K. A stray crossing is noise, and neither the first
+  nor the last is right, so the curve is first replaced by its best monotone fit (isotonic regression,
+  weighted by the number of samples), which leaves a monotone curve as it is.
+- The interval holds the middle 95 % of the capacities of resampled studies, in which the counts at every
+  K are drawn anew from a multinomial with the fractions found. It speaks of the noise of sampling: not
+  of another training run, and not of what happens between grid points, which the bracket bounds.
+- A capacity outside the grid is no number: its value is None, the end of its bracket on that side is open
+  (None), and a note says which side it is. The ends of an interval are open in the same way.
+
+The spurious fraction grows with the number of samples: use the same number at every K.
+"""
+
+__all__ = ["Capacities", "Capacity", "capacities"]
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
 
 from spurion.core.config import Config
+from spurion.core.random import derive_seed
+
+RESAMPLES = 2_000
 
 
 class Capacity(Config):
@@ -20,3 +52,179 @@ class Capacities(Config):
     memorization: Capacity
     spurious: Capacity
     generalization: Capacity
+
+
+def capacities(
+    train_sizes: Sequence[int],
+    counts: Sequence[Sequence[int]],
+    *,
+    epsilon: float = 0.1,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> Capacities:
+    """Capacities from the class counts at each training size; see the module.
+
+    Arguments:
+        train_sizes: The training sizes K, increasing, P of them.
+        counts: The numbers of memorized, spurious and generalized samples at each K, with shape (P, 3). A
+            row without samples (a point that failed) is left out.
+        epsilon: The fraction in (0, 1) that may be missing where a phase counts as complete.
+        seed: Seed of the bootstrap.
+        resamples: Number of resampled studies.
+
+    Raises:
+        ValueError: If sizes do not increase, counts do not fit, or `epsilon` is out of range.
+
+    Example:
+        >>> found = capacities([2, 8, 32], [[100, 0, 0], [80, 15, 5], [0, 5, 95]], seed=0)
+        >>> round(found.memorization.value, 6), found.memorization.bracket  # halfway in log K
+        (4.0, (2, 8))
+        >>> found.spurious.value, found.spurious.bracket
+        (8.0, (2, 32))
+    """
+    sizes, found = _checked(train_sizes, counts, epsilon)
+    draw = np.random.default_rng(derive_seed(seed, "bootstrap"))
+    total = found.sum(axis=1)
+    drawn = draw.multinomial(total, found / total[:, None], size=(resamples, len(sizes)))
+    every = np.concatenate([found[None], drawn])  # the study itself comes first
+    return Capacities(
+        epsilon=epsilon,
+        memorization=_passage(sizes, every[:, :, 0], total, 1 - epsilon, "memorized", falling=True),
+        spurious=_peak(sizes, every[:, :, 1], total),
+        generalization=_passage(sizes, every[:, :, 2], total, 1 - epsilon, "generalized", falling=False),
+    )
+
+
+def _checked(
+    train_sizes: Sequence[int], counts: Sequence[Sequence[int]], epsilon: float
+) -> tuple[Int64[np.ndarray, " p"], Int64[np.ndarray, "p 3"]]:
+    if not 0 < epsilon < 1:
+        raise ValueError(f"`epsilon` must lie between 0 and 1, got {epsilon}.")
+    sizes, found = np.array(train_sizes, dtype=np.int64), np.array(counts, dtype=np.int64)
+    if found.shape != (len(sizes), 3) or len(sizes) == 0 or (found < 0).any():
+        raise ValueError(
+            f"`counts` must hold three numbers of at least 0 for each of at least one training size, "
+            f"got {counts!r:.80} for {len(sizes)} sizes."
+        )
+    if sizes[0] < 1 or (np.diff(sizes) <= 0).any():
+        raise ValueError(f"`train_sizes` must increase from at least 1, got {list(train_sizes)!r:.80}.")
+    measured = found.sum(axis=1) > 0
+    if not measured.any():
+        raise ValueError("`counts` must hold samples at one training size at least, got none.")
+    return sizes[measured], found[measured]
+
+
+def _passage(
+    sizes: Int64[np.ndarray, " p"],
+    counts: Int64[np.ndarray, "r p"],
+    total: Int64[np.ndarray, " p"],
+    level: float,
+    name: str,
+    *,
+    falling: bool,
+) -> Capacity:
+    """Where a falling (else rising) fraction passes a level: of the study, first row, and its resamples."""
+    if not falling:
+        sizes, counts, total = sizes[::-1], counts[:, ::-1], total[::-1]
+    fitted = _falling_fit(counts, total)
+    places = _crossings(sizes, fitted, level, (0.0, np.inf) if falling else (np.inf, 0.0))
+    number = int((fitted[0] >= level).sum())
+    ends = (
+        int(sizes[number - 1]) if number > 0 else None,
+        int(sizes[number]) if number < len(sizes) else None,
+    )
+    low, high = _interval(places, sizes)
+    return Capacity(
+        value=float(places[0]) if 0 < places[0] < np.inf else None,
+        low=low,
+        high=high,
+        bracket=ends if falling else ends[::-1],
+        note=_note(counts[0] / total >= level, number, f"The {name} fraction", f"{level:.4g}", falling),
+    )
+
+
+def _note(reached: Bool[np.ndarray, " p"], number: int, what: str, level: str, falling: bool) -> str:
+    if number == 0:
+        edge, side = ("smallest", "below") if falling else ("largest", "above")
+        return f"{what} is under {level} even at the {edge} training size; the capacity lies {side} the grid."
+    if number == len(reached):
+        edge, side = ("largest", "above") if falling else ("smallest", "below")
+        return (
+            f"{what} is at least {level} even at the {edge} training size; the capacity lies {side} the grid."
+        )
+    if reached[:number].all() and not reached[number:].any():
+        return ""
+    return f"{what} crosses {level} more than once; the capacity is that of its monotone fit."
+
+
+def _peak(
+    sizes: Int64[np.ndarray, " p"], counts: Int64[np.ndarray, "r p"], total: Int64[np.ndarray, " p"]
+) -> Capacity:
+    """The grid point with the largest fraction: of the study, first row, and its resamples."""
+    if not counts[0].any():
+        return Capacity(value=None, low=None, high=None, bracket=(None, None), note="No sample is spurious.")
+    fractions = (counts / total)[counts.any(axis=1)]
+    best, last = int(fractions[0].argmax()), len(sizes) - 1
+    low, high = _interval(sizes[fractions.argmax(axis=1)].astype(float), sizes)
+    notes = []
+    if best in (0, last):
+        notes.append("The largest spurious fraction is at an end of the grid; the peak may lie beyond.")
+    if (fractions[0] == fractions[0, best]).sum() > 1:
+        notes.append("Several training sizes share the largest spurious fraction; this is the smallest.")
+    return Capacity(
+        value=float(sizes[best]),
+        low=low,
+        high=high,
+        bracket=(int(sizes[best - 1]) if best > 0 else None, int(sizes[best + 1]) if best < last else None),
+        note=" ".join(notes),
+    )
+
+
+def _interval(
+    places: Float64[np.ndarray, " r"], sizes: Int64[np.ndarray, " p"]
+) -> tuple[float | None, float | None]:
+    """The middle 95 % of the resampled capacities, with the study's own; ends beyond the grid are open."""
+    ordered = np.sort(places[1:])
+    outer = int(0.025 * len(ordered))
+    low, high = min(ordered[outer], places[0]), max(ordered[-1 - outer], places[0])
+    return (
+        float(min(low, sizes.max())) if low > 0 else None,
+        float(max(high, sizes.min())) if high < np.inf else None,
+    )
+
+
+def _falling_fit(
+    counts: Int64[np.ndarray, "r p"], total: Int64[np.ndarray, " p"]
+) -> Float64[np.ndarray, "r p"]:
+    r"""The falling curve nearest to the fractions, weighted by the number of samples.
+
+    By the min-max formula :math:`g_k = \min_{i \leq k} \max_{j \geq k} A_{ij}` of isotonic regression, with
+    :math:`A_{ij}` the fraction in the pooled samples of points i to j.
+    """
+    points = len(total)
+    ours = np.pad(counts.cumsum(axis=1), ((0, 0), (1, 0)))
+    everyone = np.pad(total.cumsum(), (1, 0))
+    i, j = np.triu_indices(points)
+    pooled = np.full((len(counts), points, points), -np.inf)
+    pooled[:, i, j] = (ours[:, j + 1] - ours[:, i]) / (everyone[j + 1] - everyone[i])
+    highest = np.maximum.accumulate(pooled[:, :, ::-1], axis=2)[:, :, ::-1]
+    i, k = np.tril_indices(points, -1)
+    highest[:, i, k] = np.inf
+    return highest.min(axis=1)
+
+
+def _crossings(
+    sizes: Int64[np.ndarray, " p"],
+    fitted: Float64[np.ndarray, "r p"],
+    level: float,
+    outside: tuple[float, float],
+) -> Float64[np.ndarray, " r"]:
+    """Where each falling curve leaves the level; `outside` if it starts below it, or never leaves it."""
+    number = (fitted >= level).sum(axis=1)
+    inside = (number > 0) & (number < len(sizes))
+    right = np.where(inside, number, len(sizes) - 1)
+    rows = np.arange(len(fitted))
+    above, below = fitted[rows, right - 1], fitted[rows, right]
+    step = np.divide(above - level, above - below, out=np.zeros(len(fitted)), where=inside)
+    place = sizes[right - 1] * (sizes[right] / sizes[right - 1]) ** step
+    return np.where(inside, place, np.where(number == 0, *outside))
