@@ -1,0 +1,75 @@
+"""The contract of every distance: exact zeros, symmetry, and the arithmetic that the search shares."""
+
+import pytest
+import torch
+
+from spurion.core.random import generator
+from spurion.neighbors import DISTANCES, Distance, nearest
+from spurion.neighbors.distances.distance import subtracted
+
+
+@pytest.fixture(params=sorted(DISTANCES))
+def distance(request):
+    return DISTANCES[request.param]
+
+
+def images(count, *path):
+    return 2 * torch.rand(count, 3, 32, 32, generator=generator(0, "distances", *path)) - 1
+
+
+def test_registry_holds_distances_under_their_names(distance):
+    assert isinstance(distance, Distance)
+    assert DISTANCES[distance.name] is distance
+    assert distance.unit
+
+
+def test_equal_images_are_at_exactly_zero(distance):
+    x = images(40)
+    values = distance.pairwise(x, x.clone())
+    assert (values.diagonal() == 0).all()
+    assert (values[~torch.eye(40, dtype=torch.bool)] > 0).all()
+
+
+def test_symmetric_and_finite_with_planted_copies(distance):
+    x, y = images(20, "x"), images(30, "y")
+    y[[3, 17]] = x[[0, 0]]
+    values = distance.pairwise(x, y)
+    assert values.dtype == torch.float64
+    assert values.shape == (20, 30)
+    assert values.isfinite().all()
+    assert torch.equal(values, distance.pairwise(y, x).T)
+    assert values[0, 3] == values[0, 17] == 0
+
+
+def test_a_value_does_not_depend_on_its_neighbors(distance):
+    x, y = images(5, "x"), images(7, "y")
+    together = distance.pairwise(x, y)
+    alone = torch.cat([distance.pairwise(x[i : i + 1], y[j : j + 1]) for i in range(5) for j in range(7)])
+    assert torch.equal(together.flatten(), alone.flatten())
+
+
+def test_search_returns_the_same_bits(distance):
+    x, y = images(6, "x"), images(9, "y")
+    values, order = distance.pairwise(x, y).sort(dim=1, stable=True)
+    found = nearest(x, y, k=9, distance=distance)
+    assert torch.equal(found.distances, values)
+    assert torch.equal(found.indices, order)
+
+
+def test_no_images(distance):
+    assert distance.pairwise(images(0), images(3)).shape == (0, 3)
+    assert distance.pairwise(images(3), images(0)).shape == (3, 0)
+
+
+def test_subtracted_known_answers():
+    x = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    y = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
+    assert subtracted(x, y).tolist() == [5.0, 1.0]
+
+
+def test_subtracted_sums_a_lone_long_row_like_any_other():
+    # With two threads and more than 32,768 numbers, torch sums a lone row in two pieces.
+    x = torch.rand(3, 40_000, generator=generator(0, "long"))
+    zero = torch.zeros(3, 40_000)
+    assert torch.equal(subtracted(x, zero)[:1], subtracted(x[:1], zero[:1]))
+    assert subtracted(x[:1], x[:1].clone()).tolist() == [0.0]

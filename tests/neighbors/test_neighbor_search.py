@@ -1,0 +1,267 @@
+"""The search against brute force in float64, with every degenerate case planted."""
+
+import pytest
+import torch
+
+from spurion.core.random import generator
+from spurion.neighbors import DISTANCES, nearest, within
+from spurion.neighbors.blocks import Search
+
+L2 = DISTANCES["l2"]
+ROOMY = 2**33
+TIGHT = 0
+"""Stands for a limit that cuts the reference into three chunks and the queries into many."""
+
+
+def limit_for(memory_limit, reference):
+    row_bytes = 24 * reference[0].numel() + 16
+    return memory_limit or 2 * row_bytes * (len(reference) // 3 + 1)
+
+
+def normal(*shape, path=(), dtype=torch.float32):
+    return torch.randn(*shape, generator=generator(0, "search", *path), dtype=dtype)
+
+
+def brute(queries, reference, exclude_self=False):
+    values = L2.pairwise(queries, reference)
+    if exclude_self:
+        values.fill_diagonal_(torch.inf)
+    return values
+
+
+def planted():
+    """Named pairs of sets, each a known trap."""
+    x, y = normal(60, 1, 5, 7, path="x"), normal(90, 1, 5, 7, path="y")
+    levels = torch.randint(0, 3, (80, 1, 2, 2), generator=generator(0, "levels")).float()
+    around = x[:4].repeat_interleave(50, 0) + 1e-6 * normal(200, 1, 5, 7, path="around")
+    return {
+        "plain": (x, y),
+        "double": (normal(50, 9, dtype=torch.float64), normal(70, 9, dtype=torch.float64, path="d")),
+        "copies": (x, torch.cat([y, x, y, x])),
+        "duplicates by the hundred": (x, torch.cat([x[:1]] * 150 + [y])),
+        "many near copies": (x, torch.cat([y, around])),
+        "few levels, many ties": (levels, levels[:50]),
+        "constant": (torch.ones(40, 3, 2, 2), torch.ones(50, 3, 2, 2)),
+        "zero": (torch.zeros(10, 4), torch.zeros(20, 4)),
+        "far from zero": (x + 1e4, y + 1e4),
+        "huge": (1e30 * x, 1e30 * y),
+        "beyond single precision": (1e100 * x.double(), 1e100 * y.double()),
+        "one query": (x[:1], y),
+        "one coordinate": (normal(40, 1), normal(60, 1, path="one")),
+        "mixed precision": (x.double(), y),
+        "one far outlier": (x, torch.cat([y, y[:1] + 1e8])),
+    }
+
+
+@pytest.mark.parametrize("memory_limit", [ROOMY, TIGHT])
+@pytest.mark.parametrize("name", list(planted()))
+def test_nearest_is_brute_force(name, memory_limit):
+    queries, reference = planted()[name]
+    values, order = brute(queries, reference).sort(dim=1, stable=True)
+    for k in (1, 3, len(reference)):
+        found = nearest(queries, reference, k, memory_limit=limit_for(memory_limit, reference))
+        assert torch.equal(found.distances, values[:, :k])
+        assert torch.equal(found.indices, order[:, :k])
+
+
+@pytest.mark.parametrize("memory_limit", [ROOMY, TIGHT])
+@pytest.mark.parametrize("name", list(planted()))
+def test_self_is_left_out_by_index(name, memory_limit):
+    images = planted()[name][1]
+    values, order = brute(images, images, exclude_self=True).sort(dim=1, stable=True)
+    for k in (1, len(images) - 1):
+        found = nearest(images, images, k, exclude_self=True, memory_limit=limit_for(memory_limit, images))
+        assert torch.equal(found.distances, values[:, :k])
+        assert torch.equal(found.indices, order[:, :k])
+
+
+@pytest.mark.parametrize("memory_limit", [ROOMY, TIGHT])
+@pytest.mark.parametrize("exclude_self", [False, True])
+@pytest.mark.parametrize("name", list(planted()))
+def test_within_is_brute_force_and_agrees_with_nearest_at_equality(name, exclude_self, memory_limit):
+    images = planted()[name][1]
+    values = brute(images, images, exclude_self)
+    firsts = nearest(images, images, 1, exclude_self=exclude_self).distances
+    for radius in (0.0, float(firsts.median()), float(values.flatten().quantile(0.3)), torch.inf):
+        limit = limit_for(memory_limit, images)
+        pairs = within(images, images, radius, exclude_self=exclude_self, memory_limit=limit)
+        inside = values <= radius
+        if exclude_self:
+            inside.fill_diagonal_(False)
+        assert torch.equal(pairs.counts, inside.sum(dim=1))
+        assert torch.equal(pairs.indices, inside.nonzero()[:, 1])
+        assert torch.equal(pairs.counts > 0, inside.any(dim=1))
+
+
+def test_known_answers():
+    queries = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+    reference = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, 1.0], [3.0, 4.0]])
+    found = nearest(queries, reference, k=3)
+    assert found.distances.tolist() == [[0.0, 1.0, 5.0], [0.0, 0.0, pytest.approx(18**0.5, rel=1e-15)]]
+    assert found.indices.tolist() == [[1, 2, 0], [0, 3, 2]]
+    pairs = within(queries, reference, 5.0)
+    assert pairs.indptr.tolist() == [0, 4, 8]
+    assert within(queries, reference, 1.0).indices.tolist() == [1, 2, 0, 3]
+
+
+def test_images_of_three_channels_are_flattened():
+    queries, reference = normal(5, 3, 4, 4), normal(8, 3, 4, 4, path="r")
+    flat = nearest(queries.reshape(5, -1), reference.reshape(8, -1), k=2)
+    found = nearest(queries, reference, k=2)
+    assert torch.equal(found.distances, flat.distances)
+    assert torch.equal(found.indices, flat.indices)
+
+
+def test_bytes_as_images_copies_are_exactly_zero():
+    pixels = torch.randint(0, 256, (300, 3, 32, 32), generator=generator(0, "pixels"))
+    images = pixels / 127.5 - 1
+    found = nearest(images, torch.cat([images[150:], images[:150]]), k=1)
+    assert (found.distances == 0).all()
+    assert found.indices[:, 0].tolist() == [*range(150, 300), *range(150)]
+
+
+def test_no_queries():
+    found = nearest(normal(0, 4), normal(6, 4), k=2)
+    assert found.distances.shape == found.indices.shape == (0, 2)
+    assert within(normal(0, 4), normal(6, 4), 1.0).indptr.tolist() == [0]
+
+
+def test_empty_reference_has_no_pairs():
+    assert within(normal(3, 4), normal(0, 4), 1.0).counts.tolist() == [0, 0, 0]
+
+
+def test_inputs_are_left_alone_and_need_no_gradient():
+    queries, reference = normal(5, 4).requires_grad_(), normal(6, 4, path="r", dtype=torch.float64)
+    before = queries.detach().clone(), reference.clone()
+    assert not nearest(queries, reference).distances.requires_grad
+    assert torch.equal(queries, before[0])
+    assert torch.equal(reference, before[1])
+
+
+class TestWork:
+    """How much is subtracted: the screen must do its share."""
+
+    @pytest.fixture
+    def subtracted_pairs(self, monkeypatch):
+        counts, subtract = [], Search.subtract
+
+        def counting(self, rows, columns):
+            counts.append(len(rows))
+            return subtract(self, rows, columns)
+
+        monkeypatch.setattr(Search, "subtract", counting)
+        return counts
+
+    def test_random_images_need_few_subtractions(self, subtracted_pairs):
+        nearest(normal(200, 64), normal(500, 64, path="r"), k=2)
+        assert sum(subtracted_pairs) <= 1.2 * 2 * 200
+
+    def test_crowded_sets_are_sharpened_first(self, subtracted_pairs):
+        center = 10 * normal(1, 64, path="c", dtype=torch.float64)
+        images = center * torch.tensor([[-1.0], [1.0]]).repeat(
+            150, 1
+        )  # two memories, 150 near copies of each
+        images += 1e-4 * normal(300, 64, dtype=torch.float64)
+        found = nearest(images, images, k=2, exclude_self=True)
+        assert sum(subtracted_pairs) <= 1.2 * 2 * 300
+        assert torch.equal(found.distances, brute(images, images, True).sort(dim=1).values[:, :2])
+        subtracted_pairs.clear()
+        radius = float(found.distances.median())
+        pairs = within(images, images, radius, exclude_self=True)
+        assert sum(subtracted_pairs) < 300
+        assert torch.equal(pairs.counts, (brute(images, images, True) <= radius).sum(dim=1))
+
+    def test_pairs_surely_inside_are_not_subtracted(self, subtracted_pairs):
+        images = normal(200, 64)
+        assert within(images, images, 1e3).counts.eq(200).all()
+        assert sum(subtracted_pairs) == 0
+
+
+@pytest.mark.parametrize("memory_limit", [1, 10**5, 10**7, ROOMY])
+def test_blocks_fit_into_the_memory_limit(memory_limit):
+    images = torch.zeros(3000, 100)
+    search = Search.prepare(images, images, "l2", False, memory_limit)
+    height, width = search.block_shape()
+    pairs = 128 * height * width  # indices, distances and sorting keys when every pair is subtracted
+    rows = (height + width) * 100 * (4 + 8 + 8)  # single precision, then double, then its scaled copy
+    assert min(height, width) >= 1
+    assert pairs + rows <= memory_limit or (height, width) == (1, 1)
+    assert memory_limit < ROOMY or (height, width) == (3000, 3000)
+
+
+def test_blocks_stay_small_where_memory_is_large():
+    search = Search.prepare(torch.zeros(3000, 1), torch.zeros(2**16, 1), "l2", False, 2**40)
+    assert search.block_shape() == (2**8, 2**16)
+
+
+def test_progress_counts_every_block():
+    calls = []
+    images = normal(60, 35)
+    nearest(images, images, memory_limit=10**5, progress=lambda done, total: calls.append((done, total)))
+    assert len(calls) > 4
+    assert calls == [(i + 1, len(calls)) for i in range(len(calls))]
+
+
+def test_exact_where_products_are_computed_in_low_precision():
+    queries, reference = normal(300, 64), normal(400, 64, path="r")
+    values, order = brute(queries, reference).sort(dim=1, stable=True)
+    backend = torch.backends.mkldnn.matmul
+    before = backend.fp32_precision
+    try:
+        backend.fp32_precision = "bf16"
+        assert Search.prepare(queries, reference, "l2", False, ROOMY).screen.dtype == torch.float64
+        lowered = nearest(queries, reference, k=3)
+    finally:
+        backend.fp32_precision = before
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = nearest(queries, reference, k=3)
+    for found in (lowered, cast):
+        assert torch.equal(found.distances, values[:, :3])
+        assert torch.equal(found.indices, order[:, :3])
+
+
+class TestBadInput:
+    def test_k_out_of_range(self):
+        for k in (0, 6):
+            with pytest.raises(ValueError, match=rf"`k` must be from 1 to the 5 images .* got {k};"):
+                nearest(normal(3, 4), normal(5, 4), k)
+        with pytest.raises(ValueError, match=r"`k` must be from 1 to the 4 images .* got 5;"):
+            nearest(normal(5, 4), normal(5, 4), 5, exclude_self=True)
+        with pytest.raises(ValueError, match="the 0 images"):
+            nearest(normal(5, 4), normal(0, 4))
+
+    def test_shapes_differ(self):
+        for queries, reference in ((normal(3, 4), normal(3, 5)), (normal(3, 1, 4), normal(3, 4))):
+            with pytest.raises(ValueError, match="must hold images of one shape"):
+                nearest(queries, reference)
+
+    def test_no_coordinates(self):
+        for images in (normal(3), normal(3, 0)):
+            with pytest.raises(ValueError, match="must hold images of one shape"):
+                nearest(images, images)
+
+    @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 2e150, -2e150])
+    def test_value_not_usable(self, value):
+        good, bad = normal(3, 4, dtype=torch.float64), normal(3, 4, dtype=torch.float64)
+        bad[1, 2] = value
+        with pytest.raises(ValueError, match=r"`queries` must hold finite numbers up to 1e\+150"):
+            nearest(bad, good)
+        with pytest.raises(ValueError, match="`reference` must hold finite numbers"):
+            within(good, bad, 1.0)
+
+    def test_unknown_distance(self):
+        with pytest.raises(ValueError, match=r"`distance` must be one of l2, got 'cosine'\."):
+            nearest(normal(3, 4), normal(3, 4), distance="cosine")
+
+    def test_not_the_same_set(self):
+        with pytest.raises(ValueError, match="`exclude_self` needs `queries` and `reference` to be the same"):
+            nearest(normal(3, 4), normal(3, 4, path="other"), exclude_self=True)
+
+    def test_memory_limit(self):
+        with pytest.raises(ValueError, match="`memory_limit` must be at least 1 byte, got 0"):
+            nearest(normal(3, 4), normal(3, 4), memory_limit=0)
+
+    @pytest.mark.parametrize("radius", [-0.1, float("nan")])
+    def test_radius(self, radius):
+        with pytest.raises(ValueError, match="`radius` must be at least 0, got"):
+            within(normal(3, 4), normal(3, 4), radius)
