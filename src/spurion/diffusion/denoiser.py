@@ -81,7 +81,8 @@ class Denoiser(ABC):
             raise ValueError(
                 f"`x_t` must have shape (n, {', '.join(map(str, self.shape))}), got {tuple(x_t.shape)}."
             )
-        times = torch.as_tensor(t, device=x_t.device)
+        dtype = torch.float64 if isinstance(t, float) else None  # not the default, which would round it
+        times = torch.as_tensor(t, dtype=dtype, device=x_t.device)
         if times.ndim == 0:
             return times.expand(len(x_t))
         if times.shape != (len(x_t),):

@@ -58,9 +58,7 @@ class Spectrum(NamedTuple):
             variances, columns = torch.linalg.eigh(covariance)
             directions = columns.T
         if float(variances.min()) < -_NEGATIVE * float(variances.abs().max()):
-            raise ValueError(
-                f"`covariance` must have no negative eigenvalue, got {float(variances.min()):g}."
-            )
+            raise ValueError(f"`covariance` must have no negative variance, got {float(variances.min()):g}.")
         return cls(variances.clamp(min=0), directions)
 
     @classmethod
@@ -90,7 +88,7 @@ class GaussianDenoiser(Denoiser):
     def __init__(
         self,
         mean: Float[Tensor, " D"],
-        covariance: Float[Tensor, "D D"] | Float[Tensor, " D"] | Spectrum,
+        covariance: Float[Tensor, "..."] | Spectrum,
         schedule: Schedule,
         shape: tuple[int, ...],
     ) -> None:

@@ -56,7 +56,7 @@ class NetworkDenoiser(Denoiser):
         network: nn.Module,
         schedule: Schedule,
         shape: tuple[int, ...],
-        prediction: Prediction = "epsilon",
+        prediction: str = "epsilon",
     ) -> None:
         if prediction not in get_args(Prediction):
             raise ValueError(
@@ -65,7 +65,7 @@ class NetworkDenoiser(Denoiser):
         self.network = network.eval()
         self.schedule = schedule
         self.shape = tuple(shape)
-        self.prediction: Prediction = prediction
+        self.prediction = prediction
         parameter = next(network.parameters(), torch.empty(0))
         self.dtype, self.device = parameter.dtype, parameter.device
 

@@ -51,9 +51,7 @@ class UNetConfig(Config):
     @model_validator(mode="after")
     def _check(self) -> "UNetConfig":
         if self.channels % self.groups:
-            raise ValueError(
-                f"`channels` must be a multiple of `groups` ({self.groups}), got {self.channels}"
-            )
+            raise ValueError(f"`channels` must be a multiple of {self.groups} `groups`, got {self.channels}")
         return self
 
     def network(self, shape: tuple[int, ...]) -> UNet2DModel:
