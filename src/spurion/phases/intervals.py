@@ -1,6 +1,38 @@
-"""Fractions with honest intervals."""
+r"""Fractions with honest intervals.
+
+Resampling n labeled samples with replacement and counting the classes *is* a multinomial draw with the
+observed fractions, so the bootstrap of class fractions needs no resampling: 10,000 resamples of 10,000
+samples take milliseconds.
+
+The percentile bootstrap is too narrow where a class has few samples or lacks few, and has no width at
+all at 0 of n. There the interval is Clopper and Pearson's, from the exact binomial tails,
+
+.. math:: P(X \geq k \mid p_\text{low}) = P(X \leq k \mid p_\text{high}) = 0.025 ,
+
+and one-sided at the very ends, where only one end can be wrong: 0 of n gives the upper bound
+:math:`1 - 0.05^{1/n} \approx 3 / n`. The switch at `FEW` samples keeps the coverage at or above 93 % for every
+fraction from 0.01 to 0.99 and every n from 50 on.
+
+References:
+    | Memorization to Generalization (Pham et al., 2025), Appendix B (bootstrap of the fractions)
+    | The use of confidence or fiducial limits (Clopper & Pearson, 1934)
+"""
+
+__all__ = ["ClassFractions", "Interval", "class_fractions", "proportion"]
+
+import numpy as np
+from jaxtyping import Int64
+from scipy.stats import beta
+from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.random import derive_seed
+
+ALPHA = 0.05
+"""Probability that an interval may miss."""
+
+FEW = 12
+"""A class with fewer samples, or lacking fewer, gets an exact interval."""
 
 
 class Interval(Config):
@@ -17,3 +49,62 @@ class ClassFractions(Config):
     memorized: Interval
     spurious: Interval
     generalized: Interval
+
+
+def proportion(successes: int, n: int) -> Interval:
+    """An observed share with its exact interval (Clopper-Pearson, one-sided at 0 and at n).
+
+    Arguments:
+        successes: How many of the n, from 0 to n.
+        n: How many in all, at least 1.
+
+    Raises:
+        ValueError: If `n` is below 1 or `successes` lies outside 0..n.
+
+    Example:
+        >>> print("{0.value} {0.low} {0.high:.4f}".format(proportion(0, 300)))
+        0.0 0.0 0.0099
+    """
+    if n < 1:
+        raise ValueError(f"`n` must be at least 1, got {n}; nothing was counted.")
+    if not 0 <= successes <= n:
+        raise ValueError(f"`successes` must be from 0 to {n}, got {successes}.")
+    tail = ALPHA if successes in (0, n) else ALPHA / 2
+    low = beta.ppf(tail, successes, n - successes + 1) if successes > 0 else 0.0
+    high = beta.ppf(1 - tail, successes + 1, n - successes) if successes < n else 1.0
+    return Interval(value=successes / n, low=float(low), high=float(high))
+
+
+def class_fractions(labels: Int64[Tensor, " n"], *, seed: int, resamples: int = 10_000) -> ClassFractions:
+    """Fractions of the three classes with 95 % intervals.
+
+    Arguments:
+        labels: 0 memorized, 1 spurious, 2 generalized, with shape (n,), n at least 1.
+        seed: Seed of the bootstrap; the same seed gives the same intervals.
+        resamples: The number of bootstrap resamples, at least 1.
+
+    Raises:
+        ValueError: If there are no labels, a label is none of the three, or `resamples` is below 1.
+    """
+    n = len(labels)
+    if n == 0:
+        raise ValueError("`labels` must hold at least one label, got none; draw samples first.")
+    if not 0 <= int(labels.min()) <= int(labels.max()) <= 2:
+        raise ValueError(f"`labels` must be 0, 1 or 2, got {int(labels.min())} to {int(labels.max())}.")
+    if resamples < 1:
+        raise ValueError(f"`resamples` must be at least 1, got {resamples}.")
+    counts = np.bincount(labels.cpu().numpy(), minlength=3)
+    draws = np.random.default_rng(derive_seed(seed, "class fractions"))
+    resampled = draws.multinomial(n, counts / n, size=resamples) / n
+    ends = np.quantile(resampled, [ALPHA / 2, 1 - ALPHA / 2], axis=0)
+    memorized, spurious, generalized = (
+        _interval(int(count), n, float(low), float(high))
+        for count, low, high in zip(counts, *ends, strict=True)
+    )
+    return ClassFractions(memorized=memorized, spurious=spurious, generalized=generalized)
+
+
+def _interval(count: int, n: int, low: float, high: float) -> Interval:
+    if min(count, n - count) < FEW:
+        return proportion(count, n)
+    return Interval(value=count / n, low=low, high=high)
