@@ -54,6 +54,12 @@ def test_score_keeps_the_dtype_of_its_argument():
         )
 
 
+def test_a_number_as_time_is_not_rounded_to_float32():
+    denoiser = Halving((1,), VESchedule(1.0))
+    denoiser(torch.ones(1, 1), 0.1)
+    assert denoiser.asked[-1].item() == 0.1
+
+
 def test_shapes_must_fit():
     denoiser = Halving((1, 2, 2), DDPMSchedule())
     with pytest.raises(ValueError, match=r"`x_t` must have shape \(n, 1, 2, 2\), got \(3, 2, 2\)"):
