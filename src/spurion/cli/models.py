@@ -1,0 +1,121 @@
+"""The verbs `train` and `sample`: one model, and samples of a model."""
+
+__all__ = ["sample", "train"]
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spurion.cli.options import AllowDownload, Device, DeviceOption, Overrides, Seed, with_options
+from spurion.cli.show import counter, progress_shown
+
+if TYPE_CHECKING:
+    from spurion.data import ImageSet
+
+
+class Sampler(StrEnum):
+    """How to sample."""
+
+    ddpm = "ddpm"
+    ddim = "ddim"
+
+
+def train(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="The images; see docs/commands.md.")],
+    size: Annotated[int, typer.Option("--size", metavar="K", min=1, help="Number of training images.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.")],
+    recipe: Annotated[
+        str,
+        typer.Option("--recipe", metavar="RECIPE|FILE.yaml", help="Source of network and training."),
+    ] = "digits",
+    overrides: Overrides = None,
+    seed: Seed = None,
+    device: DeviceOption = None,
+    allow_download: AllowDownload = False,
+) -> None:
+    """Train one diffusion model on K images of a source.
+
+    The same recipe, source, size and seed give the model of a study's point.
+    DIR gets the model, the images it was trained on (train.npz), the loss log
+    and the configuration. Given again, it continues where it was stopped.
+
+    Example: spurion train digits --size 64 --out runs/digits-64
+    """
+    import spurion.diffusion.training
+    from spurion.core.random import derive_seed
+    from spurion.studies.folder import RunFolder
+    from spurion.studies.point import PointTask, point_data
+    from spurion.studies.recipes import named_config
+
+    own = {"data.source": source, "train_sizes": [size], "seed": seed}
+    config = named_config(recipe, with_options(overrides, own), device.value if device else None)
+    pool, _ = point_data(config, allow_download)
+    config.sizes(len(pool))
+    images = pool.subset(range(size))
+    with RunFolder(out).opened(config):
+        _write_images(out / "train.npz", images)
+        with progress_shown() as shown:
+            spurion.diffusion.training.train(
+                images.images,
+                config.denoiser,
+                config.training,
+                schedule=config.schedule.build(),
+                seed=derive_seed(PointTask(out, config, size).seed, "train"),
+                folder=out,
+                progress=counter(shown, "train"),
+            )
+    typer.echo(f"Model: {out / 'model'}")
+    typer.echo(f"Training images: {out / 'train.npz'}")
+
+
+def sample(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL_DIR", help="A model folder, or one with a folder `model` in it.")
+    ],
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Number of samples.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.npz", help="The file to write.")],
+    sampler: Annotated[Sampler, typer.Option("--sampler", help="The kind of sampler.")] = Sampler.ddpm,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Model calls for each sample.")] = 1000,
+    eta: Annotated[
+        float, typer.Option("--eta", min=0, max=1, help="Noise of ddim; 0 is deterministic.")
+    ] = 0.0,
+    clip: Annotated[
+        bool, typer.Option("--clip/--no-clip", help="Clip the denoised image to the range of images.")
+    ] = True,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Samples made together.")] = 512,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the whole set.")] = 0,
+    device: Annotated[Device, typer.Option("--device", help="Where to compute.")] = Device.auto,
+) -> None:
+    """Draw samples from a model folder of Spurion or diffusers.
+
+    Sample i depends on the seed and i alone. Given again, it continues where it was stopped.
+
+    Example: spurion sample runs/digits-64 --count 2000 --steps 250 --out runs/digits-64/samples.npz
+    """
+    from spurion.core.config import build_config
+    from spurion.diffusion.device import choose_device
+    from spurion.diffusion.folder import load_denoiser
+    from spurion.diffusion.samplers import SamplerConfig
+    from spurion.diffusion.sampleset import sample_to_file
+
+    values = {"kind": sampler.value, "steps": steps, "eta": eta, "clip": clip, "batch_size": batch_size}
+    config = build_config(SamplerConfig, values)
+    denoiser = load_denoiser(_model_folder(model), device=choose_device(device.value))
+    with progress_shown() as shown:
+        sample_to_file(denoiser, count, config, seed=seed, path=out, progress=counter(shown, "sample"))
+    typer.echo(f"{count} samples: {out}")
+
+
+def _write_images(path: Path, images: "ImageSet") -> None:
+    import numpy as np
+
+    from spurion.core.files import atomic_write
+
+    with atomic_write(path) as temporary:
+        np.savez_compressed(temporary, samples=images.images.numpy())
+
+
+def _model_folder(folder: Path) -> Path:
+    return folder / "model" if (folder / "model").is_dir() else folder

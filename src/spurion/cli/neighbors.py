@@ -1,0 +1,122 @@
+"""The verb `neighbors`: exact nearest neighbors of images among other images."""
+
+__all__ = ["neighbors"]
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spurion.cli.options import AllowDownload, AsJson, Distance, Resize
+from spurion.cli.show import counter, progress_shown, show_json, show_table, source_values
+
+if TYPE_CHECKING:
+    from spurion.data import ImageSet
+    from spurion.neighbors import Neighbors
+
+SHOWN = 10
+"""Pairs that the terminal shows."""
+
+
+def neighbors(
+    queries: Annotated[str, typer.Option("--queries", metavar="SRC", help="The images to ask for.")],
+    reference: Annotated[str, typer.Option("--reference", metavar="SRC", help="The images to search in.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Neighbors of each query.")] = 1,
+    distance: Distance = "l2",
+    exclude_self: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-self", help="Image i is no neighbor of itself; both sources must be the same."
+        ),
+    ] = False,
+    resize: Resize = None,
+    allow_download: AllowDownload = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE.csv", help="Write all pairs.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the exact nearest neighbors of images among other images.
+
+    Example: spurion neighbors --queries samples.npz --reference digits -k 2 --out pairs.csv
+    """
+    from spurion.data import open_images
+    from spurion.neighbors import nearest
+
+    asked = open_images(queries, allow_download=allow_download, resize=resize)
+    searched = open_images(reference, allow_download=allow_download, resize=resize)
+    if exclude_self and asked.sha256 != searched.sha256:
+        raise ValueError("`--exclude-self` needs the same images, in the same order, on both sides.")
+    with progress_shown() as shown:
+        found = nearest(
+            asked.images,
+            searched.images,
+            k,
+            distance=distance,
+            exclude_self=exclude_self,
+            progress=counter(shown, "search"),
+        )
+    if out is not None:
+        _write_pairs(out, found, asked, searched)
+    if as_json:
+        show_json(_pairs_as_json(found, asked, searched, distance))
+    else:
+        _show_pairs(found, asked, searched, out)
+
+
+def _write_pairs(path: Path, found: "Neighbors", queries: "ImageSet", reference: "ImageSet") -> None:
+    from spurion.core.files import atomic_write
+
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("query", "rank", "neighbor", "distance", "query_name", "neighbor_name"))
+        for query, (indices, distances) in enumerate(_rows(found)):
+            for rank, (index, value) in enumerate(zip(indices, distances, strict=True), start=1):
+                writer.writerow(
+                    (query, rank, index, repr(value), _name(queries, query), _name(reference, index))
+                )
+
+
+def _rows(found: "Neighbors") -> list[tuple[list[int], list[float]]]:
+    return list(zip(found.indices.tolist(), found.distances.tolist(), strict=True))
+
+
+def _name(images: "ImageSet", index: int) -> str:
+    return images.item_names[index] if images.item_names else ""
+
+
+def _pairs_as_json(
+    found: "Neighbors", queries: "ImageSet", reference: "ImageSet", distance: str
+) -> dict[str, Any]:
+    from spurion.neighbors import DISTANCES
+
+    return {
+        "queries": source_values(queries),
+        "reference": source_values(reference),
+        "distance": {"name": distance, "unit": DISTANCES[distance].unit},
+        "neighbors": [
+            {"query": query, "indices": indices, "distances": distances}
+            for query, (indices, distances) in enumerate(_rows(found))
+        ],
+    }
+
+
+def _show_pairs(found: "Neighbors", queries: "ImageSet", reference: "ImageSet", out: Path | None) -> None:
+    nearest = found.distances[:, 0]
+    low, middle, high = (float(value) for value in nearest.quantile(nearest.new_tensor([0, 0.5, 1])))
+    typer.echo(f"{len(queries)} images of {queries.name} among {len(reference)} of {reference.name}.")
+    typer.echo(
+        f"Distance to the nearest: {low:.4g} at least, {middle:.4g} in the middle, {high:.4g} at most."
+    )
+    typer.echo(f"Exact copies (distance 0): {int((nearest == 0).sum())}.")
+    rows = []
+    for query in nearest.argsort(stable=True)[:SHOWN].tolist():
+        index = int(found.indices[query, 0])
+        labels = [_label(queries, query), _label(reference, index)]
+        rows.append([*labels, f"{float(nearest[query]):.4g}"])
+    show_table(("query", "nearest", "distance"), rows, numbers=("distance",))
+    if out is not None:
+        typer.echo(f"All pairs: {out}")
+
+
+def _label(images: "ImageSet", index: int) -> str:
+    return f"{index} {_name(images, index)}".strip()

@@ -1,0 +1,65 @@
+"""Options that several verbs share."""
+
+__all__ = [
+    "AllowDownload",
+    "AsJson",
+    "Device",
+    "DeviceOption",
+    "Distance",
+    "Overrides",
+    "Resize",
+    "Seed",
+    "with_options",
+]
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
+AllowDownload = Annotated[
+    bool, typer.Option("--allow-download", help="Download a data set that is not on this machine yet.")
+]
+DeviceOption = Annotated[
+    Device | None, typer.Option("--device", help="Where to compute; auto takes the fastest there is.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Set a field of the configuration, such as training.iterations=500; may be repeated.",
+    ),
+]
+Distance = Annotated[str, typer.Option("--distance", help="The distance, by name.")]
+Resize = Annotated[
+    int | None,
+    typer.Option("--resize", min=1, help="Crop the central square and resize it to this height and width."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
+
+
+def with_options(
+    overrides: list[str] | None, fields: Mapping[str, str | int | list[int] | None]
+) -> list[str]:
+    """Overrides of a configuration, followed by those that options of their own stand for.
+
+    Arguments:
+        overrides: Texts of the form ``field=value``.
+        fields: Values of options by the name of their field; None where the option was not given.
+    """
+    given = [f"{field}={json.dumps(value)}" for field, value in fields.items() if value is not None]
+    return [*(overrides or []), *given]

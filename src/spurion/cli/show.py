@@ -1,0 +1,131 @@
+"""What the terminal shows: progress on standard error, results on standard output.
+
+Texts are printed as they are: nothing that a user named is ever read as markup.
+"""
+
+__all__ = [
+    "CLASSES",
+    "Report",
+    "counter",
+    "percent",
+    "progress_shown",
+    "show_json",
+    "show_table",
+    "source_values",
+]
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from spurion.data import ImageSet
+    from spurion.phases.intervals import Interval
+
+CLASSES = ("memorized", "spurious", "generalized")
+
+Report = Callable[[str, str, int, int], None]
+"""Called as ``report(name, stage, done, total)``: how far a named work is; a total of 0 is unknown."""
+
+PATIENCE = 10.0
+"""Seconds between two plain lines of one stage."""
+
+
+@contextmanager
+def progress_shown() -> Iterator[Report]:
+    """Show progress on standard error: bars on a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _PlainLines()
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _Bars(progress)
+
+
+def counter(report: Report, stage: str, name: str = "") -> Callable[[int, int], None]:
+    """A progress callback ``(done, total)`` for work that is one stage."""
+    return lambda done, total: report(name, stage, done, total)
+
+
+class _Bars:
+    """One bar for each name; it leaves when its stage is done and returns with the next."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.rows: dict[str, tuple[str, TaskID]] = {}
+
+    def __call__(self, name: str, stage: str, done: int, total: int) -> None:
+        over = 0 < total <= done
+        if name in self.rows and (over or self.rows[name][0] != stage):
+            self.progress.remove_task(self.rows.pop(name)[1])
+        if over:
+            return
+        if name not in self.rows:
+            self.rows[name] = (stage, self.progress.add_task(_title(name, stage), total=total or None))
+        self.progress.update(self.rows[name][1], completed=done)
+
+
+class _PlainLines:
+    """A line when a stage begins and another every ten seconds."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, tuple[str, float]] = {}
+
+    def __call__(self, name: str, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        current, since = self.last.get(name, ("", 0.0))
+        if stage == current and now - since < PATIENCE:
+            return
+        self.last[name] = (stage, now)
+        share = f" {100 * done // total} %" if stage == current and total else ""
+        print(_title(name, stage) + share, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _title(name: str, stage: str) -> str:
+    return f"{name}: {stage}" if name else stage
+
+
+def show_json(value: Any) -> None:
+    """Print a result as JSON and nothing else."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
+    """Print rows of texts under column titles; the columns named in `numbers` are flush right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(Text(column), justify="right" if column in numbers else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def percent(interval: "Interval") -> str:
+    """A fraction with its interval, in percent."""
+    return f"{100 * interval.value:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
+def source_values(images: "ImageSet") -> dict[str, Any]:
+    """What a result says about a set of images: name, number, shape and content hash."""
+    return {
+        "name": images.name,
+        "count": len(images),
+        "shape": list(images.shape),
+        "sha256": images.sha256,
+    }

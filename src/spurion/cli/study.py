@@ -1,0 +1,169 @@
+"""The verbs `study` and `report`: a whole experiment, and its report rebuilt from stored results."""
+
+__all__ = ["report", "study"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spurion.cli.errors import BAD_INPUT
+from spurion.cli.options import AllowDownload, AsJson, DeviceOption, Overrides, Seed, with_options
+from spurion.cli.show import CLASSES, percent, progress_shown, show_json, show_table
+
+if TYPE_CHECKING:
+    from spurion.phases.capacities import Capacity
+    from spurion.studies.plan import Plan
+    from spurion.studies.results import StudyResult
+
+
+def study(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE|FILE.yaml", help="A recipe, such as digits, or a configuration."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The run folder; runs/NAME if not given.")
+    ] = None,
+    overrides: Overrides = None,
+    device: DeviceOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes at a time; if not given, one a core."),
+    ] = None,
+    thresholds: Annotated[
+        str | None,
+        typer.Option("--thresholds", metavar="RULE", help="fixed:DM,DS, valley or holdout:ALPHA."),
+    ] = None,
+    seed: Seed = None,
+    allow_download: AllowDownload = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print configuration, points, estimated time and disk; do nothing."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train, sample and measure a diffusion model at every training size, and write a report.
+
+    Given again on the same folder, it continues where it was stopped.
+
+    Example: spurion study digits --out runs/digits
+
+    Example: spurion study digits --set "train_sizes=[2, 64, all]" --set sample_size=500 --dry-run
+    """
+    import spurion.report
+    import spurion.studies
+
+    every = with_options(overrides, {"thresholds": thresholds, "seed": seed})
+    chosen = device.value if device else None
+    if dry_run:
+        plan = spurion.studies.plan(
+            source, overrides=every, device=chosen, workers=workers, allow_download=allow_download
+        )
+        show_json(_plan_values(plan)) if as_json else _show_plan(plan)
+        return
+    folder = out or Path("runs") / Path(source).stem
+    with progress_shown() as shown:
+        result = spurion.studies.study(
+            source,
+            out=folder,
+            overrides=every,
+            device=chosen,
+            workers=workers,
+            allow_download=allow_download,
+            report=shown,
+        )
+        page = spurion.report.write_report(folder)
+    show_json(result.to_json()) if as_json else _show_result(result, page)
+    _end(result)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder, as `study` writes it.")],
+) -> None:
+    """Rebuild the figures and the page of a run folder from its stored results; no model is read.
+
+    Example: spurion report runs/digits
+    """
+    import spurion.report
+
+    typer.echo(f"Report: {spurion.report.write_report(folder)}")
+
+
+def _plan_values(plan: "Plan") -> dict[str, Any]:
+    return {
+        "config": plan.config.model_dump(mode="json"),
+        "points": [{"train_size": train, "sample_size": samples} for train, samples in plan.points],
+        "seconds": plan.seconds,
+        "bytes": plan.bytes,
+        "notes": list(plan.notes),
+    }
+
+
+def _show_plan(plan: "Plan") -> None:
+    import yaml
+
+    values = plan.config.model_dump(mode="json")
+    typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None), nl=False)
+    rows = [(str(train), str(samples)) for train, samples in plan.points]
+    show_table(("training images", "samples"), rows, numbers=("training images", "samples"))
+    typer.echo(f"About {_duration(plan.seconds)} and {_size(plan.bytes)} of disk.")
+    for note in plan.notes:
+        typer.echo(note)
+
+
+def _show_result(result: "StudyResult", page: Path) -> None:
+    rows = []
+    for point in result.points:
+        shares = ["failed", "", ""]
+        if point.fractions is not None:
+            shares = [percent(getattr(point.fractions, name)) for name in CLASSES]
+        rows.append([str(point.train_size), str(point.sample_size), *shares])
+    columns = ("K", "samples", *CLASSES)
+    show_table(columns, rows, numbers=columns)
+    if result.capacities is not None:
+        for name in ("memorization", "spurious", "generalization"):
+            typer.echo(f"{name} capacity: {_capacity(getattr(result.capacities, name))}")
+    for note in result.notes:
+        typer.echo(f"Note: {note}")
+    typer.echo(f"Report: {page}")
+
+
+def _capacity(capacity: "Capacity") -> str:
+    if capacity.value is None:
+        return f"not reached. {capacity.note}".strip()
+    return f"K = {capacity.value:.0f}{_between(capacity)}. {capacity.note}".strip()
+
+
+def _between(capacity: "Capacity") -> str:
+    if capacity.low is None or capacity.high is None:
+        return ""
+    return f" ({capacity.low:.0f} to {capacity.high:.0f})"
+
+
+def _end(result: "StudyResult") -> None:
+    """Name the points that failed; a study of which nothing is left has failed itself."""
+    failed = [point for point in result.points if point.status == "failed"]
+    for point in failed:
+        typer.echo(f"K = {point.train_size} failed: {point.message}", err=True)
+    if len(failed) == len(result.points):
+        raise typer.Exit(BAD_INPUT)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    if seconds < 36 * 3600:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 86400:.0f} days"
+
+
+def _size(count: int) -> str:
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

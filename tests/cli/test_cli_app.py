@@ -1,0 +1,166 @@
+import errno
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import spurion.studies
+from cli.command_line import VERBS, refused, run
+from spurion import __version__
+from spurion.cli.errors import EXTRAS, explain
+
+
+@pytest.mark.parametrize("verb", [(), *((verb,) for verb in VERBS)])
+def test_help_has_an_example(verb):
+    result = run(*verb, "--help")
+    assert result.exit_code == 0
+    assert "Example: spurion" in result.stdout
+
+
+def test_version():
+    assert run("--version").stdout == f"spurion {__version__}\n"
+
+
+def test_no_verb_is_a_usage_error_that_helps():
+    result = run()
+    assert result.exit_code == 2
+    assert "classify" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["fly"], "spurion: No such command 'fly'. See spurion --help."),
+        (["doctor", "--wings"], "spurion doctor: No such option: --wings. See spurion doctor --help."),
+        (["study"], "spurion study: Missing argument 'RECIPE|FILE.yaml'. See spurion study --help."),
+        (
+            ["sample", "m", "--count=9"],
+            "spurion sample: Missing option '--out'. See spurion sample --help.",
+        ),
+    ],
+)
+def test_usage_errors_are_one_sentence(arguments, sentence):
+    assert refused(*arguments) == sentence
+
+
+@pytest.mark.parametrize("entry", [["-m", "spurion"], ["-c", "from spurion.cli import main; main()"]])
+def test_a_process_of_its_own(entry):
+    done = subprocess.run([sys.executable, *entry, "fly"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "spurion: No such command 'fly'. See spurion --help.\n"
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        "import sys; sys.argv[1:] = ['study', '--help']\n"
+        "from spurion.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print({'torch', 'diffusers', 'sklearn', 'matplotlib', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def ending(monkeypatch, error):
+    def study(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(spurion.studies, "study", study)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("`k` must be\n at least 1, got 0."), "`k` must be at least 1, got 0."),
+        (OSError(errno.ENOSPC, "x", "runs/[a]"), "No space left for runs/[a]; free some and give"),
+        (OSError(errno.EDQUOT, "x", "runs/a"), "No space left for runs/a; free some and give"),
+        (OSError(errno.ENOSPC, "x"), "No space left for the output folder; free some and give"),
+        (
+            Exception("Error: No space left on device (os error 28)"),
+            "No space left for the output folder; free",
+        ),
+        (PermissionError(errno.EACCES, "x", "runs/a"), "No permission for runs/a; choose another place or"),
+        (OSError(errno.EROFS, "x", "runs/a"), "No permission for runs/a; choose another place or"),
+        (FileNotFoundError(errno.ENOENT, "x", "a.yaml"), "There is no file a.yaml."),
+        (NotADirectoryError(errno.ENOTDIR, "x", "a/b"), "a/b is a file, or lies inside one, where a folder"),
+        (FileExistsError(errno.EEXIST, "x", "a/b"), "a/b is a file, or lies inside one, where a folder"),
+        (OSError(errno.EIO, "Input/output error", "a"), "a: Input/output error."),
+        (OSError("Something else."), "Something else."),
+        (
+            RuntimeError("A worker process died, perhaps for want of memory; again."),
+            "A worker process died, per",
+        ),
+        (MemoryError(), "Out of memory; try smaller batches, fewer workers or another --device."),
+        (
+            ModuleNotFoundError("x", name="datasets"),
+            "The package `datasets` is needed for data sets from ",
+        ),
+    ],
+)
+def test_what_a_user_can_mend_is_one_sentence_and_exit_code_2(monkeypatch, error, sentence):
+    ending(monkeypatch, error)
+    assert refused("study", "digits").startswith(f"spurion study: {sentence}")
+
+
+def test_memory_of_a_device():
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    assert explain(OutOfMemoryError("CUDA out of memory")) == explain(MemoryError())
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("y"), ModuleNotFoundError("z", name="torch")])
+def test_a_fault_of_ours_has_an_exit_code_of_its_own(monkeypatch, error):
+    ending(monkeypatch, error)
+    result = run("study", "digits")
+    assert (result.exit_code, result.stdout) == (70, "")
+    assert result.stderr.count("\n") == 1
+    assert f"A fault of Spurion, not of yours: {type(error).__name__}: {error} (SPURION_TRAC" in result.stderr
+
+
+def test_the_traceback_can_be_had(monkeypatch):
+    ending(monkeypatch, ValueError("wrong."))
+    result = run("study", "digits", env={"SPURION_TRACEBACK": "1"})
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+    assert result.stderr.endswith("spurion study: wrong.\n")
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"), [("study", "the same command continues"), ("doctor", "starts again")]
+)
+def test_interrupted(monkeypatch, verb, words):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(spurion.studies, "study", interrupt)
+    monkeypatch.setattr("spurion.cli.doctor.examine", interrupt)
+    result = run(verb, *(["digits"] if verb == "study" else []))
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr.startswith(f"spurion {verb}: Interrupted; ")
+    assert words in result.stderr
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command = f"{sys.executable} -m spurion --help | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_extras_are_those_of_the_project():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    optional = {
+        name: packages for name, packages in project["optional-dependencies"].items() if name != "dev"
+    }
+    assert {extra.name for extra in EXTRAS.values()} == set(optional)
+    for package, extra in EXTRAS.items():
+        assert [line.partition(">")[0] for line in optional[extra.name]] == [package]
+
+
+def test_documented_exit_codes():
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    for code in (0, 1, 2, 3, 70, 130):
+        assert f"| {code} |" in page

@@ -1,0 +1,211 @@
+"""Images against images: planted copies must come back with known counts and distances."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from cli.command_line import refused, run, write_images
+from spurion.core.random import generator
+
+SHAPE = (1, 4, 4)
+
+
+def spread(count, stream):
+    """Random images; in 16 dimensions far apart: no two of these sets are within 0.5."""
+    return torch.rand(count, *SHAPE, generator=generator(0, "cli", stream)) * 2 - 1
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """20 training images; 7 near copies of them, 6 in three pairs, 5 alone."""
+    train, pairs, alone = spread(20, "train"), spread(3, "pairs"), spread(5, "alone")
+    near = train[[0, 1, 2, 3, 4, 5, 5]].clone()
+    near[:6, 0, 0, 0] -= 0.01 * near[:6, 0, 0, 0].sign()
+    twins = pairs.clone()
+    twins[:, 0, 1, 1] -= 0.02 * twins[:, 0, 1, 1].sign()
+    samples = torch.cat([near, pairs, twins, alone])
+    return (
+        write_images(tmp_path / "train.npz", train),
+        write_images(tmp_path / "samples.npz", samples),
+        write_images(tmp_path / "other.npz", spread(20, "holdout")),
+    )
+
+
+def test_planted_sets_are_apart(planted):
+    train, samples, other = (torch.from_numpy(np.load(path)["samples"]).flatten(1) for path in planted)
+    assert torch.cdist(samples[7:], train).min() > 0.5
+    assert torch.cdist(samples[13:], samples[:13]).min() > 0.5
+    assert torch.cdist(other, train).min() > 0.5
+
+
+def test_classify_counts_what_was_planted(planted, tmp_path):
+    train, samples, _ = planted
+    result = run(
+        *("classify", "--train", train, "--samples", samples, "--thresholds=fixed:0.1,0.2", "--json"),
+        *("--out", tmp_path / "found"),
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["counts"] == [7, 6, 5]
+    assert found["fractions"]["memorized"]["value"] == pytest.approx(7 / 18)
+    assert found["thresholds"]["rule"] == "fixed:0.1,0.2"
+    assert (found["train"]["count"], found["samples"]["count"], found["holdout"]) == (20, 18, None)
+    assert json.loads((tmp_path / "found" / "classification.json").read_text()) == found
+    rows = list(csv.DictReader((tmp_path / "found" / "samples.csv").open()))
+    assert [row["label"] for row in rows] == ["memorized"] * 7 + ["spurious"] * 6 + ["generalized"] * 5
+    assert [int(row["nearest_train"]) for row in rows[:7]] == [0, 1, 2, 3, 4, 5, 5]
+    assert float(rows[6]["distance_train"]) == 0
+
+
+def test_classify_prints_a_table(planted, tmp_path):
+    train, samples, _ = planted
+    out = tmp_path / "[red]found"
+    result = run(
+        *("classify", "--train", train, "--samples", samples, "--thresholds", "fixed:0.1,0.2"), "--out", out
+    )
+    assert "Thresholds by the rule fixed:0.1,0.2: memorized 0.1, spurious 0.2." in result.stdout
+    words = result.stdout.split()
+    assert words[words.index("memorized", words.index("class")) :][:3] == ["memorized", "7", "38.9"]
+    assert f"Every sample: {out}" in result.stdout.replace("\n", "")
+    assert "measure distances" in result.stderr
+
+
+def test_classify_by_the_held_out_null(planted):
+    train, samples, other = planted
+    result = run("classify", "--train", train, "--samples", samples, "--holdout", other)
+    assert result.exit_code == 0, result.output
+    assert "Thresholds by the rule holdout:0.01" in result.stdout
+    assert "Closer to the training images than to as many held-out ones: " in result.stdout
+
+
+def test_classify_without_a_valley_says_so(tmp_path):
+    train, samples = (write_images(tmp_path / f"{name}.npz", spread(30, name)) for name in ("a", "b"))
+    result = run("classify", "--train", train, "--samples", samples)
+    assert result.exit_code == 0
+    assert "memorized not identifiable" in result.stdout
+    assert "Note: " in result.stdout
+
+
+def test_neighbors_of_planted_copies(planted, tmp_path):
+    train, samples, _ = planted
+    arguments = (
+        "neighbors",
+        "--queries",
+        samples,
+        "--reference",
+        train,
+        "-k",
+        2,
+        "--out",
+        tmp_path / "p.csv",
+    )
+    found = json.loads(run(*arguments, "--json").stdout)
+    assert found["distance"] == {"name": "l2", "unit": "pixel values in [-1, 1]"}
+    assert [row["indices"][0] for row in found["neighbors"][:7]] == [0, 1, 2, 3, 4, 5, 5]
+    assert [row["distances"][0] for row in found["neighbors"][:7]] == pytest.approx(
+        [0.01] * 6 + [0], abs=1e-6
+    )
+    rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+    assert len(rows) == 2 * 18
+    assert {**rows[13]} == {
+        **{"query": "6", "rank": "2", "query_name": "", "neighbor_name": ""},
+        "neighbor": str(found["neighbors"][6]["indices"][1]),
+        "distance": repr(found["neighbors"][6]["distances"][1]),
+    }
+
+
+def test_neighbors_are_shown_nearest_first(planted):
+    train, samples, _ = planted
+    shown = run("neighbors", "--queries", samples, "--reference", train).stdout
+    assert "18 images of samples among 20 of train." in shown
+    assert "Exact copies (distance 0): 1." in shown
+    assert "Distance to the nearest: from 0 to " in shown
+    table = [line.split() for line in shown.splitlines() if line.strip()[:1].isdigit()]
+    assert table[1] == ["6", "5", "0"]
+    assert len(table) == 1 + 10
+
+
+def test_neighbors_within_a_set(planted):
+    _, samples, _ = planted
+    arguments = ("neighbors", "--queries", samples, "--reference", samples, "--json")
+    alone = json.loads(run(*arguments, "--exclude-self").stdout)["neighbors"]
+    assert [alone[i]["indices"][0] for i in range(7, 13)] == [10, 11, 12, 7, 8, 9]
+    same = json.loads(run(*arguments).stdout)["neighbors"]
+    assert all(row["distances"] == [0] for row in same)
+
+
+def test_names_of_files_are_kept(tmp_path):
+    from PIL import Image
+
+    folder = tmp_path / "[bold]pictures"
+    folder.mkdir()
+    for name, level in (("a[/b].png".replace("/", "!"), 10), ("b.png", 200)):
+        Image.new("L", (4, 4), level).save(folder / name)
+    arguments = ("neighbors", "--queries", folder, "--reference", folder, "--exclude-self")
+    shown = run(*arguments, "--out", tmp_path / "p.csv").stdout
+    assert "a[!b].png" in shown
+    assert "[bold]pictures" in shown
+    names = [(row["query_name"], row["neighbor_name"]) for row in csv.DictReader((tmp_path / "p.csv").open())]
+    assert names == [("a[!b].png", "b.png"), ("b.png", "a[!b].png")]
+
+
+def test_sources_may_be_resized(tmp_path):
+    small = write_images(tmp_path / "small.npz", spread(3, "small"))
+    arguments = ("neighbors", "--queries", "digits", "--reference", small, "--json")
+    assert "shape" in refused(*arguments)
+    found = json.loads(run(*arguments, "--resize", 4).stdout)
+    assert found["queries"]["shape"] == [1, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--thresholds=fixed:0.1"], "fixed"),
+        (["--thresholds=holdout:0.1"], "held-out"),
+        (["--thresholds=magic"], "magic"),
+        (["--distance=l7"], "l7"),
+        (["--holdout=digits"], "holdout"),
+        (["--samples=no/such/thing.npz"], "no/such/thing.npz"),
+    ],
+)
+def test_classify_refuses(planted, options, words):
+    train, samples, _ = planted
+    assert words in refused("classify", "--train", train, "--samples", samples, *options)
+
+
+def test_classify_refuses_images_that_are_not_numbers(planted, tmp_path):
+    train, _, _ = planted
+    bad = spread(3, "bad")
+    bad[1, 0, 2, 2] = math.nan
+    sentence = refused(
+        "classify", "--train", train, "--samples", write_images(tmp_path / "bad.npz", bad), "--json"
+    )
+    assert "bad" in sentence
+    assert "1" in sentence
+
+
+def test_truncated_files(planted, tmp_path):
+    train, samples, _ = planted
+    cut = tmp_path / "cut.npz"
+    cut.write_bytes(samples.read_bytes()[:300])
+    assert "cut.npz cannot be read" in refused("neighbors", "--queries", cut, "--reference", train)
+
+
+def test_more_neighbors_than_images(planted):
+    train, samples, _ = planted
+    assert "`k` must be from 1 to" in refused(
+        "neighbors", "--queries", samples, "--reference", train, "-k", "21"
+    )
+    assert "'-k': 0 is not in the range" in refused(
+        "neighbors", "--queries", samples, "--reference", train, "-k", "0"
+    )
+
+
+def test_excluding_oneself_needs_one_set(planted):
+    train, samples, _ = planted
+    sentence = refused("neighbors", "--queries", samples, "--reference", train, "--exclude-self")
+    assert "`--exclude-self` needs the same images, in the same order, on both sides." in sentence
