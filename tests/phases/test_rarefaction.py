@@ -54,14 +54,13 @@ def test_binomials_as_fractions():
 @pytest.mark.parametrize("neighbors", [1, 2, 50, 1_000])
 def test_a_million_samples_are_exact_to_1e_12(neighbors, size):
     count = 1_000_000
-    duplicates = torch.full((count,), neighbors)
+    curve = Rarefaction(sample_sizes=(), spurious=(), samples=count, neighbors=((neighbors, count),))
     missed = Fraction(1)
     for j in range(neighbors):  # the same ratio of binomials, as a product of exact fractions
         missed *= Fraction(count - size - j, count - 1 - j)
         if missed.denominator.bit_length() > 4096:
             missed = Fraction(missed.numerator >> 2048, missed.denominator >> 2048)  # rounds at 1e-600
-    value = rarefaction(duplicates, ones(count), sizes=[size]).spurious[0]
-    assert value == pytest.approx(float(1 - missed), abs=1e-12)
+    assert curve.at(size) == pytest.approx(float(1 - missed), abs=1e-12)
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 20])
@@ -69,8 +68,8 @@ def test_a_million_samples_are_exact_to_1e_12(neighbors, size):
 def test_long_products_are_exact_to_1e_12(neighbors, size):
     count = 1_000_000
     missed = Fraction(comb(count - 1 - neighbors, size - 1), comb(count - 1, size - 1))
-    value = rarefaction(torch.full((count,), neighbors), ones(count), sizes=[size]).spurious[0]
-    assert value == pytest.approx(float(1 - missed), abs=1e-12)
+    curve = Rarefaction(sample_sizes=(), spurious=(), samples=count, neighbors=((neighbors, count),))
+    assert curve.at(size) == pytest.approx(float(1 - missed), abs=1e-12)
 
 
 def test_it_starts_at_zero_never_falls_and_ends_at_the_spurious_fraction():

@@ -1,6 +1,22 @@
-"""Fractions against the threshold."""
+"""Fractions against the threshold.
+
+Every fraction stands on a threshold. This curve shows what it would be had both thresholds been larger or
+smaller by a common factor: flat around 1 where the histogram has an empty valley, steep where the
+classes are a matter of where one draws the line.
+"""
+
+__all__ = ["FACTORS", "Sensitivity", "sensitivity"]
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.phases.classification import CLASSES, classify
+from spurion.phases.thresholds import ThresholdInfo
+
+FACTORS = tuple(2.0 ** (step / 8) for step in range(-16, 17))
+"""The factors: 8 to the octave, from 1/4 to 4, 1 among them."""
 
 
 class Sensitivity(Config):
@@ -10,3 +26,30 @@ class Sensitivity(Config):
     memorized: tuple[float, ...]
     spurious: tuple[float, ...]
     generalized: tuple[float, ...]
+
+
+def sensitivity(
+    distance_train: Float[Tensor, " n"], distance_sample: Float[Tensor, " n"], thresholds: ThresholdInfo
+) -> Sensitivity:
+    """Class fractions with both thresholds scaled by the same factor, from 1/4 to 4.
+
+    Arguments:
+        distance_train: Distance of each sample to its nearest training image, with shape (n,), n >= 1.
+        distance_sample: Distance of each sample to its nearest other sample, with shape (n,).
+        thresholds: Both thresholds, in the unit of the distances; the factor 1 stands for them.
+
+    Returns:
+        The fractions in [0, 1] at each factor; at every factor the three add up to 1.
+
+    Raises:
+        ValueError: If there is no sample, a threshold is missing, or a distance is NaN or negative.
+    """
+    if len(distance_train) == 0:
+        raise ValueError("`distance_train` must hold at least one sample, got none.")
+    labels = torch.stack(
+        [classify(distance_train / factor, distance_sample / factor, thresholds) for factor in FACTORS]
+    )
+    memorized, spurious, generalized = (
+        tuple((labels == index).double().mean(dim=1).tolist()) for index in range(len(CLASSES))
+    )
+    return Sensitivity(factors=FACTORS, memorized=memorized, spurious=spurious, generalized=generalized)

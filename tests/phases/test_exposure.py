@@ -1,0 +1,76 @@
+"""Exposure and duplicate groups on planted copies."""
+
+import pytest
+import torch
+
+from spurion.core.random import generator
+from spurion.phases.exposure import duplicate_groups, exposure
+
+
+def planted(shape=(1, 4, 4)):
+    """20 images of which 3, 7 and 11 are equal, 5 and 19 are equal, and 2 is a near copy of 8."""
+    images = torch.rand(20, *shape, generator=generator(0, "images"))
+    images[7] = images[11] = images[3]
+    images[19] = images[5]
+    images[8] = images[2] + 0.001
+    return images
+
+
+def test_exact_duplicates_are_grouped():
+    assert duplicate_groups(planted()) == ((3, 7, 11), (5, 19))
+
+
+def test_near_duplicates_are_grouped():
+    # 16 pixels that differ by 0.001 are 0.004 apart
+    assert duplicate_groups(planted(), 0.005) == ((2, 8), (3, 7, 11), (5, 19))
+    assert duplicate_groups(planted(), 0.003) == ((3, 7, 11), (5, 19))
+
+
+def test_duplicates_of_duplicates_are_duplicates():
+    assert duplicate_groups(torch.tensor([[0.0], [0.2], [0.9], [0.1]]), 0.11) == ((0, 1, 3),)
+
+
+def test_equal_numbers_are_equal_whatever_the_sign_of_zero_or_the_layout():
+    images = torch.tensor([[[0.0, 1.0]], [[-0.0, 1.0]], [[0.0, 2.0]]])
+    assert duplicate_groups(images) == ((0, 1),)
+    transposed = torch.stack([images[..., 0], images[..., 1]]).movedim(0, -1)
+    assert duplicate_groups(transposed) == ((0, 1),)
+
+
+def test_a_set_without_duplicates():
+    assert duplicate_groups(torch.rand(10, 3, generator=generator(0, "images"))) == ()
+    assert duplicate_groups(torch.rand(1, 3, generator=generator(0, "images"))) == ()
+
+
+def test_a_negative_radius_is_refused():
+    with pytest.raises(ValueError, match="`radius` must be at least 0, got -1"):
+        duplicate_groups(planted(), -1.0)
+
+
+def test_exposure_counts_copies_only_and_ranks_them():
+    nearest = torch.tensor([3, 1, 3, 2, 1, 3, 9, 2])
+    classes = torch.tensor([0, 0, 0, 0, 0, 1, 2, 0])
+    ranked = exposure(nearest, classes)
+    assert [(image.train_index, image.count) for image in ranked] == [(1, 2), (2, 2), (3, 2)]
+    assert {(image.name, image.duplicates) for image in ranked} == {(None, 0)}
+    first = exposure(torch.tensor([3, 1, 3]), torch.tensor([0, 0, 0]))
+    assert [(image.train_index, image.count) for image in first] == [(3, 2), (1, 1)]
+
+
+def test_duplicates_count_as_their_first():
+    nearest, classes = torch.tensor([7, 3, 11, 5, 0]), torch.zeros(5, dtype=torch.int64)
+    ranked = exposure(nearest, classes, groups=[(3, 7, 11), (5, 19)])
+    assert [(image.train_index, image.count, image.duplicates) for image in ranked] == [
+        (3, 3, 2),
+        (0, 1, 0),
+        (5, 1, 1),
+    ]
+
+
+def test_images_have_names():
+    ranked = exposure(torch.tensor([1]), torch.tensor([0]), names=["a.png", "b.png"])
+    assert ranked[0].name == "b.png"
+
+
+def test_nothing_memorized_exposes_nothing():
+    assert exposure(torch.tensor([0, 1]), torch.tensor([1, 2])) == ()
