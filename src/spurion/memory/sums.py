@@ -118,11 +118,12 @@ def _attend_exactly(queries: Tensor, betas: Tensor, patterns: Patterns) -> tuple
 def _weighted_differences(part: Tensor, queries: Tensor, patterns: Patterns, block: slice) -> Tensor:
     """Sum of w (pattern - query) over a block, in float64, without cancellation where weights are few."""
     values = patterns.values[block]
-    rows, columns = (part > 0).nonzero(as_tuple=True)
-    if len(rows) > CROWDED * part.numel():
+    used = part > 0
+    if int(used.sum()) > CROWDED * part.numel():
         center = patterns.center.to(queries.dtype)
         return part @ (values.to(queries.dtype) - center) - part.sum(1, keepdim=True) * (queries - center)
     output = torch.zeros_like(queries)
+    rows, columns = used.nonzero(as_tuple=True)
     for piece in patterns.pairs(len(rows)):
         row, column = rows[piece], columns[piece]
         difference = values[column].to(queries.dtype) - queries[row]
