@@ -111,14 +111,19 @@ def _distances() -> dict[str, str]:
 
 def _datasets() -> dict[str, str]:
     from spurion.data import DATASETS
+    from spurion.data.hf import fetch
+    from spurion.data.hub import HUB_SETS
 
     states = {}
     for name, load in DATASETS.items():
         try:
-            images = load(False).train
-            states[name] = f"ready, {len(images)} images to train on"
-        except (ValueError, ModuleNotFoundError) as error:
-            states[name] = " ".join(str(error).split())
+            if name in HUB_SETS:
+                fetch(HUB_SETS[name].identifier)  # without decoding its images
+            else:
+                load(False)
+            states[name] = "ready"
+        except ValueError as error:
+            states[name] = str(error)
     return states
 
 
