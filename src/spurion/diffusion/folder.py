@@ -16,6 +16,7 @@ in a folder is ever executed.
 
 __all__ = ["denoiser_state", "load_denoiser", "save_denoiser"]
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -156,7 +157,9 @@ def _save_network(network: Any, state: dict[str, Tensor], folder: Path) -> None:
         "unet": [library, kind.__name__],
     }
     write_json(folder / "model_index.json", index)
-    network.save_config(folder / "unet")
+    config = json.loads(network.to_json_string())
+    config.pop("_name_or_path", None)  # where it was loaded from is nobody's business
+    write_json(folder / "unet" / "config.json", config)
     save_file(state, folder / "unet" / _WEIGHTS, metadata={"format": "pt"})
 
 

@@ -11,6 +11,7 @@ the rest. Time enters every block through a sinusoidal embedding (Vaswani et al.
 __all__ = ["MLPConfig", "ResidualMLP"]
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -42,7 +43,7 @@ class ResidualMLP(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Sequence[int],
         width: int = 128,
         blocks: int = 3,
         time_features: int = 64,
