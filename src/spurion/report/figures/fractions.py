@@ -1,0 +1,142 @@
+"""The transition: class fractions against training-set size, with the capacities (Pham et al., Fig. 4A)."""
+
+__all__ = ["draw_rules", "draw_transition", "plot_fractions"]
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from spurion.phases.capacities import Capacities, Capacity
+from spurion.phases.intervals import ClassFractions
+from spurion.report.figures.canvas import (
+    CLASS_COLORS,
+    CLASS_MARKERS,
+    INK,
+    MUTED,
+    Width,
+    label_k_axis,
+    legend_above,
+    new_figure,
+    panels,
+    share_axis,
+    width_of,
+)
+from spurion.report.numbers import size
+from spurion.report.run import Run
+
+CAPACITY_CLASSES = {"memorization": "memorized", "spurious": "spurious", "generalization": "generalized"}
+
+
+def draw_transition(run: Run, width: Width) -> Figure | None:
+    """Fractions of memorized, spurious, and generalized samples against K; capacities above.
+
+    Lines join the fractions; bands are their 95 % intervals. Above, each capacity is a dot with its
+    interval (thick) and the bracket of studied sizes around it (thin). Failed points are crosses.
+    """
+    points = [p.result for p in run.done if p.result.fractions]
+    if not points:
+        return None
+    sizes = [point.train_size for point in points]
+    everything = sorted([*sizes, *(point.train_size for point in run.failed)])
+    capacities = run.study.capacities
+    figure = new_figure(width, 4.0 if capacities else 3.2)
+    if capacities:
+        top, main = figure.subplots(2, 1, sharex=True, height_ratios=[1, 4.2])
+        _plot_capacities(top, main, capacities, everything)
+    else:
+        main = figure.subplots()
+    plot_fractions(main, sizes, [point.fractions for point in points if point.fractions])
+    for point in run.failed:
+        main.plot([point.train_size], [0], "x", color=INK, markersize=7, clip_on=False, zorder=5)
+        main.annotate(
+            "failed", (point.train_size, 0.03), rotation=90, color=MUTED, fontsize=7, ha="center", va="bottom"
+        )
+    share_axis(main)
+    label_k_axis(main, everything, width_of(width) - 0.6)
+    legend_above(figure, main, 3)
+    return figure
+
+
+def plot_fractions(ax: Axes, sizes: Sequence[int], fractions: Sequence[ClassFractions]) -> None:
+    """Draw the three fractions with their intervals as bands."""
+    for name, color in CLASS_COLORS.items():
+        intervals = [getattr(fraction, name) for fraction in fractions]
+        ax.fill_between(
+            sizes,
+            [interval.low for interval in intervals],
+            [interval.high for interval in intervals],
+            color=color,
+            alpha=0.22,
+            linewidth=0,
+            label=f"_{name} interval",
+        )
+        values = [interval.value for interval in intervals]
+        ax.plot(sizes, values, CLASS_MARKERS[name] + "-", color=color, label=name, clip_on=False, zorder=3)
+
+
+def draw_rules(run: Run, width: Width) -> Figure | None:
+    """The fractions under the main rule, the ratio rule, and the held-out rule, side by side."""
+    rules = {"main rule": "fractions", "ratio rule": "ratio_fractions", "held-out rule": "holdout_fractions"}
+    shown = {
+        title: [(p.result.train_size, getattr(p.result, field)) for p in run.done if getattr(p.result, field)]
+        for title, field in rules.items()
+    }
+    shown = {title: pairs for title, pairs in shown.items() if pairs}
+    if len(shown) < 2:
+        return None
+    if width == "wide":
+        figure = new_figure(width, 2.5)
+        axes = figure.subplots(1, len(shown), sharey=True)
+        inches = width_of(width) / len(shown) - 0.3
+    else:
+        figure, axes = panels(len(shown), width, across=1, height=1.8)
+        inches = width_of(width) - 0.6
+    everything = sorted({k for pairs in shown.values() for k, _ in pairs})
+    for ax, (title, pairs) in zip(axes, shown.items(), strict=True):
+        plot_fractions(ax, [k for k, _ in pairs], [fraction for _, fraction in pairs])
+        share_axis(ax, "share of samples" if ax is axes[0] or width == "narrow" else "")
+        label_k_axis(ax, everything, inches)
+        ax.set_title(title)
+    legend_above(figure, axes[0], 3)
+    return figure
+
+
+def _plot_capacities(top: Axes, main: Axes, capacities: Capacities, sizes: Sequence[int]) -> None:
+    middle = (sizes[0] * sizes[-1]) ** 0.5
+    for row, (name, kind) in enumerate(CAPACITY_CLASSES.items()):
+        capacity: Capacity = getattr(capacities, name)
+        color, height = CLASS_COLORS[kind], 2 - row
+        low, high = capacity.bracket
+        if low is not None and high is not None:
+            top.plot([low, high], [height] * 2, "|-", color=color, linewidth=0.9, markersize=6, alpha=0.75)
+        if capacity.value is None:
+            note = f"{name} capacity: not found"
+            top.annotate(
+                note,
+                (0.01, height),
+                xycoords=("axes fraction", "data"),
+                color=MUTED,
+                fontsize=7.5,
+                va="center",
+            )
+            continue
+        if capacity.low is not None and capacity.high is not None:
+            top.plot([capacity.low, capacity.high], [height] * 2, color=color, linewidth=4, alpha=0.45)
+        top.plot([capacity.value], [height], CLASS_MARKERS[kind], color=color, markersize=5, label=name)
+        main.axvline(
+            capacity.value, color=color, linewidth=0.9, linestyle=(0, (1, 2)), label=f"_{name} capacity"
+        )
+        ends = [end for end in (low, high, capacity.low, capacity.high, capacity.value) if end is not None]
+        right = capacity.value < middle
+        top.annotate(
+            f"{name} capacity: {size(capacity.value)}",
+            (max(ends) if right else min(ends), height),
+            xytext=(7 if right else -7, 0),
+            textcoords="offset points",
+            ha="left" if right else "right",
+            va="center",
+            fontsize=7.5,
+        )
+    top.set_ylim(-0.6, 2.6)
+    top.set_axis_off()

@@ -1,0 +1,128 @@
+"""How a sample gets its class, and how much hangs on the rule."""
+
+__all__ = ["definitions", "histograms", "rules", "sensitivity"]
+
+from typing import Any
+
+from spurion.phases.classification import CLASSES
+from spurion.report.blocks import Drawing, Section, Table, interval_cell, number_cell
+from spurion.report.numbers import listed, size, value
+from spurion.report.run import Run
+from spurion.report.words import rule_in_words, thresholds_in_words
+
+
+def histograms(run: Run) -> Section | None:
+    """The two distances behind every class, with the thresholds."""
+    if not any(point.samples for point in run.done):
+        return None
+    results = [point.result for point in run.done]
+    rules_used = dict.fromkeys(p.thresholds.rule for p in results if p.thresholds)
+    distance = results[0].distance
+    paragraphs = [
+        f"Two {distance.name} distances decide what a sample is: how far it is from the nearest training "
+        "image (in the paper’s words, the olive histogram) and how far from the nearest other sample (the "
+        "gray histogram). Copies pile up far to the left of everything else. The thresholds δm and δs draw "
+        f"the line: {thresholds_in_words(results)}.",
+        *(rule_in_words(rule) for rule in rules_used),
+    ]
+    loose = [p.train_size for p in results if p.thresholds and not p.thresholds.identifiable.spurious]
+    if loose:
+        where = "At every K" if len(loose) == len(results) else f"At K = {listed([size(k) for k in loose])}"
+        paragraphs.append(
+            f"{where}, the gray histogram has no two separate modes, so it does not identify δs: the value "
+            "shown is the rule’s substitute, not something the data determine."
+        )
+    caption = (
+        "Distances of samples to the training set (olive, filled) and to the nearest other sample (gray "
+        "line). Solid line: δm. Dashed line: δs. Each panel is scaled to its own height; distances of "
+        "exactly 0 stand in the leftmost bin."
+    )
+    drawing = Drawing(
+        "histograms", caption, "Histograms of log distance, one panel for each K, with thresholds."
+    )
+    return Section("distances", "Distances and thresholds", tuple(paragraphs), (drawing,))
+
+
+def definitions(run: Run) -> Section | None:
+    """The rule that makes a class out of two distances (Pham et al., Eq. 9-11)."""
+    if not run.done:
+        return None
+    values: dict[str, Any] = {
+        "rules": (
+            ("memorized", "d(x, S) ≤ δm"),
+            ("spurious", "d(x, S) > δm and d(x, S′) ≤ δs"),
+            ("generalized", "d(x, S) > δm and d(x, S′) > δs"),
+        )
+    }
+    text = (
+        "S is the training set, S′ the set of samples, d(x, S) the distance from a sample x to its nearest "
+        "training image, and d(x, S′) the distance to its nearest other sample; a sample is never compared "
+        "with itself. Each sample falls into exactly one class."
+    )
+    after = [p.result for p in run.done if p.result.duplicated_memorized is not None]
+    extra = (
+        (
+            "The paper describes a memorized sample as one that has duplicates in both S and S′, while its "
+            f"rule asks about S only. Both hold here for {_range([p.duplicated_memorized for p in after])} "
+            "of the memorized samples.",
+        )
+        if after
+        else ()
+    )
+    return Section(
+        "classes", "Memorized, spurious, generalized", (text, *extra), part="rules.html.j2", values=values
+    )
+
+
+def rules(run: Run) -> Section | None:
+    """The main rule beside the ratio rule and the held-out rule."""
+    points = [p.result for p in run.done if p.result.ratio_fractions or p.result.holdout_fractions]
+    if not points:
+        return None
+    paragraphs = [
+        "No threshold is sacred, so here is what two other rules say about the same samples. The ratio "
+        "rule (the workshop version of the paper) calls a sample memorized when its nearest training image "
+        "is much closer than the second nearest, whatever the distance itself. The held-out rule sets δm "
+        "so that hardly any held-out image would be called memorized."
+    ]
+    known = [p.holdout_thresholds for p in points if p.holdout_thresholds]
+    numbers = [t.memorized for t in known if t.memorized is not None]
+    if numbers:
+        low, high = value(min(numbers)), value(max(numbers))
+        ends = low if low == high else f"{low} to {high}, depending on K"
+        paragraphs.append(f"Under the held-out rule, δm = {ends}.")
+    names = ("fractions", "ratio_fractions", "holdout_fractions")
+    header = ("K", *(f"{rule}: {name}" for rule in ("main", "ratio", "held-out") for name in CLASSES))
+    rows = tuple(
+        (
+            number_cell(p.train_size, size),
+            *(interval_cell(getattr(getattr(p, field), name, None)) for field in names for name in CLASSES),
+        )
+        for p in points
+    )
+    caption = "Class fractions under three rules. Bands are 95% intervals."
+    drawing = Drawing("rules", caption, "Three panels of class fractions over K, one for each rule.")
+    table = Table("Fractions under the three rules, with 95% intervals.", header, rows)
+    return Section("rules", "The same samples under other rules", tuple(paragraphs), (drawing,), (table,))
+
+
+def sensitivity(run: Run) -> Section | None:
+    """Fractions as the thresholds are scaled."""
+    if not any(point.result.sensitivity for point in run.done):
+        return None
+    text = (
+        "Both thresholds are multiplied by a common factor, and every sample is classified again. Where "
+        "the bands run level, the classes hardly depend on the exact threshold."
+    )
+    caption = (
+        "Stacked class fractions against the factor on both thresholds, for each K; the line marks the "
+        "rule’s own thresholds."
+    )
+    drawing = Drawing("sensitivity", caption, "Stacked areas of the three classes over the threshold factor.")
+    return Section("sensitivity", "What if the thresholds were different?", (text,), (drawing,))
+
+
+def _range(shares: list[float | None]) -> str:
+    known = [share for share in shares if share is not None]
+    low, high = f"{min(known):.3f}", f"{max(known):.3f}"
+    return f"a share of {low}" if low == high else f"a share of {low} to {high}, depending on K,"

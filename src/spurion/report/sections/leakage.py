@@ -1,0 +1,55 @@
+"""The finer test against held-out images, and the controls."""
+
+__all__ = ["controls", "null"]
+
+from spurion.report.blocks import Drawing, Section
+from spurion.report.numbers import percent, size
+from spurion.report.readings import leak
+from spurion.report.run import Run
+
+
+def null(run: Run) -> Section | None:
+    """Are samples closer to the training set than to images the model never saw?"""
+    if not any(point.result.null for point in run.done):
+        return None
+    paragraphs = [
+        "A model can lean on its training images without copying any. The held-out null sees that: ask of "
+        "each sample whether it is closer to the training set or to an equally large set of held-out "
+        "images, which the model never saw. If training left no trace, the share closer to the training "
+        "set is 0.5. C_T (Meehan and others) asks whether samples lie nearer to the training set than "
+        "held-out images do: a rank test in standard deviations, far below 0 for copying. AuthPct is the "
+        "percentage of authentic samples, those farther from their nearest training image than that image "
+        "is from its own nearest neighbor; held-out images are not all authentic either, so their "
+        "percentage stands beside it."
+    ]
+    point = leak(run)
+    if point is not None and point.null and point.null.share_closer_to_train:
+        share = point.null.share_closer_to_train
+        paragraphs.append(
+            f"Here the null speaks where the classes are silent: at K = {size(point.train_size)}, nearly "
+            f"every sample is called generalized, yet {percent(share.value)} lie closer to the training set."
+        )
+    caption = (
+        "Share of samples closer to the training set, with 95% intervals (dashed: 0.5, no trace); C_T "
+        "(dashed: 0, no trace); and AuthPct of the samples (dots) and of held-out images (dashed)."
+    )
+    drawing = Drawing(
+        "null", caption, "Three panels over K: share closer to the training set, C_T, and AuthPct."
+    )
+    return Section("null", "Closer to the training set than chance?", tuple(paragraphs), (drawing,))
+
+
+def controls(run: Run) -> Section | None:
+    """Images whose class is known."""
+    checks = [point.result.controls for point in run.done if point.result.controls]
+    if not checks:
+        return None
+    text = (
+        "An instrument should be tested on what is known. Training images with a whisper of Gaussian noise "
+        f"(standard deviation {checks[0].noise:g} in pixels of [−1, 1]) must be called memorized, a share "
+        "of 1. Held-out images, which the model never saw, must not be, a share near 0; where the training "
+        "set is dense, some of them lie near a training image by nature."
+    )
+    caption = "Share of control images called memorized, with 95% intervals; dashed: what it must be."
+    drawing = Drawing("controls", caption, "Two panels over K: noisy copies near 1, held-out images near 0.")
+    return Section("controls", "Controls", (text,), (drawing,))

@@ -1,0 +1,247 @@
+"""A plausible run folder without any model: real digits, two log-normal distances, known fractions."""
+
+import csv
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+HOSTILE = '<script>alert("1")</script>'
+CLASSES = ("memorized", "spurious", "generalized")
+SIZES = (2, 8, 16, 32, 64, 90, 128, 181, 256, 512, 1024, 1437)
+MEMORIZED = (1.0, 0.99, 0.97, 0.9, 0.79, 0.69, 0.47, 0.21, 0.0, 0.0, 0.0, 0.0)
+SPURIOUS = (0.0, 0.0, 0.01, 0.08, 0.14, 0.22, 0.30, 0.27, 0.02, 0.0, 0.0, 0.0)
+LEAK = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.99, 0.97, 0.95, 0.72, 0.61, 0.58)
+THRESHOLD = 0.36
+FACTORS = [2.0 ** (step / 4) for step in range(-8, 9)]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to plant: points that failed, points with classes only, points without thresholds."""
+
+    sizes: tuple[int, ...] = SIZES
+    samples: int = 2000
+    uneven: bool = False
+    name: str = "digits"
+    failed: tuple[int, ...] = ()
+    sparse: tuple[int, ...] = ()
+    blind: tuple[int, ...] = ()
+    gallery: int = 32
+    held_out: bool = True
+    message: str = "The training loss became nan at step 1200"
+    changes: dict = field(default_factory=dict)
+
+
+def write_run(folder: Path, recipe: Recipe | None = None) -> dict:
+    """Write a run folder and return the values of its study.json."""
+    recipe = recipe or Recipe()
+    images = (load_digits().images * 255 / 16).astype(np.uint8)[:, None]
+    points = [_point(folder, recipe, size, images) for size in recipe.sizes]
+    digest = {"train": "ab" * 32, "holdout": "cd" * 32}
+    held_out = {
+        "name": f"{recipe.name}, held out",
+        "count": 360,
+        "shape": [1, 8, 8],
+        "sha256": digest["holdout"],
+    }
+    study = {
+        "schema": "spurion.study/1",
+        "name": recipe.name,
+        "config": {"name": recipe.name, "seed": 7, "thresholds": "valley", "training": {"iterations": 16000}},
+        "environment": {"versions": {"python": "3.11.2", "torch": "2.13.0"}, "cores": 2, "accelerator": None},
+        "train": {"name": recipe.name, "count": 1437, "shape": [1, 8, 8], "sha256": digest["train"]},
+        "holdout": held_out if recipe.held_out else None,
+        "common_size": min(point["sample_size"] for point in points),
+        "points": points,
+        "capacities": CAPACITIES,
+        "notes": [f"a note about {recipe.name} & more"],
+    }
+    study |= recipe.changes
+    (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
+    return study
+
+
+CAPACITIES = {
+    "epsilon": 0.1,
+    "memorization": {"value": 33.2, "low": 31.0, "high": 36.5, "bracket": [32, 64], "note": ""},
+    "spurious": {"value": 128, "low": 128, "high": 181, "bracket": [90, 181], "note": ""},
+    "generalization": {"value": 241.0, "low": 236.0, "high": 246.0, "bracket": [181, 256], "note": ""},
+}
+
+
+def interval(value: float, n: int) -> dict:
+    half = 1.96 * (value * (1 - value) / n) ** 0.5
+    low, high = max(0.0, value - half), min(1.0, value + half)
+    return {"value": value, "low": 0.05 ** (1 / n) if value == 1 else low, "high": high if value else 3 / n}
+
+
+def fractions(labels: np.ndarray) -> dict:
+    return {name: interval(float((labels == i).mean()), len(labels)) for i, name in enumerate(CLASSES)}
+
+
+def _thresholds(rule: str, factor: float = 1.0) -> dict:
+    return {
+        "rule": rule,
+        "memorized": THRESHOLD * factor,
+        "spurious": THRESHOLD * factor,
+        "identifiable": {"memorized": True, "spurious": False},
+        "notes": ["the gray histogram has one mode, so the spurious threshold equals the memorized one"],
+    }
+
+
+def _curve(values: tuple[float, ...], size: int) -> float:
+    return float(np.interp(np.log(size), np.log(SIZES), values))
+
+
+def _distances(rng: np.random.Generator, size: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels with the planted fractions, and distances that agree with them."""
+    counts = [round(n * _curve(values, size)) for values in (MEMORIZED, SPURIOUS)]
+    labels = np.repeat([0, 1, 2], [*counts, n - sum(counts)])
+    near = np.exp(rng.normal(np.log(0.12), 0.35, (2, n))).clip(0.02, 0.35)
+    far = np.exp(rng.normal(np.log(1.6), 0.3, (2, n))).clip(0.37, 4)
+    olive, gray = np.where(labels == 0, near[0], far[0]), np.where(labels == 2, far[1], near[1])
+    if size == SIZES[0]:
+        olive[0] = 0.0
+    return labels, olive, gray
+
+
+def _point(folder: Path, recipe: Recipe, size: int, images: np.ndarray) -> dict:
+    n = max(200, 4 * size) if recipe.uneven else recipe.samples
+    base = {
+        "train_size": size,
+        "sample_size": n,
+        "status": "done",
+        "sampler": {"kind": "ddpm", "steps": 250, "eta": 0.0, "clip": True, "batch_size": 512},
+        "distance": {"name": "l2", "unit": "pixel values in [-1, 1]"},
+        "seconds": {"train": 60.0, "sample": 6.5},
+    }
+    here = folder / "points" / f"{size:06d}"
+    here.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(size)
+    steps = np.arange(100, 1201 if size in recipe.failed else 16001, 100)
+    loss = 0.02 + 0.9 * steps**-0.35 + 0.01 * rng.random(len(steps)) + 0.004 * np.log(size)
+    rows = [{"step": s, "loss": v} for s, v in zip(steps.tolist(), loss.tolist(), strict=True)]
+    (here / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    if size in recipe.failed:
+        return base | {"status": "failed", "message": recipe.message}
+    labels, olive, gray = _distances(rng, size, n)
+    base["training"] = {"iterations": 16000, "final_loss": float(loss[-1]), "parameters": 150_000}
+    neighbors = rng.integers(0, size, n), rng.integers(0, n, n)
+    shown = np.full(n, -1) if size in recipe.blind else labels
+    _write_samples(here / "samples.csv", shown, olive, gray, *neighbors)
+    _write_gallery(here / "gallery.npz", recipe.gallery, shown, neighbors[0], images, rng)
+    if size in recipe.blind:
+        return base | {"thresholds": _thresholds("valley") | {"memorized": None, "spurious": None}}
+    measured = {} if size in recipe.sparse else _measures(recipe, size, labels, olive, gray)
+    return base | {"fractions": fractions(labels), "thresholds": _thresholds("valley")} | measured
+
+
+def _measures(recipe: Recipe, size: int, labels: np.ndarray, olive: np.ndarray, gray: np.ndarray) -> dict:
+    n, leak = len(labels), _curve(LEAK, size)
+    classes = [_classify(olive, gray, THRESHOLD * factor) for factor in FACTORS]
+    sensitivity = {name: [float((c == i).mean()) for c in classes] for i, name in enumerate(CLASSES)}
+    held_out = {
+        "holdout_thresholds": _thresholds("holdout:0.01", 1.3),
+        "holdout_fractions": fractions(_classify(olive, gray, 1.3 * THRESHOLD)),
+        "null": {
+            "share_closer_to_train": interval(leak, n),
+            "share_p_value": 1e-4,
+            "set_size": min(size, 360),
+            "ct": 2 * np.log(size) - 15,
+            "authpct": 100 * (1 - leak),
+            "authpct_holdout": 45.0,
+            "notes": ["few held-out images"],
+        },
+    }
+    return {
+        "ratio_fractions": fractions(np.minimum(labels + (np.arange(n) % 9 == 0), 2)),
+        "duplicated_memorized": 0.98 if (labels == 0).any() else None,
+        "collision_rate": 0.5 / size,
+        "census": _census(size, labels),
+        "sensitivity": {"factors": FACTORS, **sensitivity},
+        "controls": {
+            "noisy_copies": interval(1.0, 200),
+            "noise": 0.01,
+            "held_out": interval(0.0, 360) if recipe.held_out else None,
+        },
+        "train_duplicates": 0,
+        **_rarefaction(n, float((labels == 1).mean())),
+        **(held_out if recipe.held_out else {}),
+    }
+
+
+def _rarefaction(n: int, spurious: float) -> dict:
+    sizes = np.unique(np.geomspace(1, n, 25).round().astype(int))
+    curve = spurious * (sizes - 1) / (sizes - 1 + n / 6) * (1 + n / 6 / (n - 1))
+    return {
+        "rarefaction": {
+            "sample_sizes": sizes.tolist(),
+            "spurious": curve.tolist(),
+            "samples": n,
+            "neighbors": [],
+        },
+        "spurious_at_common_size": float(np.interp(200, sizes, curve)) if spurious else 0.0,
+    }
+
+
+def _census(size: int, labels: np.ndarray) -> dict:
+    counted, n = int((labels < 2).sum()), len(labels)
+    number = min(size, counted // 2)
+    memorized = number * 2 // 3
+    mass = np.arange(1, number + 1) ** -0.5
+    shares = np.maximum(np.floor(mass / max(mass.sum(), 1) * counted), 2) / n
+    return {
+        "attractors": number,
+        "memorized": memorized,
+        "spurious": number - memorized,
+        "unseen_mass": 1 - counted / n,
+        "chao1": number * 1.4 if number else None,
+        "shares": shares.tolist(),
+        "chains": 0,
+        "chained_mass": 0.0,
+    }
+
+
+def _classify(olive: np.ndarray, gray: np.ndarray, threshold: float) -> np.ndarray:
+    return np.where(olive <= threshold, 0, np.where(gray <= threshold, 1, 2))
+
+
+def _write_samples(
+    path: Path,
+    labels: np.ndarray,
+    olive: np.ndarray,
+    gray: np.ndarray,
+    train: np.ndarray,
+    other: np.ndarray,
+) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        columns = "index,label,distance_train,nearest_train,distance_train_2,distance_sample,nearest_sample"
+        writer.writerow(columns.split(","))
+        for i, label in enumerate(labels):
+            name = CLASSES[label] if label >= 0 else ""
+            writer.writerow([i, name, olive[i], train[i], "", gray[i], other[i]])
+
+
+def _write_gallery(
+    path: Path,
+    count: int,
+    labels: np.ndarray,
+    nearest_train: np.ndarray,
+    images: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """Memorized: the training image; spurious: the mean of two, twice; generalized: anything."""
+    index = np.concatenate([np.flatnonzero(labels == label)[:count] for label in range(-1, 3)])
+    kind = labels[index][:, None, None, None]
+    train = images[nearest_train[index]].astype(int)
+    others, novel = images[rng.integers(0, len(images), (2, len(index)))].astype(int)
+    sample = np.select([kind == 0, kind == 1], [train, (train + others) // 2], novel)
+    other = np.where(kind == 2, others, sample)
+    noisy = [np.clip(a + rng.normal(0, 6, a.shape), 0, 255) for a in (sample, other)]
+    arrays = {"sample": noisy[0], "train": train, "other": noisy[1]}
+    stored = {name: array.astype(np.uint8) for name, array in arrays.items()}
+    np.savez_compressed(path, index=index, label=labels[index], **stored)
