@@ -162,6 +162,15 @@ def test_pixel_formats(tmp_path):
     assert torch.equal(one(tmp_path, buffer.getvalue()), x_of(seen))
 
 
+def test_big_endian_and_cmyk(tmp_path):
+    deep = np.array([[0, 1, 256], [32768, 65534, 65535]], dtype=">u2")
+    buffer = io.BytesIO()
+    Image.frombytes("I;16B", (3, 2), deep.tobytes()).save(buffer, "TIFF")
+    x = torch.from_numpy((deep / 32767.5 - 1).astype(np.float32))
+    assert torch.equal(one(tmp_path, buffer.getvalue())[0], x)
+    assert one(tmp_path, encode(LEVELS["color"][0], "JPEG", mode="CMYK")).shape == (3, 9, 7)
+
+
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
 def test_16_bit_gray_keeps_every_level(form, tmp_path):
     deep = np.array([[0, 1, 256], [32768, 65534, 65535]], dtype=np.uint16)

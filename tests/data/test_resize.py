@@ -14,7 +14,7 @@ def x_of(levels):
 
 
 def adm_crop(image, size):
-    # The steps as the paper's appendix on data names them, written out on one image.
+    # Dhariwal & Nichol's preparation of LSUN, written out on one image of any mode.
     while min(image.size) >= 2 * size:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
     scale = size / min(image.size)

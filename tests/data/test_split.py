@@ -28,14 +28,18 @@ def test_order_of_nothing_is_refused():
 
 
 def test_held_out_images_are_disjoint_in_order_and_always_the_same():
-    images = ramp(11)
+    images = ramp(23)
     split = hold_out(images, 0.2)
-    assert (len(split.train), len(split.holdout)) == (9, 2)
+    assert (len(split.train), len(split.holdout)) == (18, 5)
     both = split.train.item_names + split.holdout.item_names
     assert sorted(both) == sorted(images.item_names)
     for part in (split.train.flat(), split.holdout.flat()):
         assert torch.equal(part, part.sort(0).values)
-    assert split.holdout.item_names == hold_out(images, 0.2).holdout.item_names == ("0.png", "10.png")
+    assert (
+        split.holdout.item_names
+        == hold_out(images, 0.2).holdout.item_names
+        == ("3.png", "8.png", "15.png", "16.png", "19.png")
+    )
     assert split.holdout.name == "ramp (held out)"
 
 

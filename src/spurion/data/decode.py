@@ -2,8 +2,8 @@
 
 What a file may hold, and what becomes of it:
 
-- gray, gray with alpha, black and white: one channel;
-- RGB, RGBA, palette, CMYK: three channels;
+- gray, gray with alpha (of 8 bits), black and white: one channel;
+- RGB, RGBA, palette, CMYK, gray with alpha of 16 bits: three channels;
 - 16 bits a channel: gray keeps all its levels, color keeps the upper 8 bits of each channel;
 - **alpha is dropped, not blended**: pixels are trained on as they are stored, which is what
   the usual training pipelines see (a plain conversion to RGB);
