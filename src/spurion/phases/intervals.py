@@ -10,8 +10,8 @@ all at 0 of n. There the interval is Clopper and Pearson's, from the exact binom
 .. math:: P(X \geq k \mid p_\text{low}) = P(X \leq k \mid p_\text{high}) = 0.025 ,
 
 and one-sided at the very ends, where only one end can be wrong: 0 of n gives the upper bound
-:math:`1 - 0.05^{1/n} \approx 3 / n`. The switch at `FEW` samples keeps the coverage at or above 93 % for every
-fraction from 0.01 to 0.99 and every n from 50 on.
+:math:`1 - 0.05^{1/n} \approx 3 / n`. The switch at `FEW` samples keeps the coverage at or above 93 % for
+every fraction from 0.01 to 0.99 and every n from 50 on.
 
 References:
     | Memorization to Generalization (Pham et al., 2025), Appendix B (bootstrap of the fractions)
