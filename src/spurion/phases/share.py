@@ -1,0 +1,139 @@
+r"""Share of samples closer to the training set than to an equally large held-out set.
+
+For a model that copies nothing, training and held-out images are exchangeable: either is the nearer with
+probability 1/2. Let :math:`c_j` be the number of samples that have image :math:`j` as their nearest among
+both sets (a tie gives half to each side); the share is :math:`\hat\theta = \sum_{j \in S} c_j / M`.
+
+**Unequal sets.** The larger one is cut at random into R disjoint blocks of the smaller one's size n, and
+:math:`c_j` averages over the blocks.
+
+**Interval.** Samples with the same nearest image are decided together, so M samples are worth fewer
+independent ones, and few images allow no firm answer however many samples there are. With
+:math:`V_S, V_H` the variances of the sums of :math:`c_j` over training and over held-out images, taken from
+the spread of :math:`c_j` from image to image,
+
+.. math:: V = \frac{(1 - \hat\theta)^2 V_S + \hat\theta^2 V_H}{M^2}, \qquad
+          M_{\mathrm{eff}} = \min\left(M,
+          \frac{\hat\theta (1 - \hat\theta)}{V} \Big(\frac{z}{t_{n-1}}\Big)^2\right)
+
+and the interval is that of Clopper and Pearson for :math:`M_{\mathrm{eff}}` trials (Korn & Graubard). If one
+side never wins, its images are the trials. The interval covers the share of new samples, new
+held-out images and new training images alike; it does not treat the training set as given.
+
+**p-value.** By exchangeability the training set is a random draw of K out of all images. Relabeling images at
+random, with :math:`c_j` among all images of both sets, gives the exact distribution of the number of samples
+nearest to a training image. The p-value is one-sided: small if samples are too close to the training set.
+
+References:
+    | Confidence Intervals for Proportions with Small Expected Number of Positive Counts Estimated from
+    | Survey Data (Korn & Graubard, 1998)
+"""
+
+__all__ = ["equal_blocks", "relabeling_p_value", "share_closer"]
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from scipy.special import betaincinv, ndtri, stdtrit
+from torch import Tensor
+
+from spurion.core.random import derive_seed, generator
+from spurion.neighbors import Neighbors
+from spurion.phases.intervals import Interval
+
+MAX_BLOCKS = 64
+"""Blocks of the larger set; the variance falls with their number R as (R + 2) / R."""
+
+RELABELINGS = 9_999
+"""Random relabelings; the smallest p-value is one in 10,000."""
+
+UPPER = 0.975
+"""Level of the upper end of an interval; the lower end is at 1 - UPPER."""
+
+
+def equal_blocks(larger: int, smaller: int, *, seed: int) -> Int64[Tensor, "blocks smaller"]:
+    """Cut the larger of two sets at random into disjoint blocks of the size of the smaller.
+
+    Arguments:
+        larger: The number of images of the larger set.
+        smaller: The number of images of the smaller set, from 1 to `larger`.
+        seed: Seed of the cut.
+
+    Returns:
+        Indices into the larger set, one block a row, at most 64; images that fill no block are left out.
+    """
+    blocks = min(larger // smaller, MAX_BLOCKS)
+    order = torch.randperm(larger, generator=generator(seed, "null", "blocks"))
+    return order[: blocks * smaller].reshape(blocks, smaller)
+
+
+def share_closer(train: Neighbors, holdout: Neighbors, images: tuple[int, int]) -> Interval:
+    r"""Share of samples closer to training than to held-out images, with its interval; see the module.
+
+    Arguments:
+        train: The training image nearest to each sample within each block, with shape (M, R). Indices count
+            over all blocks. The set that is not cut into blocks gives R equal columns.
+        holdout: The same for the held-out images, with shape (M, R).
+        images: The numbers of training and of held-out images searched, over all blocks.
+
+    Returns:
+        The share with its 95 % interval, which is [0, 1] if a block is a single image.
+    """
+    samples, blocks = train.distances.shape
+    wins = _wins(train.distances, holdout.distances)
+    share = float(wins.sum() / wins.numel())
+    set_size = min(images)
+    if set_size == 1:
+        return Interval(value=share, low=0.0, high=1.0)
+    if share in (0.0, 1.0):
+        return _clopper_pearson(share, min(samples, images[0] if share == 0.0 else images[1]))
+    variance = (1 - share) ** 2 * _variance_of_sum(train.indices, wins / blocks, images[0])
+    variance += share**2 * _variance_of_sum(holdout.indices, (1 - wins) / blocks, images[1])
+    widening = float(ndtri(UPPER) / stdtrit(set_size - 1, UPPER))
+    independent = share * (1 - share) * samples**2 / variance if variance > 0 else torch.inf
+    return _clopper_pearson(share, min(samples, independent * widening**2))
+
+
+def relabeling_p_value(train: Neighbors, holdout: Neighbors, images: tuple[int, int], *, seed: int) -> float:
+    """Probability of at least as many samples nearest to a training image, were the labels random.
+
+    Arguments:
+        train: The nearest of all training images for each sample, with shape (M, 1).
+        holdout: The nearest of all held-out images for each sample, with shape (M, 1).
+        images: The numbers of training and of held-out images.
+        seed: Seed of the relabelings.
+
+    Returns:
+        The one-sided p-value, at least 1e-4: not below any level more often than that level under the null.
+    """
+    wins = _wins(train.distances, holdout.distances)
+    counts = torch.cat([_per_image(train.indices, wins), _per_image(holdout.indices, 1 - wins)])
+    values, times = counts[counts > 0].unique(return_counts=True)
+    kinds = np.array([sum(images) - int(times.sum()), *times.tolist()])
+    draw = np.random.default_rng(derive_seed(seed, "null", "relabel"))
+    drawn = draw.multivariate_hypergeometric(kinds, images[0], size=RELABELINGS, method="marginals")
+    reached = drawn[:, 1:] @ values.numpy() >= float(wins.sum()) - 0.25  # counts are multiples of 1/2
+    return float((1 + reached.sum()) / (1 + RELABELINGS))
+
+
+def _wins(train: Float64[Tensor, "m r"], holdout: Float64[Tensor, "m r"]) -> Float64[Tensor, "m r"]:
+    return (train < holdout).double() + 0.5 * (train == holdout).double()
+
+
+def _per_image(indices: Int64[Tensor, "m r"], weights: Float64[Tensor, "m r"]) -> Float64[Tensor, " images"]:
+    return torch.bincount(indices.flatten(), weights=weights.flatten())
+
+
+def _variance_of_sum(indices: Int64[Tensor, "m r"], weights: Float64[Tensor, "m r"], images: int) -> float:
+    """Variance of a sum of one term for each of `images` images, most of which may be 0."""
+    terms = _per_image(indices, weights)
+    return float((terms.square().sum() - terms.sum().square() / images) * images / (images - 1))
+
+
+def _clopper_pearson(share: float, trials: float) -> Interval:
+    won, lost = share * trials, (1 - share) * trials
+    return Interval(
+        value=share,
+        low=float(betaincinv(won, lost + 1, 1 - UPPER)) if won > 0 else 0.0,
+        high=float(betaincinv(won + 1, lost, UPPER)) if lost > 0 else 1.0,
+    )
