@@ -134,10 +134,9 @@ def nearest_cells(
     """
     if min(len(train), len(samples), len(holdout)) < CELLS * CELL_MINIMUM:
         return None
-    stride = -(-len(train) // FITTED)
-    fitted, *pixels = (
-        images.flatten(1).cpu().double().numpy() for images in (train[::stride], samples, holdout)
-    )
+    chosen = torch.randperm(len(train), generator=generator(seed, "null", "fitted"))[:FITTED]
+    sets = (train[chosen], samples, holdout)
+    fitted, *pixels = (images.flatten(1).cpu().double().numpy() for images in sets)
     state = derive_seed(seed, "null", "cells") % 2**32
     if fitted.shape[1] > COMPONENTS:
         projection = PCA(min(COMPONENTS, len(fitted)), random_state=state).fit(fitted)
