@@ -86,5 +86,5 @@ def test_bad_rules():
     sets = planted()
     with pytest.raises(ValueError, match="held-out"):
         audit(sets.train, sets.samples, thresholds="holdout:0.01")
-    with pytest.raises(ValueError, match="thresholds"):
+    with pytest.raises(ValueError, match="threshold rule must be"):
         audit(sets.train, sets.samples, thresholds="peaks")

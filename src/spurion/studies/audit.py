@@ -8,6 +8,7 @@ Neither knows anything of training.
 
 __all__ = ["AuditRules", "audit", "conclude", "labels_of", "thresholds_for"]
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from pydantic import Field
@@ -124,11 +125,18 @@ def audit(
     Raises:
         ValueError: If images cannot be read or do not fit together, or the rule lacks what it needs.
     """
-    opened = [open_images(source) if source is not None else None for source in (train, samples, holdout)]
     rule = thresholds or ("holdout:0.01" if holdout is not None else "valley")
-    images = [one.images if one is not None else None for one in opened]
-    measurement = measure(*images, distance=distance, seed=seed)
-    return conclude(measurement, thresholds_for(rule, measurement), images[1], AuditRules(seed=seed))
+    reference, queries = _open(train), _open(samples)
+    measurement = measure(
+        reference, queries, None if holdout is None else _open(holdout), distance=distance, seed=seed
+    )
+    return conclude(measurement, thresholds_for(rule, measurement), queries, AuditRules(seed=seed))
+
+
+def _open(source: Source) -> Float[Tensor, "n channels height width"]:
+    """Images of a source; floats in memory are in [-1, 1], as everywhere in the package."""
+    floats = isinstance(source, Tensor | np.ndarray) and "float" in str(source.dtype)
+    return open_images(source, value_range=(-1, 1) if floats else None).images
 
 
 def _by_class(

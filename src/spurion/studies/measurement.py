@@ -54,9 +54,9 @@ class Measurement:
 
 
 def measure(
-    train: Float[Tensor, "k *shape"],
-    samples: Float[Tensor, "n *shape"],
-    holdout: Float[Tensor, "h *shape"] | None = None,
+    train: Float[Tensor, "k *train_shape"],
+    samples: Float[Tensor, "n *sample_shape"],
+    holdout: Float[Tensor, "h *holdout_shape"] | None = None,
     *,
     distance: str = "l2",
     seed: int = 0,
@@ -139,7 +139,7 @@ def _copy_distances(reference: Float[Tensor, "k *shape"], distance: str, seed: i
     return nearest(reference[chosen] + COPY_NOISE * noise, reference, 1, distance=distance).distances[:, 0]
 
 
-def _within_set(images: Float[Tensor, "k *shape"], distance: str) -> Float[Tensor, " k"]:
+def _within_set(images: Float[Tensor, "k *shape"], distance: str) -> Float[Tensor, " none_or_k"]:
     if len(images) < 2:
         return torch.empty(0, dtype=torch.float64)
     return nearest(images, images, 1, distance=distance, exclude_self=True).distances[:, 0]

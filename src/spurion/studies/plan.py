@@ -124,7 +124,7 @@ def _training_step(network: torch.nn.Module, x_t: Tensor, times: Tensor) -> Call
         output.square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
-        float(output.flatten()[0])  # waits for the device
+        float(output.detach().flatten()[0])  # waits for the device
 
     return step
 

@@ -8,6 +8,8 @@ checkpoint) is recorded as a failed point; what goes wrong with the machine (a f
 __all__ = ["PointTask", "conclude_point", "load_samples", "measure_point", "point_data"]
 
 import errno
+import json
+import math
 import shutil
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -16,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import safe_open
 from torch import Tensor
 
 from spurion.core.engine import Report
@@ -31,7 +34,7 @@ from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
 from spurion.studies.evidence import write_gallery, write_samples_csv
 from spurion.studies.folder import stage_seconds, timed
 from spurion.studies.measurement import load_measurement, measure, save_measurement
-from spurion.studies.results import AuditResult, PointResult
+from spurion.studies.results import AuditResult, PointResult, TrainingSummary
 
 LEAST_FREE_BYTES = 2**20
 
@@ -182,3 +185,21 @@ def _result(task: PointTask, audited: AuditResult) -> PointResult:
         training=_training_summary(task.folder),
         seconds=stage_seconds(task.folder),
     )
+
+
+def _training_summary(folder: Path) -> TrainingSummary | None:
+    log = folder / "training.jsonl"
+    if not log.exists():
+        return None
+    last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+    return TrainingSummary(
+        iterations=last["step"], final_loss=last["loss"], parameters=_parameters(folder / "model")
+    )
+
+
+def _parameters(model: Path) -> int:
+    total = 0
+    for path in model.rglob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    return total

@@ -1,0 +1,221 @@
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jsonschema
+import numpy as np
+import pytest
+
+from spurion.studies import plan, study
+from spurion.studies.recipes import named_config
+from spurion.studies.results import StudyResult, study_schema
+from spurion.studies.sweep import no_report
+
+SMALL = (
+    "train_sizes=[2, 8, 20]",
+    "training.iterations=40",
+    "training.warmup=4",
+    "training.batch_size=16",
+    "training.checkpoint_every=10",
+    "training.log_every=10",
+    "denoiser.width=16",
+    "denoiser.blocks=1",
+    "sampler.steps=8",
+    "sampler.batch_size=16",
+    "sample_size=40",
+    "thresholds=fixed:1.5,1.5",
+    "gallery=4",
+)
+EXACT = (
+    "train_sizes=[2, 8]",
+    "denoiser={kind: exact}",
+    "sampler.steps=60",
+    "sample_size=50",
+    "thresholds=fixed:0.36,0.36",
+)
+
+
+def stored(folder):
+    values = json.loads((folder / "study.json").read_text())
+    for point in values["points"]:
+        point.pop("seconds")
+    return values
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    return folder, study("digits", out=folder, overrides=SMALL, workers=1)
+
+
+def test_the_run_folder_is_complete(small):
+    folder, result = small
+    assert json.loads((folder / "study.json").read_text()) == result.to_json()
+    assert named_config(folder / "config.yaml") == named_config("digits", SMALL)
+    for size in (2, 8, 20):
+        point = folder / "points" / f"{size:06d}"
+        assert (point / "model" / "model_index.json").exists()
+        assert len((point / "training.jsonl").read_text().splitlines()) == 4
+        rows = list(csv.DictReader((point / "samples.csv").open()))
+        assert len(rows) == 40
+        with np.load(point / "gallery.npz") as gallery:
+            assert gallery["sample"].shape == gallery["train"].shape == gallery["other"].shape
+            assert gallery["sample"].dtype == np.uint8
+
+
+def test_fractions_agree_with_the_rows(small):
+    folder, result = small
+    for point in result.points:
+        rows = list(csv.DictReader((folder / "points" / f"{point.train_size:06d}" / "samples.csv").open()))
+        for name in ("memorized", "spurious", "generalized"):
+            share = sum(row["label"] == name for row in rows) / len(rows)
+            assert getattr(point.fractions, name).value == pytest.approx(share)
+        for row in rows:
+            a, b = float(row["distance_train"]), float(row["distance_sample"])
+            assert row["label"] == ("memorized" if a <= 1.5 else "spurious" if b <= 1.5 else "generalized")
+            assert a <= float(row["distance_train_2"])
+            assert 0 <= int(row["nearest_train"]) < point.train_size
+            assert int(row["nearest_sample"]) != int(row["index"])
+
+
+def test_the_schema_in_the_package_is_current_and_holds(small):
+    folder, result = small
+    schema = study_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads((folder / "study.json").read_text()), schema)
+    from importlib.resources import files
+
+    packaged = json.loads((files("spurion.studies") / "schema" / "study.schema.json").read_text())
+    assert packaged == schema
+    assert StudyResult.model_validate(json.loads((folder / "study.json").read_text())) == result
+
+
+def test_again_is_the_same_and_computes_nothing(small, monkeypatch):
+    folder, result = small
+    monkeypatch.setattr("spurion.studies.point._measure", None)
+    monkeypatch.setattr("spurion.studies.point.conclude", None)
+    assert study("digits", out=folder, overrides=SMALL) == result
+
+
+def test_two_workers_give_the_same_numbers(small, tmp_path):
+    folder, _ = small
+    study("digits", out=tmp_path, overrides=SMALL, workers=2)
+    assert stored(tmp_path) == stored(folder)
+
+
+def test_the_exact_model_memorizes_everything(tmp_path):
+    result = study("digits", out=tmp_path, overrides=EXACT, workers=1)
+    for point in result.points:
+        assert point.fractions.memorized.value == 1
+        assert point.controls.noisy_copies.value == 1
+        assert point.null.share_closer_to_train.value == 1
+    assert result.capacities.memorization.bracket[0] == 8
+
+
+def test_one_training_image(tmp_path):
+    result = study("digits", out=tmp_path, overrides=(*EXACT, "train_sizes=[1]"), workers=1)
+    (point,) = result.points
+    assert point.fractions.memorized.value == 1
+    assert point.ratio_fractions is None
+
+
+def test_a_diverging_point_fails_alone(tmp_path):
+    overrides = (*SMALL, "train_sizes=[2, 8]", "training.learning_rate=1e30", "training.clip_norm=null")
+    result = study("digits", out=tmp_path, overrides=overrides, workers=1)
+    assert {point.status for point in result.points} == {"failed"}
+    assert "loss" in result.points[0].message
+    assert result.capacities is None
+    assert "K = 2 failed" in result.notes[0]
+
+
+def test_a_truncated_checkpoint_fails_its_point_and_the_rest_goes_on(small, tmp_path):
+    overrides = [*SMALL, "seed=1"]
+    study("digits", out=tmp_path, overrides=overrides, workers=1)
+    point = tmp_path / "points" / "000008"
+    state = point / "state" / "state.safetensors"
+    whole = state.read_bytes()
+    state.write_bytes(whole[: len(whole) // 2])
+    (point / "measurement.safetensors").unlink()
+    result = study("digits", out=tmp_path, overrides=overrides, workers=1)
+    assert [p.status for p in result.points] == ["done", "failed", "done"]
+    assert "damaged" in result.points[1].message
+    assert "delete it" in result.points[1].message
+    state.write_bytes(whole)
+    again = study("digits", out=tmp_path, overrides=overrides, workers=1)
+    assert [p.status for p in again.points] == ["done"] * 3
+
+
+def test_sample_sizes_that_differ_are_compared_at_the_common_one(tmp_path):
+    overrides = (*SMALL, "train_sizes=[2, 400]", "sample_size=3x", "training.iterations=2", "sampler.steps=2")
+    result = study("digits", out=tmp_path, overrides=overrides, workers=1)
+    assert [point.sample_size for point in result.points] == [1000, 1200]
+    assert result.common_size == 1000
+    assert any("Sample sizes differ" in note for note in result.notes)
+    for point in result.points:
+        assert point.spurious_at_common_size == pytest.approx(point.rarefaction.at(1000))
+    assert result.points[0].spurious_at_common_size == pytest.approx(
+        result.points[0].fractions.spurious.value
+    )
+
+
+def test_a_full_disk_stops_the_study(tmp_path, monkeypatch):
+    def full(*arguments, **named):
+        raise OSError(28, "No space left on device", "samples.npz")
+
+    monkeypatch.setattr("spurion.studies.point.sample_to_folder", full)
+    with pytest.raises(OSError, match="No space left"):
+        study("digits", out=tmp_path, overrides=SMALL, workers=1)
+    monkeypatch.undo()
+    assert study("digits", out=tmp_path, overrides=SMALL, workers=1).points[0].status == "done"
+
+
+def test_sizes_beyond_the_data():
+    with pytest.raises(ValueError, match="asks for 2000 training images, but digits has 1438"):
+        study("digits", out="never-made", overrides=["train_sizes=[2000]"])
+    assert not os.path.exists("never-made")
+
+
+def test_the_plan_lists_every_point():
+    made = plan("digits", overrides=[*SMALL, "train_sizes=[2, all]"])
+    assert made.points == ((2, 40), (1438, 40))
+    assert 0 < made.seconds < 600
+    assert made.bytes > 2 * 40 * 64 * 4
+    assert made.notes == ()
+    no_report("K = 2", "train", 1, 2)
+
+
+KILLED = """
+import json, sys
+from spurion.studies import study
+if __name__ == "__main__":
+    study("digits", out=sys.argv[1], overrides=json.loads(sys.argv[2]), workers=2)
+"""
+
+
+@pytest.mark.slow
+def test_killed_five_times_it_ends_the_same(tmp_path):
+    overrides = [*SMALL, "training.iterations=1200", "training.checkpoint_every=100"]
+    script = tmp_path / "run.py"
+    script.write_text(KILLED)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    command = [sys.executable, str(script)]
+    start = time.monotonic()
+    subprocess.run([*command, str(whole), json.dumps(overrides)], check=True)
+    usual = time.monotonic() - start
+    chance = random.Random(0)
+    for _ in range(5):
+        child = subprocess.Popen([*command, str(broken), json.dumps(overrides)], start_new_session=True)
+        time.sleep(chance.uniform(0.3, 0.9) * usual)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    subprocess.run([*command, str(broken), json.dumps(overrides)], check=True)
+    assert stored(whole) == stored(broken)
+    weights = sorted(path.relative_to(whole) for path in whole.rglob("model/**/*.safetensors"))
+    assert len(weights) == 3
+    for path in weights:
+        assert (whole / path).read_bytes() == (broken / path).read_bytes()
