@@ -30,7 +30,7 @@ RATIO_EPSILON = 1e-6
 
 
 def classify(
-    distance_train: Float[Tensor, " n"], distance_sample: Float[Tensor, " n"], thresholds: ThresholdInfo
+    distance_train: Float[Tensor, " n"], distance_sample: Float[Tensor, " m"], thresholds: ThresholdInfo
 ) -> Int64[Tensor, " n"]:
     """Classify samples by absolute distance (Eq. 9-11).
 
@@ -44,7 +44,7 @@ def classify(
         Labels 0 memorized, 1 spurious, 2 generalized, with shape (n,); see `CLASSES`.
 
     Raises:
-        ValueError: If a threshold is missing, or a distance is NaN or negative.
+        ValueError: If a threshold is missing, a distance is NaN or negative, or their numbers differ.
 
     Example:
         >>> from spurion.phases.thresholds import fixed
@@ -63,8 +63,8 @@ def classify(
 
 def classify_by_ratio(
     distance_train: Float[Tensor, " n"],
-    distance_train_2: Float[Tensor, " n"] | None,
-    distance_sample: Float[Tensor, " n"],
+    distance_train_2: Float[Tensor, " l"] | None,
+    distance_sample: Float[Tensor, " m"],
     *,
     memorized: float = 1 / 3,
     spurious: float = 0.3,
@@ -93,7 +93,7 @@ def classify_by_ratio(
 
     Raises:
         ValueError: If there is no second training image, a distance is NaN or negative, the two training
-            distances are out of order, or a ratio is out of range.
+            distances are out of order, their numbers differ, or a ratio is out of range.
     """
     if distance_train_2 is None or not distance_train_2.isfinite().all():
         raise ValueError(
@@ -104,7 +104,7 @@ def classify_by_ratio(
         raise ValueError(f"`memorized` must be a positive ratio, got {memorized}.")
     if not 0 < spurious <= 1:
         raise ValueError(f"`spurious` must be above 0 and at most 1, got {spurious}.")
-    _check(distance_train=distance_train, distance_sample=distance_sample)
+    _check(distance_train=distance_train, distance_train_2=distance_train_2, distance_sample=distance_sample)
     if (distance_train_2 < distance_train).any():
         raise ValueError("`distance_train_2` must not be smaller than `distance_train`; swap the two.")
     to_train = distance_train / (distance_train_2 + RATIO_EPSILON)
@@ -119,7 +119,13 @@ def _labels(memorized: Bool[Tensor, " n"], repeated: Bool[Tensor, " n"]) -> Int6
     return labels
 
 
-def _check(**distances: Float[Tensor, " n"]) -> None:
+def _check(**distances: Float[Tensor, " _"]) -> None:
+    lengths = [str(len(values)) for values in distances.values()]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"{', '.join(f'`{name}`' for name in distances)} must hold one distance for each sample, "
+            f"got {', '.join(lengths[:-1])} and {lengths[-1]}."
+        )
     for name, values in distances.items():
         if not (values >= 0).all():
             raise ValueError(f"`{name}` must hold distances of at least 0, got NaN or a negative number.")

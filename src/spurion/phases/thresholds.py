@@ -116,7 +116,7 @@ def thresholds_by_rule(
     rule: str,
     *,
     olive: Float[Tensor, " n"],
-    gray: Float[Tensor, " n"],
+    gray: Float[Tensor, " m"],
     holdout_to_train: Float[Tensor, " h"] | None = None,
     holdout_to_holdout: Float[Tensor, " g"] | None = None,
 ) -> ThresholdInfo:
@@ -125,7 +125,7 @@ def thresholds_by_rule(
     Arguments:
         rule: A rule that `parse_rule` reads.
         olive: Distance of each sample to its nearest training image, with shape (n,).
-        gray: Distance of each sample to its nearest other sample, with shape (n,).
+        gray: Distance of each sample to its nearest other sample, with shape (n,), so m = n.
         holdout_to_train: Distance of held-out images to the training set, for the `holdout` rule.
         holdout_to_holdout: Distance of held-out images to their nearest other held-out image, in a set
             of about as many images as there are samples.
@@ -159,13 +159,13 @@ def fixed(memorized: float, spurious: float) -> ThresholdInfo:
     )
 
 
-def valley_thresholds(olive: Float[Tensor, " n"], gray: Float[Tensor, " n"]) -> ThresholdInfo:
+def valley_thresholds(olive: Float[Tensor, " n"], gray: Float[Tensor, " m"]) -> ThresholdInfo:
     """Thresholds in the valleys of the histograms of distance.
 
     Arguments:
         olive: Distance of each sample to its nearest training image, with shape (n,); of one model, or
             pooled over several.
-        gray: Distance of the same samples to their nearest other sample, with shape (n,).
+        gray: Distance of the same samples to their nearest other sample, with shape (n,), so m = n.
 
     Raises:
         ValueError: If the two differ in length, or a distance is not finite or negative.
