@@ -1,8 +1,10 @@
 """The share closer to train: laws under the null, coverage and p-values by simulation."""
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.spatial.distance import cdist
 
 from spurion.core.random import generator
 from spurion.neighbors import Neighbors
@@ -12,9 +14,9 @@ from spurion.phases.share import equal_blocks, relabeling_p_value, share_closer
 def near(samples, images):
     """Nearest image of each sample within each block: images (n, D) or blocks (R, n, D)."""
     blocks = images if images.ndim == 3 else images[None]
-    distances, indices = torch.cdist(samples.expand(len(blocks), -1, -1), blocks).min(dim=2)
-    offsets = torch.arange(len(blocks))[:, None] * blocks.shape[1]
-    return Neighbors(distances.T, (indices + offsets).T)
+    distances = cdist(samples.numpy(), blocks.flatten(0, 1).numpy()).reshape(len(samples), len(blocks), -1)
+    indices = distances.argmin(axis=2) + np.arange(len(blocks)) * blocks.shape[1]
+    return Neighbors(torch.from_numpy(distances.min(axis=2)), torch.from_numpy(indices))
 
 
 def repeated(found, blocks):
