@@ -1,6 +1,7 @@
 """The kinds of denoisers, by name.
 
-A new kind is one file with a final `Denoiser` and its configuration, and one line in `DENOISERS`.
+A new kind is one file with a final `Denoiser` and its configuration, and one line in `DENOISERS` (and its
+name in `DenoiserConfig`, for type checkers).
 """
 
 __all__ = ["DENOISERS", "DenoiserConfig"]
