@@ -27,11 +27,11 @@ def _digits() -> Values:
         "train_sizes": [2, 8, 16, 32, 64, 90, 128, 181, 256, 512, 1024, "all"],
         "denoiser": {"kind": "mlp"},
         "training": {
-            "iterations": 16_000,
+            "iterations": 8_000,
             "batch_size": 128,
             "replacement": True,
             "optimizer": "adamw",
-            "learning_rate": 3e-3,
+            "learning_rate": 5e-3,
             "warmup": 500,
             "decay": "cosine",
             "ema_decay": 0.999,
