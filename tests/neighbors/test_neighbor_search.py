@@ -186,6 +186,7 @@ def test_blocks_fit_into_the_memory_limit(memory_limit):
     rows = (height + width) * 100 * (4 + 8 + 8)  # single precision, then double, then its scaled copy
     assert min(height, width) >= 1
     assert pairs + rows <= memory_limit or (height, width) == (1, 1)
+    assert pairs + rows >= 0.7 * memory_limit or memory_limit in (1, ROOMY)
     assert memory_limit < ROOMY or (height, width) == (3000, 3000)
 
 
@@ -248,6 +249,10 @@ class TestBadInput:
             nearest(bad, good)
         with pytest.raises(ValueError, match="`reference` must hold finite numbers"):
             within(good, bad, 1.0)
+
+    def test_largest_values(self):
+        edge = torch.tensor([[1e150], [-1e150]], dtype=torch.float64)
+        assert nearest(edge, edge).distances.tolist() == [[0.0], [0.0]]
 
     def test_unknown_distance(self):
         with pytest.raises(ValueError, match=r"`distance` must be one of l2, got 'cosine'\."):
