@@ -47,6 +47,11 @@ def test_floats_off_the_grid_are_kept_as_they_are():
     assert x.tolist() == pytest.approx([100.01 / 127.5 - 1, 100 / 127.5 - 1], abs=6e-8)
 
 
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_integers_whose_type_tells_the_range(dtype, white):
+    assert open_images(np.array([[[0, white]]], dtype=dtype)).images.ravel().tolist() == [-1, 1]
+
+
 def test_integers_with_a_declared_range():
     images = open_images(np.array([[[0, 1]], [[1, 0]]], dtype=np.int64), value_range=(0, 1))
     assert images.images.ravel().tolist() == [-1, 1, 1, -1]
