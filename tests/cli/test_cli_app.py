@@ -23,15 +23,10 @@ def test_version():
     assert run("--version").stdout == f"spurion {__version__}\n"
 
 
-def test_no_verb_is_a_usage_error_that_helps():
-    result = run()
-    assert result.exit_code == 2
-    assert "classify" in result.stdout
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        ([], "spurion: Missing command. See spurion --help."),
         (["fly"], "spurion: No such command 'fly'. See spurion --help."),
         (["doctor", "--wings"], "spurion doctor: No such option: --wings. See spurion doctor --help."),
         (["study"], "spurion study: Missing argument 'RECIPE|FILE.yaml'. See spurion study --help."),

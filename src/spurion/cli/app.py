@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+import spurion
 from spurion.cli.classify import classify
 from spurion.cli.doctor import doctor
 from spurion.cli.errors import BAD_INPUT, INTERRUPTED, explain
@@ -54,7 +55,7 @@ class Verbs(TyperGroup):
 
 
 def _sentence(error: Exception) -> str:
-    message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    message = " ".join(error.format_message().split()).replace(": Value error,", ":")  # type: ignore[attr-defined]
     return message if message.endswith((".", "?")) else f"{message}."
 
 
@@ -78,17 +79,15 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
-        from spurion import __version__
-
-        typer.echo(f"spurion {__version__}")
+        typer.echo(f"spurion {spurion.__version__}")
         raise typer.Exit
+    return asked
 
 
-@app.callback(invoke_without_command=True)
-def spurion(
-    context: typer.Context,
+@app.callback()
+def _spurion(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
     ] = False,
@@ -97,9 +96,6 @@ def spurion(
 
     Example: spurion study digits --out runs/digits
     """
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(BAD_INPUT)
 
 
 for verb in (study, train, sample, neighbors, classify, report, doctor):

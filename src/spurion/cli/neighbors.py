@@ -104,9 +104,7 @@ def _show_pairs(found: "Neighbors", queries: "ImageSet", reference: "ImageSet", 
     nearest = found.distances[:, 0]
     low, middle, high = (float(value) for value in nearest.quantile(nearest.new_tensor([0, 0.5, 1])))
     typer.echo(f"{len(queries)} images of {queries.name} among {len(reference)} of {reference.name}.")
-    typer.echo(
-        f"Distance to the nearest: {low:.4g} at least, {middle:.4g} in the middle, {high:.4g} at most."
-    )
+    typer.echo(f"Distance to the nearest: from {low:.4g} to {high:.4g}, median {middle:.4g}.")
     typer.echo(f"Exact copies (distance 0): {int((nearest == 0).sum())}.")
     rows = []
     for query in nearest.argsort(stable=True)[:SHOWN].tolist():
