@@ -20,6 +20,7 @@ References:
 
 __all__ = ["Posterior", "covariance_product", "posterior"]
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -99,20 +100,21 @@ def _betas(queries: Tensor, patterns: Patterns, beta: Tensor | float) -> Tensor:
         raise ValueError(f"queries must have shape (n, {patterns.dim}), got {tuple(queries.shape)}.")
     if queries.dtype != patterns.values.dtype:
         raise ValueError(f"queries must be {patterns.values.dtype} like the patterns, got {queries.dtype}.")
-    betas = torch.as_tensor(beta, dtype=queries.dtype, device=queries.device)
-    if betas.requires_grad:
-        raise ValueError(
-            "`beta` must not require gradients: derivatives are with respect to the queries only."
-        )
-    if betas.ndim > 1 or (betas.ndim == 1 and len(betas) != len(queries)):
-        raise ValueError(f"`beta` must be one number or {len(queries)}, got shape {tuple(betas.shape)}.")
-    return betas.expand(len(queries))
+    if not isinstance(beta, Tensor):
+        if not (beta > 0 and math.isfinite(beta)):
+            raise ValueError(f"`beta` must be positive and finite, got {beta}.")
+        return torch.full((len(queries),), beta, dtype=queries.dtype, device=queries.device)
+    if beta.requires_grad:
+        raise ValueError("`beta` must not require gradients: only the queries may.")
+    if beta.ndim > 1 or (beta.ndim == 1 and len(beta) != len(queries)):
+        raise ValueError(f"`beta` must be one number or {len(queries)}, got shape {tuple(beta.shape)}.")
+    return beta.to(queries).expand(len(queries))
 
 
 def _check_values(queries: Tensor, betas: Tensor) -> None:
-    if not bool(torch.isfinite(queries).all()):
+    if not (math.isfinite(queries.sum()) or bool(torch.isfinite(queries).all())):
         raise ValueError("queries must be finite, got NaN or infinity.")
-    if not bool(((betas > 0) & torch.isfinite(betas)).all()):
+    if len(betas) and not (float(betas.min()) > 0 and math.isfinite(betas.max())):
         raise ValueError(f"`beta` must be positive and finite, got a minimum of {float(betas.min()):g}.")
 
 
@@ -147,8 +149,9 @@ class _Attend(Function):
         return _sum(terms), None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, by_beta: Tensor | None, _: None) -> tuple[Tensor, Tensor, Tensor]:
+    def jvp(ctx: Any, tangent: Tensor | None, by_beta: Tensor | None, _: None) -> tuple[Tensor, ...]:
         _no_derivative(by_beta, "`beta`")
+        assert tangent is not None
         queries, betas, log_partition, shift = ctx.saved_tensors
         spread = _Spread.apply(queries, betas, ctx.patterns, log_partition, shift, tangent[:, None])[:, 0]
         mean = 2 * betas[:, None] * spread

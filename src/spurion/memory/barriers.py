@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from spurion.memory.dense import DenseAM
+from spurion.memory.distinct import locate
 from spurion.memory.retrieval import retrieve, soft_modes
 
 IMAGES = 15
@@ -56,39 +57,35 @@ class Barriers(NamedTuple):
 def find_barriers(
     memory: DenseAM,
     points: Float[Tensor, "m D"],
+    radius: Float[Tensor, " m"],
     *,
-    of: Bool[Tensor, " m"] | None = None,
+    of: Bool[Tensor, " m"],
     neighbors: int = 4,
-    merge: float,
 ) -> Barriers:
     """Find the barriers around minima.
 
     Arguments:
         memory: The memory.
         points: Its minima, with shape (m, D).
-        of: For which minima barriers are wanted, with shape (m); none means all.
+        radius: The distance within which a state counts as one of them, with shape (m).
+        of: For which minima barriers are wanted, with shape (m).
         neighbors: How many of its nearest minima each one is joined with.
-        merge: Distance below which two states are the same minimum.
     """
-    count = len(points)
-    wanted = torch.ones(count, dtype=torch.bool, device=points.device) if of is None else of
-    height = torch.where(wanted, torch.inf, torch.nan).to(points)
-    certified = wanted.clone()
-    pairs = _pairs(points, wanted, neighbors)
+    height = torch.where(of, torch.inf, torch.nan).to(points)
+    pairs = _pairs(points, of, neighbors)
     if not len(pairs):
         empty = points.new_zeros(0, points.shape[1])
-        return Barriers(height, certified, empty, pairs, empty)
+        return Barriers(height, of, empty, pairs, empty)
     top, top_energy = _highest_on_strings(memory, points[pairs[:, 0]], points[pairs[:, 1]])
-    saddles, ends, strangers = _checked_saddles(memory, points, top, merge)
+    saddles, ends, strangers = _checked_saddles(memory, points, radius, top)
     energy = memory.energy(points)
     sides = torch.cat([ends[:, 0], ends[:, 1]])
     known = sides >= 0
     passes = memory.energy(saddles).repeat(2)[known] - energy[sides[known]]
-    height = _lowest(height, sides[known], memory.beta * passes, wanted)
-    certified &= torch.isfinite(height) | (count == 1)
+    height = _lowest(height, sides[known], memory.beta * passes, of)
+    certified = torch.isfinite(height)
     rises = memory.beta * (top_energy.repeat(2) - energy[pairs.T.flatten()])
-    open_ends = wanted & ~certified
-    height = _lowest(height, pairs.T.flatten(), rises, open_ends)
+    height = _lowest(height, pairs.T.flatten(), rises, of & ~certified)
     return Barriers(height, certified, saddles, ends, strangers)
 
 
@@ -118,10 +115,19 @@ def _highest_on_strings(memory: DenseAM, first: Tensor, last: Tensor) -> tuple[T
         inner = path[:, 1:-1]
         path[:, 1:-1] = memory.posterior_mean(inner.flatten(0, 1)).view_as(inner)
         path = _evenly(path, shares)
-    energy = memory.energy(path.flatten(0, 1)).view(path.shape[:2])
-    top = energy.argmax(1)
+    top = memory.energy(path.flatten(0, 1)).view(path.shape[:2])[:, 1:-1].argmax(1) + 1
     rows = torch.arange(len(path), device=path.device)
-    return path[rows, top], energy[rows, top]
+    low, middle, high = path[rows, top - 1], path[rows, top], path[rows, top + 1]
+    ridge = 0.1 / (2 * memory.beta * float(first.sub(last).norm(dim=1).max()))
+    steps = math.ceil(math.log2(max(2.0, float((high - low).norm(dim=1).max()) / ridge)))
+    for _ in range(steps):  # a ridge is far narrower than the distance of two images
+        left, right = (low + middle) / 2, (middle + high) / 2
+        trial = torch.stack([left, middle, right])
+        best = memory.energy(trial.flatten(0, 1)).view(3, -1).argmax(0)[:, None]
+        low = torch.where(best == 0, low, torch.where(best == 1, left, middle))
+        high = torch.where(best == 0, middle, torch.where(best == 1, right, high))
+        middle = trial.gather(0, best.expand(len(low), memory.dim)[None])[0]
+    return middle, memory.energy(middle)
 
 
 def _evenly(path: Tensor, shares: Tensor) -> Tensor:
@@ -137,26 +143,27 @@ def _evenly(path: Tensor, shares: Tensor) -> Tensor:
 
 
 def _checked_saddles(
-    memory: DenseAM, points: Tensor, top: Tensor, merge: float
+    memory: DenseAM, points: Tensor, radius: Tensor, top: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """Saddles whose two descents end in different minima, which ones, and those that are not known."""
     saddles, direction = _climb(memory, top)
     step = 1e-2 / math.sqrt(2 * memory.beta) * direction
     found = retrieve(memory, torch.cat([saddles - step, saddles + step]))
-    distance = torch.cdist(found.attractors, points, compute_mode="donot_use_mm_for_euclid_dist")
-    nearest, index = distance.min(1)
-    ends = torch.where(nearest <= merge, index, -1).view(2, -1).T
-    apart = found.attractors.view(2, len(saddles), -1).diff(dim=0)[0].norm(dim=1) > merge
-    good = found.converged.view(2, -1).all(0) & apart
-    strangers = found.attractors[((nearest > merge) & good.repeat(2))]
-    return saddles[good], ends[good], strangers
+    ends = locate(found.attractors, points, radius).view(2, -1).T
+    sides = found.attractors.view(2, *saddles.shape)
+    good = found.converged.view(2, -1).all(0) & ((ends[:, 0] != ends[:, 1]) | (ends[:, 0] < 0))
+    return saddles[good], ends[good], sides[(ends.T < 0) & good]
 
 
 def _climb(memory: DenseAM, x: Tensor) -> tuple[Tensor, Tensor]:
     """Go to the index-1 saddles near `x`; return those reached, with their unstable directions."""
     x, radius = x.clone(), 0.5 / math.sqrt(2 * memory.beta)
+    rest = 1e-9 * float(memory.patterns.norm(dim=1).max())
     for _ in range(CLIMB_STEPS):
-        values, vectors = soft_modes(memory, x)
         shift = memory.posterior(x).shift
+        if float(shift.norm(dim=1).max()) <= rest:
+            break
+        values, vectors = soft_modes(memory, x)
         along = (vectors @ shift[:, :, None])[:, :, 0]
         curvature = (1 - 2 * memory.beta * values).abs().clamp_min(1e-9)
         gain = 1 / curvature - 1
@@ -165,7 +172,7 @@ def _climb(memory: DenseAM, x: Tensor) -> tuple[Tensor, Tensor]:
         length = move.norm(dim=1, keepdim=True)
         x += move * (radius / length.clamp_min(1e-300)).clamp_max(1)
     values, vectors = soft_modes(memory, x)
-    still = memory.posterior(x).shift.norm(dim=1) <= 1e-9 * memory.patterns.norm(dim=1).max()
+    still = memory.posterior(x).shift.norm(dim=1) <= rest
     unstable = 2 * memory.beta * values > 1
     index_one = unstable[:, 0] & (unstable.sum(1) == 1)
     good = still & index_one

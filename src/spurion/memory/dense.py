@@ -113,6 +113,12 @@ class DenseAM:
         """The same patterns at another inverse temperature, without a copy."""
         return DenseAM(self.stored, beta)
 
+    def double(self) -> "DenseAM":
+        """The same memory with float64 patterns; itself if they are."""
+        if self.patterns.dtype == torch.float64:
+            return self
+        return DenseAM(Patterns(self.patterns.double(), self.stored.memory), self.beta)
+
     def posterior(self, x: Float[Tensor, "n D"]) -> Posterior:
         """Log-partition, posterior mean and shift together, for the price of one."""
         return posterior(x, self.stored, self.beta)

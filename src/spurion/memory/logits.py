@@ -97,9 +97,7 @@ class Patterns:
         return max(1, min(2048, self._cells // (256 * extra)))
 
     def trusts_product(self, queries: Float[Tensor, "n D"], beta: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
-        """Whether the expected error of a product is harmless in each logit of a query."""
-        if self.few:
-            return torch.zeros(len(queries), dtype=torch.bool, device=queries.device)
+        """Whether the expected error of a product is harmless in each logit of a query (in many dimensions)."""
         unit = torch.finfo(queries.dtype).eps / 2
         error = (math.sqrt(self.dim) * unit + self._rounded()) * self._reach(queries) * beta
         return error <= TOLERANCE[queries.dtype]

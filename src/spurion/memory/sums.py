@@ -78,8 +78,12 @@ def occupation(
 
 def _groups(
     queries: Tensor, betas: Tensor, patterns: Patterns, extra: int = 1
-) -> Iterator[tuple[Tensor, bool]]:
+) -> Iterator[tuple[Tensor | slice, bool]]:
     """Cut the queries into groups, each with the way to treat it: by product or by subtraction."""
+    if patterns.few:
+        for start in range(0, len(queries), patterns.rows(extra)):
+            yield slice(start, start + patterns.rows(extra)), False
+        return
     trusted = patterns.trusts_product(queries, betas)
     for by_product in (True, False):
         rows = (trusted == by_product).nonzero()[:, 0]
@@ -178,7 +182,7 @@ def _used(part: Tensor) -> Iterator[tuple[int, Tensor]]:
 
 def _weight_blocks(
     queries: Tensor, betas: Tensor, patterns: Patterns, log_partition: Tensor
-) -> Iterator[tuple[Tensor, slice, Tensor]]:
+) -> Iterator[tuple[Tensor | slice, slice, Tensor]]:
     for rows, by_product in _groups(queries, betas, patterns):
         query, beta, log = queries[rows], betas[rows], log_partition[rows]
         if by_product:
