@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -18,20 +20,49 @@ def a_network(shape=(1, 8, 8), seed=0, **fields):
 
 
 def test_size_of_the_digits_network():
-    assert sum(p.numel() for p in a_network().parameters()) == 140_480
+    assert sum(p.numel() for p in a_network().parameters()) == 124_097
+
+
+def silent(network):
+    for layer in (network.outward, network.gain):
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return network
 
 
 def test_with_a_silent_network_the_prediction_is_the_linear_skip():
-    network = a_network()
-    nn.init.zeros_(network.outward.weight)
-    nn.init.zeros_(network.outward.bias)
+    network = silent(a_network())
     t = torch.tensor([0, 10, 500, 999])
     x_t = torch.randn(4, 1, 8, 8, generator=random_stream())
     expected = SCHEDULE.sigma(t).float().view(-1, 1, 1, 1) * x_t
     assert torch.equal(network(x_t, t), expected)
     nn.init.ones_(network.outward.bias)
-    expected = expected + SCHEDULE.alpha(t).float().view(-1, 1, 1, 1)
-    assert torch.equal(network(x_t, t), expected)
+    alpha = SCHEDULE.alpha(t).float().view(-1, 1, 1, 1)
+    assert torch.equal(network(x_t, t), expected + alpha)
+    nn.init.constant_(network.gain.bias, math.log(2))
+    torch.testing.assert_close(network(x_t, t), expected + 2 * alpha, atol=1e-6, rtol=0)
+
+
+def test_the_gain_is_a_number_for_each_time():
+    network = silent(a_network())
+    nn.init.ones_(network.outward.bias)
+    with torch.no_grad():
+        network.gain.weight.normal_(generator=random_stream())
+    t = torch.tensor([10, 10, 500])
+    x_t = torch.randn(3, 1, 8, 8, generator=random_stream())
+    alpha, sigma = (value.float().view(-1, 1, 1, 1) for value in (SCHEDULE.alpha(t), SCHEDULE.sigma(t)))
+    gain = (network(x_t, t) - sigma * x_t) / alpha
+    torch.testing.assert_close(gain, gain[:, :1, :1, :1].expand_as(gain), atol=1e-5, rtol=0)
+    assert abs(gain[0, 0, 0, 0] - gain[1, 0, 0, 0]) < 1e-5 < abs(gain[0, 0, 0, 0] - gain[2, 0, 0, 0])
+
+
+def test_blocks_see_the_direction_of_their_input_not_its_size():
+    block = a_network().residual[0]
+    hidden, embedding = (torch.randn(4, 128, generator=random_stream(seed)) for seed in (0, 1))
+    update = block(hidden, embedding) - hidden
+    larger = block(100 * hidden + 5, embedding) - (100 * hidden + 5)
+    # The normalization adds 1e-5 to a variance of 1; the subtraction of numbers of size 500 loses 1e-4.
+    torch.testing.assert_close(update, larger, atol=2e-4, rtol=0)
 
 
 def test_the_skip_is_the_schedule_the_network_was_built_for():

@@ -78,7 +78,7 @@ def test_noisy_items_and_targets_fit_together():
 def test_noise_is_standard_normal_and_fresh_for_every_step():
     source = batches(batch_size=2000, replacement=True, prediction="epsilon")
     first, second = source(0).target.flatten(), source(1).target.flatten()
-    # 8,000 draws: standard errors 1/sqrt(8000) of the mean and of the correlation, sqrt(2/8000) of the variance.
+    # 8,000 draws: standard errors 1/sqrt(8000) of mean and correlation, sqrt(2/8000) of the variance.
     assert abs(first.mean()) < 5 / 8000**0.5
     assert abs(first.var() - 1) < 5 * (2 / 8000) ** 0.5
     assert abs((first * second).mean()) < 5 / 8000**0.5

@@ -2,10 +2,12 @@ r"""A small residual network for small images and vectors.
 
 The network predicts the noise as
 
-.. math:: \hat\epsilon(x_t, t) = \sigma_t x_t + \alpha_t f(x_t, t),
+.. math:: \hat\epsilon(x_t, t) = \sigma_t x_t + \alpha_t e^{g(t)} f(x_t, t),
 
-whose first term is the exact answer for standard normal data; the residual network :math:`f` learns
-the rest. Time enters every block through a sinusoidal embedding (Vaswani et al., 2017, Sec. 3.5).
+whose first term is the exact answer for standard normal data; the residual network :math:`f` and the
+gain :math:`g` learn the rest. The gain matters at low noise, where the noise is the difference between
+:math:`x_t` and a clean image divided by a small :math:`\sigma_t`: large, though the difference is not.
+Time enters through sinusoids (Vaswani et al., 2017, Sec. 3.5).
 """
 
 __all__ = ["MLPConfig", "ResidualMLP"]
@@ -20,6 +22,7 @@ from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm, silu
 
 from spurion.core.config import Config
 from spurion.diffusion.denoisers.initialise import initialised
@@ -54,7 +57,8 @@ class ResidualMLP(ModelMixin, ConfigMixin):
         super().__init__()
         dim = math.prod(shape)
         self.inward = nn.Linear(dim, width)
-        self.time = nn.Sequential(nn.Linear(time_features, width), nn.SiLU(), nn.Linear(width, width))
+        self.time = nn.Linear(time_features, width)
+        self.gain = nn.Linear(width, 1)
         self.residual = nn.ModuleList(_Block(width) for _ in range(blocks))
         self.outward = nn.Linear(width, dim)
         with torch.device("cpu"):
@@ -84,7 +88,8 @@ class ResidualMLP(ModelMixin, ConfigMixin):
         hidden = self.inward(x)
         for block in self.residual:
             hidden = block(hidden, embedding)
-        return (sigma * x + alpha * self.outward(nn.functional.silu(hidden))).view_as(x_t)
+        gain = alpha * self.gain(silu(embedding)).exp()
+        return (sigma * x + gain * self.outward(silu(hidden))).view_as(x_t)
 
 
 class _Block(nn.Module):
@@ -94,7 +99,8 @@ class _Block(nn.Module):
         self.second = nn.Linear(width, width)
 
     def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
-        return hidden + self.second(nn.functional.silu(self.first(hidden) + embedding))
+        normal = layer_norm(hidden, hidden.shape[1:])
+        return hidden + self.second(silu(self.first(normal) + embedding))
 
 
 class MLPConfig(Config):
