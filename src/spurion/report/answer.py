@@ -7,7 +7,7 @@ what it was looking for.
 __all__ = ["answer"]
 
 from spurion.phases.capacities import Capacity
-from spurion.report.numbers import percent, percent_interval, size
+from spurion.report.numbers import at_most, percent, percent_interval, size
 from spurion.report.readings import (
     accused_held_out,
     classified,
@@ -58,7 +58,7 @@ def _peak(points: list[PointResult]) -> str:
     peak = peak_point(points)
     height, where = share(peak, "spurious"), f"K = {size(peak.train_size)}"
     if height.value == 0:
-        bound = percent(max(share(point, "spurious").high for point in points))
+        bound = at_most(max(share(point, "spurious").high for point in points))
         return f"No sample is spurious at any K; a share of up to {bound} may still go unseen."
     what = f"{percent_interval(height)} of the samples are nobody’s training image and yet come again"
     if len(points) == 1:

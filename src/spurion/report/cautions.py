@@ -5,8 +5,8 @@ __all__ = ["Caution", "cautions"]
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spurion.report.numbers import fraction, listed, percent, size
-from spurion.report.readings import accused_held_out, failures, in_sizes, missed_copies
+from spurion.report.numbers import at_most, listed, size, value
+from spurion.report.readings import accused_held_out, failures, in_sizes, missed_copies, share
 from spurion.report.run import Run
 from spurion.studies.results import PointResult
 
@@ -23,14 +23,14 @@ def cautions(run: Run) -> list[Caution]:
     """Everything a careful reader should hold against the study, the particular before the general."""
     points = [point.result for point in run.done]
     return [
-        *(Caution("Anything at this training size", sentence) for sentence in failures(run)),
+        *(Caution("Anything about a training size that failed", sentence) for sentence in failures(run)),
         *_controls(points),
         *_thresholds(points),
         *_nothing_found(points),
         *_capacities(run),
         *_duplicates(points),
-        *_notes(run),
         *_limits(points),
+        *_notes(run),
     ]
 
 
@@ -79,16 +79,13 @@ def _thresholds(points: list[PointResult]) -> Iterator[Caution]:
 
 
 def _nothing_found(points: list[PointResult]) -> Iterator[Caution]:
-    bounds = [
-        f"{percent(p.fractions.memorized.high)} at K = {size(p.train_size)}"
-        for p in points
-        if p.fractions and p.fractions.memorized.value == 0
-    ]
-    if bounds:
+    clean = [p for p in points if p.fractions and p.fractions.memorized.value == 0]
+    if clean:
+        bound = at_most(max(share(point, "memorized").high for point in clean))
         yield Caution(
             "That nothing is ever copied",
-            f"No memorized sample was seen, but a sample of finite size only bounds the share: it is below "
-            f"{listed(bounds)} (upper end of the 95% interval).",
+            f"At {in_sizes(clean)} no memorized sample was seen, but a finite number of samples only bounds "
+            f"the share: it is at most {bound} (95% confidence).",
         )
 
 
@@ -120,7 +117,8 @@ def _notes(run: Run) -> Iterator[Caution]:
         for note in dict.fromkeys(_point_notes(point)):
             where.setdefault(note, []).append(point)
     for note, points in where.items():
-        yield Caution(f"Noted at {in_sizes(points)}", _sentence(note))
+        everywhere = len(points) == len(run.done) > 1
+        yield Caution("Noted at every K" if everywhere else f"Noted at {in_sizes(points)}", _sentence(note))
 
 
 def _point_notes(point: PointResult) -> tuple[str, ...]:
@@ -133,11 +131,11 @@ def _limits(points: list[PointResult]) -> Iterator[Caution]:
         return
     yield Caution(
         "How much the shares vary from one training run to the next",
-        "There is one trained model for each K. The intervals cover the chance of sampling from that "
+        "There is one model for each K. The intervals cover the chance of sampling from that "
         "model, not the chance of training it.",
     )
     rates = [p.collision_rate for p in points if p.collision_rate is not None]
-    tail = f" (it runs from {fraction(min(rates))} to {fraction(max(rates))} here)" if rates else ""
+    tail = f" ({value(min(rates), 2)} to {value(max(rates), 2)} here)" if rates else ""
     yield Caution(
         "That the spurious share is a property of the model",
         f"It grows with the number of samples, because every further sample is another chance to meet again. "
@@ -159,4 +157,4 @@ def _limits(points: list[PointResult]) -> Iterator[Caution]:
 
 def _sentence(text: str) -> str:
     text = text.strip()
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

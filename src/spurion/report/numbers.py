@@ -1,8 +1,20 @@
 """How numbers are written in the report: one way for each kind, the same everywhere."""
 
-__all__ = ["absent", "decimals", "fraction", "listed", "percent", "percent_interval", "size", "span", "value"]
+__all__ = [
+    "absent",
+    "at_most",
+    "decimals",
+    "fraction",
+    "listed",
+    "percent",
+    "percent_interval",
+    "size",
+    "span",
+    "value",
+]
 
 from collections.abc import Callable, Sequence
+from math import ceil, floor, log10
 
 from spurion.phases.intervals import Interval
 
@@ -73,6 +85,19 @@ def percent(share: float) -> str:
         return ">99.9%"
     decimals = 0 if 0.1 <= share <= 0.99 or share in (0, 1) else 1
     return f"{100 * share:.{decimals}f}%"
+
+
+def at_most(share: float) -> str:
+    """An upper bound in percent, to two significant digits, rounded up so that it stays true.
+
+    Example:
+        >>> at_most(0.0014967), at_most(0.0123), at_most(1.0), at_most(0.0)
+        ('0.15%', '1.3%', '100%', '0%')
+    """
+    if share == 0:
+        return "0%"
+    step = 10.0 ** (floor(log10(share)) - 1)
+    return f"{100 * ceil(share / step - 1e-9) * step:.{max(0, 1 - floor(log10(100 * share)))}f}%"
 
 
 def percent_interval(interval: Interval) -> str:

@@ -173,35 +173,28 @@ def _read_gallery(path: Path, samples: int) -> Gallery:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("index", "label", "sample", "train", "other")}
-        gallery = Gallery(
-            arrays["index"].astype(np.int64),
-            arrays["label"].astype(np.int64),
-            *(arrays[name] for name in ("sample", "train", "other")),
-        )
-        _check_gallery(gallery, samples)
+        _check_gallery(arrays, samples)
     except FileNotFoundError:
         raise ValueError(f"There is no file {path}.") from None
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({str(error).strip(chr(39))}).") from None
-    return gallery
+    index, label = (arrays[name].astype(np.int64) for name in ("index", "label"))
+    return Gallery(index, label, arrays["sample"], arrays["train"], arrays["other"])
 
 
-def _check_gallery(gallery: Gallery, samples: int) -> None:
-    shape = gallery.sample.shape
+def _check_gallery(arrays: dict[str, np.ndarray], samples: int) -> None:
+    index, label, *images = arrays.values()
+    shape = images[0].shape
     if len(shape) != 4 or shape[1] not in (1, 3):
         raise ValueError(f"images must have the shape (g, 1 or 3, H, W), got {shape}")
-    if any(images.shape != shape or images.dtype != np.uint8 for images in _images(gallery)):
+    if any(image.shape != shape or image.dtype != np.uint8 for image in images):
         raise ValueError("sample, train and other must be uint8 images of one shape")
-    if gallery.index.shape != shape[:1] or gallery.label.shape != shape[:1]:
+    if index.shape != shape[:1] or label.shape != shape[:1]:
         raise ValueError("index and label must have one entry for each image")
-    if ((gallery.index < 0) | (gallery.index >= samples)).any():
+    if ((index < 0) | (index >= samples)).any():
         raise ValueError(f"an index is outside the {samples} samples")
-    if ((gallery.label < -1) | (gallery.label >= len(CLASSES))).any():
+    if ((label < -1) | (label >= len(CLASSES))).any():
         raise ValueError("a label is not a class")
-
-
-def _images(gallery: Gallery) -> tuple[UInt8[np.ndarray, "..."], ...]:
-    return gallery.sample, gallery.train, gallery.other
 
 
 def _read_loss(path: Path) -> LossCurve:

@@ -83,16 +83,16 @@ def thresholds_in_words(points: Sequence[PointResult]) -> str:
 
     Example:
         >>> thresholds_in_words([])
-        'δm = –, δs = –'
+        'δm not found, δs not found'
     """
     known = [point.thresholds for point in points if point.thresholds]
     memorized = [info.memorized for info in known if info.memorized is not None]
     spurious = [info.spurious for info in known if info.spurious is not None]
-    return f"δm = {_range(memorized)}, δs = {_range(spurious)}"
+    return f"δm {_range(memorized)}, δs {_range(spurious)}"
 
 
 def _range(numbers: Sequence[float]) -> str:
     if not numbers:
-        return absent
+        return "not found"
     ends = dict.fromkeys((value(min(numbers)), value(max(numbers))))
-    return " to ".join(ends)
+    return f"= {' to '.join(ends)}"

@@ -25,7 +25,7 @@ def draw_examples(run: Run, width: Width) -> Figure | None:
     shown = [
         (p.result.train_size, p.gallery, p.samples)
         for p in run.done
-        if p.gallery and p.samples and len(p.gallery)
+        if p.gallery and p.samples and (p.gallery.label >= 0).any()
     ]
     if not shown:
         return None

@@ -41,7 +41,7 @@ def draw_sensitivity(run: Run, width: Width) -> Figure | None:
         ax.set_xlim(curve.factors[0], curve.factors[-1])
         ax.set_ylim(0, 1)
         ax.set_yticks([0, 0.5, 1], ["0", "", "1"])
-        ticks = [f for f in (0.25, 0.5, 1, 2, 4) if curve.factors[0] <= f <= curve.factors[-1]]
+        ticks = [f for f in (0.5, 1, 2) if curve.factors[0] <= f <= curve.factors[-1]]
         ax.xaxis.set_major_locator(FixedLocator(ticks))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda f, _: f"{f:g}×"))
         no_minor_ticks(ax)

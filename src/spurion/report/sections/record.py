@@ -30,7 +30,7 @@ def training(run: Run) -> Section | None:
         for p in trained
         if p.training
     )
-    header = ("K", "iterations", "parameters", "final loss", "wall time")
+    header = ("K", "iterations", "parameters", "final loss", "time, all stages")
     drawing = Drawing(
         "training",
         "Training loss as logged, both axes on a log scale; dashed where the point failed.",
@@ -65,7 +65,7 @@ def provenance(run: Run) -> Section | None:
             ("set", "name", "images", "shape", "hash"),
             rows,
         ),
-        Table("Environment.", ("part", "version"), environment),
+        Table("Environment.", ("item", "value"), environment),
     )
     text = (
         "The same configuration and seed give the same numbers. This page was built from stored results "

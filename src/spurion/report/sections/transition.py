@@ -58,7 +58,7 @@ def transition(run: Run) -> Section | None:
 
 def examples(run: Run) -> Section | None:
     """One sample of each class at each K, over the images that decide its class."""
-    if not any(point.gallery and len(point.gallery) for point in run.done):
+    if not any(point.gallery and (point.gallery.label >= 0).any() for point in run.done):
         return None
     caption = (
         "A sample of each class at each K (framed), below it the nearest training image, below that the "

@@ -1,0 +1,239 @@
+import pytest
+
+from report.synthetic import CAPACITIES, interval
+from spurion.report.answer import answer
+from spurion.report.cautions import cautions
+from spurion.report.numbers import at_most, percent, size, value
+from spurion.report.overview import overview
+from spurion.report.words import rule_in_words, sample_sizes, thresholds_in_words
+
+MISSING = {"value": None, "low": None, "high": None, "bracket": [None, 2], "note": "Below the grid."}
+NO_CAPACITIES = {"capacities": {name: MISSING for name in CAPACITIES if name != "epsilon"} | {"epsilon": 0.1}}
+
+
+def change(run, train_size, **changes):
+    """Replace fields of one stored result."""
+    point = next(point for point in run.points if point.result.train_size == train_size)
+    object.__setattr__(point, "result", point.result.model_copy(update=changes))
+
+
+def spurious(run, shares):
+    """Plant spurious shares by training size."""
+    for train_size, share in shares.items():
+        point = next(point.result for point in run.points if point.result.train_size == train_size)
+        planted = type(point.fractions.spurious).model_validate(interval(share, 300))
+        change(run, train_size, fractions=point.fractions.model_copy(update={"spurious": planted}))
+
+
+def claims(run):
+    return {caution.claim: caution.reason for caution in cautions(run)}
+
+
+def test_answer_names_both_ends_the_peak_and_the_first_caution(run):
+    memorization, peak, generalization, caution = answer(run)
+    assert memorization == (
+        "Up to about K = 33 training images, the model copies: at least 90% of its samples are memorized."
+    )
+    assert peak == (
+        "In between, spurious samples peak at K = 128, where 30% (95% interval 26% to 34%) of the samples "
+        "are nobody’s training image and yet come again."
+    )
+    assert generalization == "From about K = 241 on, at least 90% are generalized."
+    assert caution.startswith(
+        "Generalized does not mean free of traces: at K = 256, where 98% of the samples are called "
+        "generalized, 95% (95% interval 94% to 96%) of all samples lie closer to the training set"
+    )
+
+
+def test_answer_without_capacities_gives_the_ends(make_run):
+    memorization, _, generalization, _ = answer(
+        make_run(sizes=(2, 128, 1437), samples=300, changes=NO_CAPACITIES)
+    )
+    assert memorization == (
+        "The study does not find where memorization ends (Below the grid): the memorized share is 100% (95% "
+        "interval 99.0% to 100%) at K = 2 and 0% (95% interval 0% to 1.0%) at K = 1,437."
+    )
+    assert generalization.startswith(
+        "The study does not find where generalization starts (Below the grid): at the largest K, 1,437, the "
+        "generalized share is 100% "
+    )
+
+
+def test_answer_at_a_single_size(make_run):
+    sentences = answer(make_run(sizes=(128,), samples=300, changes={"capacities": None}))
+    assert sentences[0].startswith("The memorized share is 47% (95% interval 41% to 53%) at K = 128.")
+    assert sentences[1].startswith("At K = 128, 30% (95% interval")
+    assert sentences[1].endswith("come again: they are spurious.")
+    assert sentences[2].startswith("At K = 128, the generalized share is 23% ")
+
+
+@pytest.mark.parametrize(("shares", "edge"), [((0.3, 0.1, 0.0), "smallest"), ((0.0, 0.1, 0.3), "largest")])
+def test_peak_at_the_edge_is_said(make_run, shares, edge):
+    run = make_run(sizes=(8, 64, 512), samples=300)
+    spurious(run, dict(zip((8, 64, 512), shares, strict=True)))
+    where = 8 if edge == "smallest" else 512
+    assert (
+        f"at K = {where}, the {edge} size studied, so the true peak may lie beyond it: 30%" in answer(run)[1]
+    )
+
+
+def test_peak_that_is_not_clear_of_the_ends_is_said(make_run):
+    run = make_run(sizes=(8, 64, 512), samples=300)
+    spurious(run, {8: 0.28, 64: 0.30, 512: 0.0})
+    assert answer(run)[1].endswith("; this does not stand clear of both ends of the grid.")
+    spurious(run, {8: 0.0, 512: 0.28})
+    assert answer(run)[1].endswith("; this does not stand clear of both ends of the grid.")
+    spurious(run, {512: 0.0})
+    assert answer(run)[1].endswith("come again.")
+
+
+def test_no_spurious_sample_is_a_bound_not_a_zero(make_run):
+    run = make_run(sizes=(8, 64), samples=300)
+    spurious(run, {8: 0.0, 64: 0.0})
+    assert answer(run)[1] == "No sample is spurious at any K; a share of up to 1.0% may still go unseen."
+
+
+def test_answer_without_results_or_thresholds(make_run):
+    failed = make_run(sizes=(2, 16), samples=40, failed=(2, 16))
+    assert answer(failed) == ["No training size of this study has a result, so the question stays open."]
+    blind = make_run(sizes=(2, 16), samples=40, blind=(2, 16))
+    assert answer(blind) == [
+        "The rule found no threshold, so no sample is classified and the question stays open."
+    ]
+    assert thresholds_in_words([point.result for point in blind.done]) == "δm not found, δs not found"
+
+
+def failed_control(run, **shares):
+    checks = run.points[0].result.controls
+    planted = {name: type(checks.noisy_copies).model_validate(interval(v, 200)) for name, v in shares.items()}
+    change(run, run.points[0].result.train_size, controls=checks.model_copy(update=planted))
+
+
+@pytest.mark.parametrize(
+    ("shares", "claim"),
+    [({"noisy_copies": 0.9}, "That every copy is found"), ({"held_out": 0.2}, "That memorized means copied")],
+)
+def test_failed_control_comes_first(make_run, shares, claim):
+    run = make_run(sizes=(16, 256), samples=300)
+    assert claim not in claims(run)
+    failed_control(run, **shares)
+    assert answer(run)[-1].startswith("Do not trust the classes at K = 16: a control failed there")
+    assert "At K = 16" in claims(run)[claim]
+
+
+def test_few_accused_held_out_images_are_no_failure(make_run):
+    run = make_run(sizes=(16, 256), samples=300)
+    failed_control(run, held_out=0.06)
+    assert "Do not trust" not in answer(run)[-1]
+
+
+def test_caution_without_a_leak_is_the_threshold_then_the_setting(make_run):
+    run = make_run(sizes=(16, 256), samples=300, held_out=False)
+    assert answer(run)[-1].startswith("The boundary between spurious and generalized is a convention here")
+    for point in list(run.points):
+        sure = point.result.thresholds.identifiable.model_copy(update={"spurious": True})
+        thresholds = point.result.thresholds.model_copy(update={"identifiable": sure})
+        change(run, point.result.train_size, thresholds=thresholds)
+    assert answer(run)[-1].startswith("These shares hold for this sampler, this distance")
+    assert "Where spurious ends, as a fact of the data" not in claims(run)
+
+
+def test_a_share_at_chance_is_no_leak(make_run):
+    run = make_run(sizes=(16, 256), samples=300)
+    chance = run.points[1].result.null.share_closer_to_train.model_copy(update={"value": 0.52, "low": 0.5})
+    null = run.points[1].result.null.model_copy(update={"share_closer_to_train": chance})
+    change(run, 256, null=null)
+    assert "free of traces" not in answer(run)[-1]
+
+
+def test_cautions_say_what_happened(run):
+    said = claims(run)
+    assert said["Anything about a training size that failed"] == (
+        'K = 90 failed: boom <script>alert("1")</script>.'
+    )
+    assert said["Where spurious ends, as a fact of the data"].startswith(
+        "At every K, the distances between samples have no gap that would fix δs, so δs is set equal to δm "
+        "instead"
+    )
+    assert "At K = 256 and 1,437 no memorized sample was seen" in said["That nothing is ever copied"]
+    assert "it is at most 0.30% (95% confidence)" in said["That nothing is ever copied"]
+    assert said["Noted at K = 2, 128, 256, and 1,437"] == "Few held-out images."
+    assert said["Noted at every K"].startswith("The gray histogram has one mode")
+    assert said["Noted for the whole study"].startswith("A note about <script>")
+    assert "(0.00035 to 0.25 here)" in said["That the spurious share is a property of the model"]
+    assert "Anything from the ratio rule about repeated images" not in said
+
+
+def test_cautions_about_thresholds_duplicates_capacities_and_missing_held_out_images(make_run):
+    run = make_run(sizes=(16, 256), samples=300, held_out=False, changes=NO_CAPACITIES)
+    info = run.points[0].result.thresholds
+    unsure = info.identifiable.model_copy(update={"memorized": False})
+    sure = info.identifiable.model_copy(update={"spurious": True})
+    change(run, 256, thresholds=info.model_copy(update={"identifiable": sure}))
+    change(
+        run,
+        16,
+        train_duplicates=3,
+        thresholds=info.model_copy(update={"identifiable": unsure, "spurious": 0.5}),
+    )
+    said = claims(run)
+    assert said["Where memorized ends, as a fact of the data"].startswith("At K = 16, ")
+    assert "At K = 16, the distances between samples" in said["Where spurious ends, as a fact of the data"]
+    assert "so the δs used is a choice" in said["Where spurious ends, as a fact of the data"]
+    assert "3 at K = 16" in said["Anything from the ratio rule about repeated images"]
+    assert said["The memorization capacity beyond what the grid shows"] == "Below the grid."
+    assert "no held-out set" in said["That generalized samples carry no trace of the training set"]
+
+
+def test_failed_study_still_has_its_failures_to_say(make_run):
+    run = make_run(sizes=(2,), samples=40, failed=(2,), changes={"capacities": None, "notes": []})
+    assert list(claims(run)) == ["Anything about a training size that failed"]
+
+
+def test_overview_of_tiles_and_facts(run):
+    top = overview(run)
+    assert [(tile.text, tile.value) for tile in top.tiles] == [
+        ("K ≈ 33", 33.2),
+        ("30%", run.study.points[3].fractions.spurious.value),
+        ("K ≈ 241", 241.0),
+    ]
+    assert top.tiles[0].notes == ("95% interval 31 to 36", "between the studied sizes 32 and 64")
+    facts = {fact.name: fact for fact in top.facts}
+    assert facts["Training-set sizes K"].text == "2, 16, 90, 128, 256, and 1,437"
+    assert facts["Samples for each K"].text == "200 to 5,748, by K"
+    assert facts["Sampler"].text == "DDPM, 250 steps, clipped"
+    assert facts["Thresholds"].text == "δm = 0.36, δs = 0.36"
+    assert facts["Thresholds"].detail.startswith("Rule: valley. δm is the valley")
+    assert facts["Training images"].detail == "8 × 8 pixels, grayscale"
+
+
+def test_overview_without_capacities(make_run):
+    run = make_run(sizes=(2, 16), samples=40, changes=NO_CAPACITIES, held_out=False)
+    tiles = overview(run).tiles
+    assert [tile.text for tile in tiles] == ["not found", "1%", "not found"] or tiles[0].text == "not found"
+    assert tiles[0].notes == ("Below the grid.",)
+    assert {fact.name: fact.text for fact in overview(run).facts}["Held-out images"] == "none"
+
+
+def test_rules_and_sizes_in_words(run):
+    assert rule_in_words("holdout:0.01").startswith("δm is so small")
+    assert rule_in_words("<odd>") == "The thresholds follow the rule “<odd>”."
+    assert sample_sizes([run.points[0].result]) == "200"
+
+
+def test_percent_is_never_whole_by_rounding():
+    assert [percent(s) for s in (0, 0.0004, 0.05, 0.1, 0.989, 0.992, 0.9996, 1)] == [
+        "0%", "<0.1%", "5.0%", "10%", "99%", "99.2%", ">99.9%", "100%",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.123456, 0.0149, 0.00151, 3e-5])
+def test_upper_bounds_are_never_rounded_down(share):
+    shown = float(at_most(share).rstrip("%")) / 100
+    assert share <= shown * (1 + 1e-9)
+    assert shown <= 1.1 * share
+
+
+def test_numbers_as_written():
+    assert size(1437.0) == "1,437"
+    assert value(-0.000123456, 2) == "−0.00012"
