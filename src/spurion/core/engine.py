@@ -126,12 +126,13 @@ def _drain(channel: Any, report: Report) -> None:
 
 
 def _run_one(function: Callable[[Task, Report], Result], task: Task) -> Result:
-    last = [0.0, ""]
+    last_time, last_stage = 0.0, ""
 
     def report(name: str, stage: str, done: int, total: int) -> None:
+        nonlocal last_time, last_stage
         now = time.monotonic()
-        if stage != last[1] or done >= total or now - last[0] > 0.2:
-            last[:] = [now, stage]
+        if stage != last_stage or done >= total or now - last_time > 0.2:
+            last_time, last_stage = now, stage
             _channel.put((name, stage, done, total))
 
     return function(task, report)

@@ -8,6 +8,8 @@ Neither knows anything of training.
 
 __all__ = ["AuditRules", "audit", "conclude", "labels_of", "thresholds_for"]
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -81,7 +83,7 @@ def conclude(
     """
     labels = labels_of(measurement, thresholds)
     notes: list[str] = []
-    found = {
+    found: dict[str, Any] = {
         "distance": DistanceInfo(name=measurement.distance, unit=DISTANCES[measurement.distance].unit),
         "thresholds": thresholds,
         "ratio_fractions": _by_ratio(measurement, rules, notes),
@@ -90,11 +92,13 @@ def conclude(
         "controls": _controls(measurement, thresholds, rules.seed),
         "train_duplicates": int((measurement.train_train == 0).sum()),
     }
-    if labels is None:
+    if labels is None or thresholds.spurious is None:
         notes.append("No threshold could be identified, so no sample was classified by absolute distance.")
         return AuditResult(**found, notes=tuple(notes))
     return AuditResult(
-        **found, **_by_class(measurement, thresholds, samples, labels, rules), notes=tuple(notes)
+        **found,
+        **_by_class(measurement, thresholds, thresholds.spurious, samples, labels, rules),
+        notes=tuple(notes),
     )
 
 
@@ -142,11 +146,12 @@ def _open(source: Source) -> Float[Tensor, "n channels height width"]:
 def _by_class(
     measurement: Measurement,
     thresholds: ThresholdInfo,
+    radius: float,
     samples: Float[Tensor, "n *shape"],
     labels: Int64[Tensor, " n"],
     rules: AuditRules,
-) -> dict[str, object]:
-    pairs = within(samples, samples, thresholds.spurious, distance=measurement.distance, exclude_self=True)
+) -> dict[str, Any]:
+    pairs = within(samples, samples, radius, distance=measurement.distance, exclude_self=True)
     memorized = labels == 0
     return {
         "fractions": _fractions(labels, rules.seed, "main"),
@@ -177,7 +182,7 @@ def _by_ratio(measurement: Measurement, rules: AuditRules, notes: list[str]) -> 
     return _fractions(labels, rules.seed, "ratio")
 
 
-def _by_holdout(measurement: Measurement, rules: AuditRules) -> dict[str, object]:
+def _by_holdout(measurement: Measurement, rules: AuditRules) -> dict[str, Any]:
     if not len(measurement.holdout_train):
         return {}
     thresholds = thresholds_for(f"holdout:{rules.holdout_alpha:g}", measurement)

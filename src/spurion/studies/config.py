@@ -16,8 +16,6 @@ __all__ = [
 ]
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,7 +23,7 @@ import yaml
 from pydantic import Field, field_validator
 
 from spurion.core.config import Config, build_config
-from spurion.diffusion.denoisers import DENOISERS
+from spurion.diffusion.denoisers import DenoiserConfig
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training import TrainingConfig
@@ -34,8 +32,6 @@ from spurion.phases.thresholds import parse_rule
 
 MINIMUM_MULTIPLE = 1000
 """A sample size given as a multiple of K is never below this: 4 K is 8 samples at K = 2."""
-
-DenoiserConfig = Annotated[reduce(or_, DENOISERS.values()), Field(discriminator="kind")]  # type: ignore[arg-type]
 
 
 class DataConfig(Config):
@@ -78,7 +74,7 @@ class StudyConfig(Config):
     seed: int = Field(0, ge=0)
     data: DataConfig
     train_sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = Field(min_length=1)
-    denoiser: DenoiserConfig  # type: ignore[valid-type]
+    denoiser: DenoiserConfig = Field(discriminator="kind")
     schedule: ScheduleConfig = ScheduleConfig()
     training: TrainingConfig
     sampler: SamplerConfig

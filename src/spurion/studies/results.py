@@ -6,7 +6,6 @@ computed is null, with the reason among the notes. Nothing here depends on the c
 """
 
 __all__ = [
-    "SCHEMA",
     "AuditResult",
     "Controls",
     "DistanceInfo",
@@ -29,8 +28,6 @@ from spurion.phases.null import NullTest
 from spurion.phases.rarefaction import Rarefaction
 from spurion.phases.sensitivity import Sensitivity
 from spurion.phases.thresholds import ThresholdInfo
-
-SCHEMA = "spurion.study/1"
 
 
 class DistanceInfo(Config):
@@ -116,7 +113,7 @@ class StudyResult(Config):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    schema_: Literal["spurion.study/1"] = Field(SCHEMA, alias="schema")
+    schema_: Literal["spurion.study/1"] = Field("spurion.study/1", alias="schema")
     name: str
     config: dict[str, Any]
     environment: dict[str, Any]

@@ -155,12 +155,12 @@ def _at_common_size(point: PointResult, common: int | None) -> PointResult:
 
 
 def _capacities(config: StudyConfig, points: list[PointResult]) -> Capacities | None:
-    classified = [point for point in points if point.fractions is not None]
-    if not classified:
+    counts = {point.train_size: point.counts for point in points if point.counts is not None}
+    if not counts:
         return None
     return capacities(
-        [point.train_size for point in classified],
-        [point.counts for point in classified],
+        list(counts),
+        list(counts.values()),
         epsilon=config.epsilon,
         seed=derive_seed(config.seed, "capacities"),
     )

@@ -22,7 +22,7 @@ References:
 
 __all__ = ["NetworkDenoiser", "Prediction"]
 
-from typing import Literal, final, get_args
+from typing import Literal, cast, final, get_args
 
 import torch
 from jaxtyping import Float, Num
@@ -65,7 +65,7 @@ class NetworkDenoiser(Denoiser):
         self.network = network.eval()
         self.schedule = schedule
         self.shape = tuple(shape)
-        self.prediction = prediction
+        self.prediction = cast(Prediction, prediction)
         parameter = next(network.parameters(), torch.empty(0))
         self.dtype, self.device = parameter.dtype, parameter.device
 
