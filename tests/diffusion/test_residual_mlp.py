@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from spurion.diffusion.denoisers.initialise import initialised
+from spurion.diffusion.denoisers.initialize import initialized
 from spurion.diffusion.denoisers.mlp import MLPConfig, ResidualMLP
 from spurion.diffusion.schedule import DDPMSchedule
 
@@ -126,7 +126,7 @@ def test_a_network_has_at_least_one_of_each(field):
     ],
 )
 def test_linear_layers_are_uniform_as_in_torch(build):
-    ours = initialised(build, generator=random_stream())
+    ours = initialized(build, generator=random_stream())
     with torch.random.fork_rng():
         theirs = build()
     for mine, reference in zip(ours.parameters(), theirs.parameters(), strict=True):
@@ -141,24 +141,24 @@ def test_linear_layers_are_uniform_as_in_torch(build):
 
 
 def test_normalizations_and_embeddings_as_in_torch():
-    network = initialised(
+    network = initialized(
         lambda: nn.ModuleList(
             [nn.GroupNorm(2, 6), nn.LayerNorm(5), nn.LayerNorm(4, elementwise_affine=False)]
         ),
         generator=random_stream(),
     )
     assert all((p == (1 if name.endswith("weight") else 0)).all() for name, p in network.named_parameters())
-    table = initialised(lambda: nn.Embedding(100, 50), generator=random_stream()).weight.detach()
+    table = initialized(lambda: nn.Embedding(100, 50), generator=random_stream()).weight.detach()
     # 5,000 standard normal numbers: standard errors sqrt(1 / 5000) and sqrt(2 / 5000).
     assert abs(table.mean()) < 5 / 5000**0.5
     assert abs(table.var() - 1) < 5 * (2 / 5000) ** 0.5
 
 
 def test_a_frozen_parameter_stays_frozen():
-    layer = initialised(lambda: nn.Linear(2, 2).requires_grad_(False), generator=random_stream())
+    layer = initialized(lambda: nn.Linear(2, 2).requires_grad_(False), generator=random_stream())
     assert not any(p.requires_grad for p in layer.parameters())
 
 
 def test_an_unknown_layer_is_refused():
     with pytest.raises(ValueError, match="A layer of kind Bilinear has no initial law"):
-        initialised(lambda: nn.Sequential(nn.Bilinear(2, 2, 2)), generator=random_stream())
+        initialized(lambda: nn.Sequential(nn.Bilinear(2, 2, 2)), generator=random_stream())

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, silu
 
 from spurion.core.config import Config
-from spurion.diffusion.denoisers.initialise import initialised
+from spurion.diffusion.denoisers.initialize import initialized
 from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
 
@@ -121,7 +121,7 @@ class MLPConfig(Config):
             generator: A CPU generator.
         """
         shape = tuple(images.shape[1:])
-        network = initialised(
+        network = initialized(
             lambda: ResidualMLP(
                 shape=shape,
                 width=self.width,

@@ -20,7 +20,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from spurion.core.config import Config
-from spurion.diffusion.denoisers.initialise import initialised
+from spurion.diffusion.denoisers.initialize import initialized
 from spurion.diffusion.denoisers.network import NetworkDenoiser, Prediction
 from spurion.diffusion.schedule import Schedule
 
@@ -101,7 +101,7 @@ class UNetConfig(Config):
             ValueError: If the images are not square or do not halve often enough.
         """
         shape = tuple(images.shape[1:])
-        network = initialised(lambda: self.network(shape), generator=generator)
+        network = initialized(lambda: self.network(shape), generator=generator)
         return NetworkDenoiser(network, schedule, shape, self.prediction)
 
 

@@ -10,7 +10,7 @@ by torch's own default laws:
 So a network is a function of its configuration and its generator alone.
 """
 
-__all__ = ["initialised"]
+__all__ = ["initialized"]
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
-def initialised(build: Callable[[], NetworkT], *, generator: torch.Generator) -> NetworkT:
+def initialized(build: Callable[[], NetworkT], *, generator: torch.Generator) -> NetworkT:
     """Build a network whose parameters are drawn from `generator` by torch's default laws.
 
     Arguments:
@@ -37,7 +37,7 @@ def initialised(build: Callable[[], NetworkT], *, generator: torch.Generator) ->
         ValueError: If a layer is of a kind with no default law here.
 
     Example:
-        >>> layer = initialised(lambda: nn.Linear(4, 2), generator=torch.Generator().manual_seed(0))
+        >>> layer = initialized(lambda: nn.Linear(4, 2), generator=torch.Generator().manual_seed(0))
         >>> bool((layer.weight.abs() <= 0.5).all())
         True
     """
