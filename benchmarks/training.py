@@ -1,7 +1,9 @@
 """Steps per second of a training step against a plain torch loop, and what the parts of a step cost.
 
 Both train the digits network of the recipe on one core, in turns; the best round of each counts, in seconds
-of the core (not of the clock, which a busy machine slows). Run: ``python benchmarks/training.py [--out results.json]``.
+of the core (not of the clock, which a busy machine slows). Run::
+
+    python benchmarks/training.py [--rounds 10] [--steps 200] [--out results.json]
 """
 
 import argparse
