@@ -27,7 +27,7 @@ def _digits() -> Values:
         "train_sizes": [2, 8, 16, 32, 64, 90, 128, 181, 256, 512, 1024, "all"],
         "denoiser": {"kind": "mlp"},
         "training": {
-            "iterations": 8_000,
+            "iterations": 16_000,
             "batch_size": 128,
             "replacement": True,
             "optimizer": "adamw",
