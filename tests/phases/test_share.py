@@ -76,6 +76,27 @@ def test_many_images_give_the_interval_of_independent_samples():
     assert found.high == pytest.approx(binomial.high, abs=1e-3)
 
 
+def test_the_interval_is_its_formula():
+    train, holdout, samples = gaussian(5, 2, 20), gaussian(15, 2, 21) + 0.5, gaussian(60, 2, 22)
+    found = share_of(samples, train, holdout)
+    won, lost = np.zeros(5), np.zeros((3, 5))
+    to_train, to_holdout = cdist(samples, train), cdist(samples, holdout).reshape(60, 3, 5)
+    for i in range(60):
+        for block in range(3):
+            if to_train[i].min() < to_holdout[i, block].min():
+                won[to_train[i].argmin()] += 1 / 3
+            else:
+                lost[block, to_holdout[i, block].argmin()] += 1 / 3
+    share = won.sum() / 60
+    assert 0.5 < share == pytest.approx(found.value)
+    v = (1 - share) ** 2 * 5 * won.var(ddof=1) + share**2 * 15 * lost.var(ddof=1)
+    trials = share * (1 - share) * 60**2 / v * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 4)) ** 2
+    assert trials < 60
+    beta = stats.beta.ppf
+    assert found.low == pytest.approx(beta(0.025, share * trials, (1 - share) * trials + 1), abs=1e-9)
+    assert found.high == pytest.approx(beta(0.975, share * trials + 1, (1 - share) * trials), abs=1e-9)
+
+
 def test_samples_that_share_their_nearest_image_are_not_independent():
     samples, train, holdout = gaussian(50, 2, 4), gaussian(60, 2, 5), gaussian(60, 2, 6)
     once = share_of(samples, train, holdout)

@@ -47,8 +47,8 @@ class Census(Config):
     unseen_mass: float = Field(description="Probability that the next sample duplicates none seen.")
     chao1: float | None = Field(description="Lower bound of the number of states; null without duplicates.")
     shares: tuple[float, ...] = Field(description="Share of samples of each attractor, largest first.")
-    chains: int = Field(0, description="Strings of neighbors that are not one state.")
-    chained_mass: float = Field(0.0, description="Share of samples in chains.")
+    chains: int = Field(description="Strings of neighbors that are not one state.")
+    chained_mass: float = Field(description="Share of samples in chains.")
 
 
 def census(pairs: Pairs, labels: Int[Tensor, " n"]) -> Census:

@@ -28,7 +28,7 @@ class Exposure(Config):
     count: int = Field(
         description="Samples that are memorized and nearest to the image or a duplicate of it."
     )
-    duplicates: int = Field(0, description="Other training images in its group of duplicates.")
+    duplicates: int = Field(description="Other training images in its group of duplicates.")
 
 
 def duplicate_groups(

@@ -108,7 +108,7 @@ def relabeling_p_value(train: Neighbors, holdout: Neighbors, images: tuple[int, 
     """
     wins = _wins(train.distances, holdout.distances)
     counts = torch.cat([_per_image(train.indices, wins), _per_image(holdout.indices, 1 - wins)])
-    values, times = counts[counts > 0].unique(return_counts=True)
+    values, times = counts.unique(return_counts=True)
     kinds = np.array([sum(images) - int(times.sum()), *times.tolist()])
     draw = np.random.default_rng(derive_seed(seed, "null", "relabel"))
     drawn = draw.multivariate_hypergeometric(kinds, images[0], size=RELABELINGS, method="marginals")
@@ -134,6 +134,6 @@ def _clopper_pearson(share: float, trials: float) -> Interval:
     won, lost = share * trials, (1 - share) * trials
     return Interval(
         value=share,
-        low=float(betaincinv(won, lost + 1, 1 - UPPER)) if won > 0 else 0.0,
-        high=float(betaincinv(won + 1, lost, UPPER)) if lost > 0 else 1.0,
+        low=float(betaincinv(won, lost + 1, 1 - UPPER)) if share > 0 else 0.0,
+        high=float(betaincinv(won + 1, lost, UPPER)) if share < 1 else 1.0,
     )
