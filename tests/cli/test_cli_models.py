@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import spurion.diffusion.sampleset
 import spurion.report
@@ -50,7 +51,10 @@ def test_a_model_is_that_of_the_study_s_point(tmp_path, monkeypatch):
     assert alone.exit_code == 0, alone.output
     weights = "model/unet/diffusion_pytorch_model.safetensors"
     ours, theirs = tmp_path / "alone" / weights, tmp_path / "study" / "points" / "000006" / weights
-    assert ours.read_bytes() == theirs.read_bytes()
+    ours, theirs = load_file(ours), load_file(theirs)
+    assert set(ours) == set(theirs)
+    # Equal but for rounding: a study's processes may have another number of threads.
+    assert all(torch.allclose(ours[name], theirs[name], rtol=0, atol=1e-5) for name in ours)
     again = run("train", "digits", "--size", 6, *QUICK, "--out", tmp_path / "alone", "--seed", 1)
     assert again.exit_code == 0
     assert "train" not in again.stderr

@@ -16,17 +16,19 @@ from spurion.studies.recipes import RECIPES, named_config
 from spurion.studies.results import StudyResult
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A small study made from the command line: its folder and what was printed."""
-    folder = tmp_path_factory.mktemp("study") / "tiny"
-    return folder, run("study", "digits", *TINY_STUDY, "--out", folder)
-
-
 @pytest.fixture
 def no_report(monkeypatch):
     """Leave the page out, which takes longer than the study."""
     monkeypatch.setattr(spurion.report, "write_report", lambda folder: folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A small study made from the command line: its folder and what was printed."""
+    folder = tmp_path_factory.mktemp("study") / "tiny"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spurion.report, "write_report", lambda folder: folder / "report.html")
+        return folder, run("study", "digits", *TINY_STUDY, "--out", folder)
 
 
 def test_a_study_from_one_command(tiny):
@@ -35,7 +37,6 @@ def test_a_study_from_one_command(tiny):
     stored = json.loads((folder / "study.json").read_text())
     assert [point["train_size"] for point in stored["points"]] == [2, 6]
     assert stored["config"]["thresholds"] == "fixed:0.5,0.5"
-    assert (folder / "report.html").stat().st_size > 10_000
     assert f"Report: {folder / 'report.html'}" in result.stdout.replace("\n", "")
     assert "memorization capacity: " in result.stdout
     rows = [line.split() for line in result.stdout.splitlines() if line.split()[1:2] == ["40"]]
@@ -53,14 +54,12 @@ def test_json_is_all_there_is_on_standard_output(tiny, no_report):
     assert "train" not in again.stderr  # nothing is computed twice
 
 
-def test_the_report_is_rebuilt(tiny):
+def test_the_report_comes_from_stored_results(tiny):
     folder, _ = tiny
-    page = (folder / "report.html").read_bytes()
-    (folder / "report.html").unlink()
     result = run("report", folder)
     assert result.exit_code == 0
-    assert "Report: " in result.stdout
-    assert (folder / "report.html").read_bytes() == page
+    assert result.stdout == f"Report: {folder / 'report.html'}\n"
+    assert (folder / "report.html").stat().st_size > 10_000
 
 
 def test_the_report_of_a_truncated_run(tiny, tmp_path):
@@ -229,9 +228,11 @@ def test_failed_points_are_named(tiny, no_report, monkeypatch, tmp_path, sizes, 
     assert ("K = 2 failed" in result.stderr) == (2 in sizes)
 
 
+@pytest.mark.slow
 def test_a_study_in_a_process_of_its_own(tmp_path):
     command = [sys.executable, "-m", "spurion", "study", "digits", *TINY_STUDY, "--json"]
     command += ["--workers=2", "--out", str(tmp_path / "a")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["schema"] == "spurion.study/1"
+    assert (tmp_path / "a" / "report.html").stat().st_size > 10_000

@@ -37,9 +37,10 @@ def train(
 ) -> None:
     """Train one diffusion model on K images of a source.
 
-    The same recipe, source, size and seed give the model of a study's point.
-    DIR gets the model, the images it was trained on (train.npz), the loss log
-    and the configuration. Given again, it continues where it was stopped.
+    The same recipe, source, size and seed give the model of a study's point,
+    up to rounding. DIR gets the model, the images it was trained on
+    (train.npz), the loss log and the configuration. Given again, it continues
+    where it was stopped.
 
     Example: spurion train digits --size 64 --out runs/digits-64
     """
