@@ -9,8 +9,9 @@ from spurion.core.random import generator
 from spurion.phases.valley import Valley, _Candidate, _objection, valley
 
 ONE_MODE = "the histogram of log distance has one mode"
-SHALLOW = "the valley in the histogram of log distance is not half as deep as its lower peak is high"
+SHALLOW = "the valley in the histogram of log distance is less than a third as deep as it could be"
 OVERLAPPING = "the two modes in the histogram of log distance are not separated (Ashman's D is 2 or less)"
+MINOR = "the valley in the histogram of log distance explains less than half of its variance"
 
 
 def draws(name):
@@ -96,28 +97,21 @@ def test_value_is_the_middle_of_equal_modes():
     assert sum(values) / 5 == pytest.approx(0.1 * math.exp(1.15), rel=0.03)
 
 
-def test_numbers_of_a_known_mixture():
-    spread = 0.25
-    found = valley(mixture(0.5, 20_000, gap=1.2, spread=spread))
-    # Density of the mixture at the middle and at a mode, in units of 1 / (spread sqrt(2 pi)); the kernel
-    # blurs a little, so the depth comes out slightly smaller.
-    depth = 1 - 2 * math.exp(-0.5 * (0.6 / spread) ** 2) / (1 + math.exp(-0.5 * (1.2 / spread) ** 2))
-    assert depth - 0.08 < found.depth < depth
-    # Cut in the middle the halves keep their means and spreads almost: D = gap / spread = 4.8
-    assert found.ashman_d == pytest.approx(4.8, rel=0.1)
-
-
-@pytest.mark.parametrize("n", [2000, 20_000])
-def test_significance_of_a_known_mixture(n):
-    gap, spread = 2.3, 0.25
-    width = 0.9 * math.hypot(gap / 2, spread) * n**-0.2
+@pytest.mark.parametrize(("n", "gap", "widths"), [(2000, 2.3, 0), (20_000, 2.3, 0), (20_000, 1.2, 1)])
+def test_numbers_of_a_known_mixture(n, gap, widths):
+    """Two equal normal modes, blurred by the coarsest kernel that leaves a third of the depth."""
+    spread, deviation = 0.25, math.hypot(gap / 2, 0.25)
+    width = 0.5 * deviation * 2 ** (-0.5 * widths)
     blurred = math.hypot(spread, width)
-    peak = 0.5 / (math.sqrt(2 * math.pi) * blurred)
-    bottom = 2 * peak * math.exp(-0.5 * (gap / 2 / blurred) ** 2)
-    deviation = math.sqrt(1 / (2 * math.sqrt(math.pi)) / (2 * n * width))
-    expected = (math.sqrt(peak) - math.sqrt(bottom)) / deviation
-    # the value itself has a standard deviation of about 1
-    assert valley(mixture(0.5, n, gap=gap, spread=spread)).significance == pytest.approx(expected, abs=3)
+    peak = 0.5 / (math.sqrt(2 * math.pi) * blurred) * (1 + math.exp(-0.5 * (gap / blurred) ** 2))
+    bottom = 1 / (math.sqrt(2 * math.pi) * blurred) * math.exp(-0.5 * (gap / 2 / blurred) ** 2)
+    error = math.sqrt(1 / (2 * math.sqrt(math.pi)) / (2 * n * width))
+    found = valley(mixture(0.5, n, gap=gap, spread=spread))
+    assert found.depth == pytest.approx(1 - bottom / peak, abs=0.04)
+    assert found.significance == pytest.approx((math.sqrt(peak) - math.sqrt(bottom)) / error, abs=3)
+    assert found.ashman_d == pytest.approx(gap / blurred, rel=0.03)
+    assert found.explained == pytest.approx((gap / 2 / deviation) ** 2, rel=0.01)
+    assert found.value == pytest.approx(0.1 * math.exp(gap / 2), rel=0.05)
 
 
 def test_noise_of_one_mode_has_the_significance_of_noise():
@@ -160,13 +154,27 @@ def test_exact_copies_join_near_copies():
 def test_two_atoms():
     found = valley(torch.tensor([0.0] * 60 + [1.0] * 60))
     assert found.identifiable
-    assert found.value == pytest.approx(1e-2, rel=0.1)  # the middle of the gap between 1e-4 and 1
-    assert found.depth > 0.9
+    assert found.value == pytest.approx(1e-2, rel=0.1)  # the middle between 1e-4 and 1
+    assert found.explained == pytest.approx(1)
 
 
-def test_value_lies_in_the_middle_of_an_empty_gap():
-    found = valley(torch.cat([torch.full((300,), 1.0), torch.full((900,), 100.0)]))
-    assert found.value == pytest.approx(10, rel=0.1)
+def test_the_main_division_is_found_not_the_deepest():
+    # Copies of two kinds, the sharper ones an island of their own, and novel images
+    normal, _ = draws("three")
+    logs = [0.1 * normal(2000) - 3.4, 0.4 * normal(7000) - 2, 0.4 * normal(15_000) + 0.7]
+    found = valley(torch.cat(logs).exp())
+    assert found.identifiable
+    assert 0.3 < found.value < 0.8
+    sharp = valley(torch.cat(logs[:2]).exp())
+    assert sharp.identifiable  # without novel images, the island is the main division
+    assert 0.035 < sharp.value < 0.07
+
+
+def test_an_island_of_a_mode_is_no_threshold():
+    normal, _ = draws("island")
+    found = valley(torch.cat([normal(20_000), 0.1 * normal(300) - 4.5]).exp())
+    assert found.reason == MINOR
+    assert found.explained == pytest.approx(0.0146 * 4.5**2 / (1 + 0.0146 * 4.5**2), rel=0.05)
 
 
 @pytest.mark.parametrize("distances", [[], [1.0], [2.0] * 50, [0.0] * 50])
@@ -186,12 +194,9 @@ def test_shallow_valley_is_refused():
     found = valley(mixture(0.5, 50_000, gap=0.65))
     assert not found.identifiable
     assert found.value is None
-    assert (
-        found.reason
-        == "the valley in the histogram of log distance is not half as deep as its lower peak is high"
-    )
+    assert found.reason == SHALLOW
     assert found.significance > 5
-    assert 0 < found.depth < 0.5
+    assert 0 < found.depth < 1 / 3
 
 
 def test_a_mode_and_its_tail_are_no_two_modes():
@@ -204,26 +209,17 @@ def test_a_mode_and_its_tail_are_no_two_modes():
 
 
 @pytest.mark.parametrize(
-    ("significance", "depth", "ashman_d", "reason"),
+    ("significance", "depth", "ashman_d", "explained", "reason"),
     [
-        (5.0, 0.5, 2.01, ""),
-        (4.9, 1.0, 9.0, ONE_MODE),
-        (
-            9.0,
-            0.49,
-            9.0,
-            "the valley in the histogram of log distance is not half as deep as its lower peak is high",
-        ),
-        (
-            9.0,
-            1.0,
-            2.0,
-            "the two modes in the histogram of log distance are not separated (Ashman's D is 2 or less)",
-        ),
+        (5.0, 0.34, 2.01, 0.5, ""),
+        (4.9, 1.0, 9.0, 1.0, ONE_MODE),
+        (9.0, 0.33, 9.0, 1.0, SHALLOW),
+        (9.0, 1.0, 2.0, 1.0, OVERLAPPING),
+        (9.0, 1.0, 9.0, 0.49, MINOR),
     ],
 )
-def test_criteria(significance, depth, ashman_d, reason):
-    assert _objection(_Candidate(0.0, (-1.0, 1.0), depth, significance, ashman_d)) == reason
+def test_criteria(significance, depth, ashman_d, explained, reason):
+    assert _objection(_Candidate(0.0, (-1.0, 1.0), depth, significance, ashman_d, explained)) == reason
 
 
 @pytest.mark.parametrize("bad", [-1.0, torch.inf, torch.nan])
