@@ -43,6 +43,7 @@ def test_ve_schedule_is_the_theory():
     t = torch.tensor([0.25, 1.0])
     assert schedule.alpha(t).tolist() == [1, 1]
     assert schedule.sigma(t).tolist() == [1, 2]
+    assert VESchedule().sigma(t).tolist() == [0.5, 1]
     assert schedule.alpha(t).dtype == schedule.sigma(t).dtype == torch.float64
     assert schedule.sigma(torch.empty(0)).shape == (0,)
 
