@@ -9,7 +9,7 @@ from spurion.core.random import generator
 from spurion.phases.valley import Valley, _Candidate, _objection, valley
 
 ONE_MODE = "the histogram of log distance has one mode"
-SHALLOW = "the valley in the histogram of log distance is less than a third as deep as it could be"
+SHALLOW = "the valley in the histogram of log distance is less than half as deep as it could be"
 OVERLAPPING = "the two modes in the histogram of log distance are not separated (Ashman's D is 2 or less)"
 MINOR = "the valley in the histogram of log distance explains less than half of its variance"
 
@@ -99,7 +99,7 @@ def test_value_is_the_middle_of_equal_modes():
 
 @pytest.mark.parametrize(("n", "gap", "widths"), [(2000, 2.3, 0), (20_000, 2.3, 0), (20_000, 1.2, 1)])
 def test_numbers_of_a_known_mixture(n, gap, widths):
-    """Two equal normal modes, blurred by the coarsest kernel that leaves a third of the depth."""
+    """Two equal normal modes, blurred by the coarsest kernel that leaves half of the depth."""
     spread, deviation = 0.25, math.hypot(gap / 2, 0.25)
     width = 0.5 * deviation * 2 ** (-0.5 * widths)
     blurred = math.hypot(spread, width)
@@ -196,7 +196,7 @@ def test_shallow_valley_is_refused():
     assert found.value is None
     assert found.reason == SHALLOW
     assert found.significance > 5
-    assert 0 < found.depth < 1 / 3
+    assert 0 < found.depth < 0.5
 
 
 def test_a_mode_and_its_tail_are_no_two_modes():
@@ -211,9 +211,9 @@ def test_a_mode_and_its_tail_are_no_two_modes():
 @pytest.mark.parametrize(
     ("significance", "depth", "ashman_d", "explained", "reason"),
     [
-        (5.0, 0.34, 2.01, 0.5, ""),
+        (5.0, 0.5, 2.01, 0.5, ""),
         (4.9, 1.0, 9.0, 1.0, ONE_MODE),
-        (9.0, 0.33, 9.0, 1.0, SHALLOW),
+        (9.0, 0.49, 9.0, 1.0, SHALLOW),
         (9.0, 1.0, 2.0, 1.0, OVERLAPPING),
         (9.0, 1.0, 9.0, 0.49, MINOR),
     ],

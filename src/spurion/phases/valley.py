@@ -10,7 +10,7 @@ highest peaks on its two sides, and the logs parted there into shares :math:`w_1
   :math:`z = (\sqrt{f_\text{low}} - \sqrt f) / \sqrt{R / (2 n h)}` is at least 5, where
   :math:`R = 1 / (2 \sqrt \pi)`: the drop in standard deviations, since the square root of a kernel density
   has the standard deviation :math:`\sqrt{R / (4 n h)}` everywhere. No accident of sampling;
-- its depth :math:`1 - f / f_\text{low}` is at least 1/3. One sees it;
+- its depth :math:`1 - f / f_\text{low}` is at least 1/2. Nobody would overlook it;
 - Ashman's :math:`D = \sqrt 2 (\mu_2 - \mu_1) / \sqrt{s_1^2 + s_2^2 + 2 h^2}` is above 2. Two groups, not a
   group and its tail;
 - it explains a share :math:`\eta = w_1 w_2 (\mu_2 - \mu_1)^2 / s^2` of at least 1/2 of the variance
@@ -43,7 +43,7 @@ from torch import Tensor
 from spurion.core.config import Config
 
 SIGNIFICANCE = 5.0
-DEPTH = 1 / 3
+DEPTH = 0.5
 ASHMAN_D = 2.0
 EXPLAINED = 0.5
 
@@ -193,7 +193,7 @@ def _objection(candidate: _Candidate) -> str:
     if candidate.significance < SIGNIFICANCE:
         return "the histogram of log distance has one mode"
     if candidate.depth < DEPTH:
-        return "the valley in the histogram of log distance is less than a third as deep as it could be"
+        return "the valley in the histogram of log distance is less than half as deep as it could be"
     if candidate.ashman_d <= ASHMAN_D:
         return "the two modes in the histogram of log distance are not separated (Ashman's D is 2 or less)"
     if candidate.explained < EXPLAINED:
