@@ -1,5 +1,7 @@
+from typing import Annotated, Literal
+
 import pytest
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from spurion.core.config import Config, build_config
 
@@ -28,6 +30,28 @@ class Outer(Config):
 def test_bad_values_become_one_sentence(values, message):
     with pytest.raises(ValueError, match=message):
         build_config(Outer, values)
+
+
+class Branches(Config):
+    sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...]
+    rule: str = "a"
+
+    @field_validator("rule")
+    @classmethod
+    def _known(cls, value):
+        raise ValueError(f"must be a or b, got {value!r}")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sizes": [2, 0]}, r"^`sizes\.1`: input should be greater than or equal to 1, got 0\.$"),
+        ({"sizes": [2], "rule": "c"}, r"^`rule`: must be a or b, got 'c'\.$"),
+    ],
+)
+def test_branches_of_unions_are_left_out_and_what_was_got_is_said_once(values, message):
+    with pytest.raises(ValueError, match=message):
+        build_config(Branches, values)
 
 
 def test_the_sentence_names_where_the_values_came_from():

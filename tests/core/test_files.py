@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from spurion.core.files import atomic_write, read_json, write_json, write_text
+from spurion.core.files import atomic_write, read_json, remove_leftovers, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -14,6 +14,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError("killed")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
+    path = tmp_path / "a[1].txt"
+    for name in ("a[1].txt", ".a[1].txt.x7.txt", ".a1.txt.x7.txt", ".b.txt.x7.txt"):
+        write_text(tmp_path / name, "")
+    remove_leftovers(path)
+    remove_leftovers(tmp_path / "absent" / "a.txt")
+    assert sorted(os.listdir(tmp_path)) == [".a1.txt.x7.txt", ".b.txt.x7.txt", "a[1].txt"]
 
 
 def test_the_file_is_absent_until_it_is_whole(tmp_path):

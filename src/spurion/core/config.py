@@ -6,7 +6,7 @@ a bad value becomes one sentence that names the field, what it must be and what 
 
 __all__ = ["Config", "build_config"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -35,12 +35,12 @@ def build_config(kind: type[ConfigT], values: Mapping[str, Any], where: str = ""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ValueError(_sentence(error, where)) from None
+        raise ValueError(_sentence(error, values, where)) from None
 
 
-def _sentence(error: ValidationError, where: str) -> str:
+def _sentence(error: ValidationError, values: Any, where: str) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = _field(first["loc"], values, missing=first["type"] == "missing")
     reason = first["msg"].removeprefix("Value error, ").rstrip(".")
     prefix = f"{where}: " if where else ""
     if first["type"] == "extra_forbidden":
@@ -49,4 +49,18 @@ def _sentence(error: ValidationError, where: str) -> str:
         return f"{prefix}the field `{field}` is missing."
     if not field:
         return f"{prefix}{reason}."
-    return f"{prefix}`{field}`: {reason[:1].lower()}{reason[1:]}, got {first['input']!r:.80}."
+    got = "" if ", got " in reason else f", got {first['input']!r:.80}"
+    return f"{prefix}`{field}`: {reason[:1].lower()}{reason[1:]}{got}."
+
+
+def _field(location: tuple[int | str, ...], values: Any, *, missing: bool) -> str:
+    """The path of a field as its user wrote it, without the branches of unions that pydantic tried."""
+    parts = []
+    for depth, part in enumerate(location):
+        listed = isinstance(values, Sequence) and isinstance(part, int) and part < len(values)
+        if listed or (isinstance(values, Mapping) and part in values):
+            values = values[part]
+        elif not (missing and depth == len(location) - 1):
+            continue
+        parts.append(str(part))
+    return ".".join(parts)

@@ -4,13 +4,14 @@ A file is written beside its place and then renamed over it, so that a process k
 leaves the old file or the new one, never half of one.
 """
 
-__all__ = ["atomic_write", "read_json", "write_json", "write_text"]
+__all__ = ["atomic_write", "read_json", "remove_leftovers", "write_json", "write_text"]
 
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path | str) -> None:
+    """Delete what writers of `path` left beside it when they were killed. Nobody may be writing it now."""
+    path = Path(path)
+    for leftover in path.parent.glob(f".{escape(path.name)}.*"):
+        leftover.unlink()
 
 
 def write_text(path: Path | str, text: str) -> None:

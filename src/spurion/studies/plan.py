@@ -138,10 +138,10 @@ def _forward(denoiser: Denoiser, x_t: Tensor, times: Tensor) -> Callable[[], Non
 
 
 def _bytes(config: StudyConfig, denoiser: Denoiser, points: Sequence[tuple[int, int]], dim: int) -> int:
-    """Model, samples, distances and gallery of every point, and the training state of one."""
+    """Model, training state (four vectors of all weights), samples, distances and gallery of every point."""
     parameters = 0
     if isinstance(denoiser, NetworkDenoiser):
         parameters = sum(parameter.numel() for parameter in denoiser.network.parameters())
     samples = sum(count * (4 * dim + 200) for _, count in points)
     gallery = len(points) * 9 * config.gallery * dim
-    return 4 * parameters * (len(points) + 5) + samples + gallery
+    return 4 * 5 * parameters * len(points) + samples + gallery

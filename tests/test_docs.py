@@ -1,0 +1,62 @@
+"""The documentation: links lead somewhere, commands and names exist, the README's pieces agree."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+def anchors(page):
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith(("https://", "mailto:")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(file), f"{page.name} links to {target}"
+
+
+def test_the_readme_s_python_imports_what_exists():
+    text = (ROOT / "README.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, name.name) for name in node.names)
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "spurion"
+        ):
+            assert hasattr(importlib.import_module("spurion"), node.attr)
+
+
+def test_every_verb_in_the_command_reference_exists():
+    from spurion.cli.app import app
+
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    verbs = re.findall(r"^## (\w+)$", (ROOT / "docs" / "commands.md").read_text(), flags=re.MULTILINE)
+    assert {"study", "train", "sample", "neighbors", "classify", "report", "doctor"} <= set(verbs)
+    for verb in verbs:
+        assert re.search(rf"\b{verb}\b", result.output), verb
+
+
+def test_the_readme_names_every_recipe():
+    from spurion.studies.recipes import RECIPES
+
+    text = (ROOT / "README.md").read_text()
+    assert [name for name in RECIPES if f"`{name}`" not in text] == []
