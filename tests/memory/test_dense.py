@@ -326,7 +326,7 @@ def test_bad_queries():
     with pytest.raises(ValueError, match=r"queries must have shape \(n, 3\), got \(1, 4\)"):
         memory.energy(torch.zeros(1, 4))
     with pytest.raises(
-        ValueError, match="queries must be torch.float32 like the patterns, got torch.float64"
+        ValueError, match=r"queries must be torch\.float32 like the patterns, got torch\.float64"
     ):
         memory.energy(torch.zeros(1, 3, dtype=torch.float64))
     with pytest.raises(ValueError, match="queries must be finite"):
@@ -335,7 +335,7 @@ def test_bad_queries():
         posterior(torch.zeros(2, 3), memory.stored, torch.ones(3))
     with pytest.raises(ValueError, match="`memory` must be at least 1 MiB, got 0"):
         Patterns(torch.zeros(2, 3), memory=0)
-    with pytest.raises(ValueError, match="`sigma_t` and `alpha_t` must be positive, got 0 and 1.0"):
+    with pytest.raises(ValueError, match=r"`sigma_t` and `alpha_t` must be positive, got 0 and 1\.0"):
         inverse_temperature(0)
 
 

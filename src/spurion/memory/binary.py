@@ -52,7 +52,7 @@ class Separation(ABC):
     """How strongly a large overlap outweighs small ones."""
 
     @abstractmethod
-    def values(self, z: Float[Tensor, "*n"], largest: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    def values(self, z: Float[Tensor, "n K"], largest: Float[Tensor, "n 1"]) -> Float[Tensor, "n K"]:
         """F(z), up to a positive factor that depends on `largest` alone; `largest` bounds z from above."""
 
     @abstractmethod
@@ -70,7 +70,7 @@ class Polynomial(Separation):
         if self.degree < 2:
             raise ValueError(f"`degree` must be at least 2, got {self.degree}.")
 
-    def values(self, z: Float[Tensor, "*n"], largest: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    def values(self, z: Float[Tensor, "n K"], largest: Float[Tensor, "n 1"]) -> Float[Tensor, "n K"]:
         """z^n, exactly."""
         return z**self.degree
 
@@ -89,7 +89,7 @@ class RectifiedPolynomial(Separation):
         if self.degree < 2:
             raise ValueError(f"`degree` must be at least 2, got {self.degree}.")
 
-    def values(self, z: Float[Tensor, "*n"], largest: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    def values(self, z: Float[Tensor, "n K"], largest: Float[Tensor, "n 1"]) -> Float[Tensor, "n K"]:
         """max(z, 0)^n, exactly."""
         return z.clamp_min(0) ** self.degree
 
@@ -102,7 +102,7 @@ class RectifiedPolynomial(Separation):
 class Exponential(Separation):
     """F(z) = exp(z). The energy is -log sum F, which has the same order and cannot overflow."""
 
-    def values(self, z: Float[Tensor, "*n"], largest: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    def values(self, z: Float[Tensor, "n K"], largest: Float[Tensor, "n 1"]) -> Float[Tensor, "n K"]:
         """exp(z - largest)."""
         return (z - largest).exp()
 
@@ -220,15 +220,16 @@ class BinaryMemory(ABC):
 
 @final
 class HopfieldNetwork(BinaryMemory):
-    """The classical network of Hebbian weights.
-
-    Attributes:
-        weights: The Hebbian weights, with shape (N, N), diagonal 0.
-    """
+    """The classical network of Hebbian weights."""
 
     def __init__(self, patterns: Float[Tensor, "K N"]) -> None:
         super().__init__(patterns)
-        self.weights = (self.patterns.T @ self.patterns / patterns.shape[1]).fill_diagonal_(0)
+        self._couplings = (self.patterns.T @ self.patterns).fill_diagonal_(0)  # integers: ties stay ties
+
+    @property
+    def weights(self) -> Float[Tensor, "N N"]:
+        """The Hebbian weights, with shape (N, N), diagonal 0."""
+        return self._couplings / len(self._couplings)
 
     def energy(self, states: Float[Tensor, "n N"]) -> Float[Tensor, " n"]:
         """-s W s / 2."""
@@ -236,14 +237,14 @@ class HopfieldNetwork(BinaryMemory):
         return -(states @ self.weights * states).sum(1) / 2
 
     def _prepare(self, states: Tensor) -> Tensor:
-        return states @ self.weights
+        return states @ self._couplings
 
     def _field(self, prepared: Tensor, states: Tensor, neuron: slice) -> Tensor:
         return prepared[:, neuron]
 
     def _change(self, prepared: Tensor, neuron: int, change: Tensor) -> None:
         moved = change.nonzero()[:, 0]
-        prepared[moved] += change[moved, None] * self.weights[neuron]
+        prepared[moved] += change[moved, None] * self._couplings[neuron]
 
 
 @final

@@ -43,7 +43,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.optimize import brentq
-from scipy.special import ive
+from scipy.special import i0e, i1e
 from torch import Tensor
 
 PAPER_SIZE = 60_000
@@ -151,7 +151,7 @@ def ring_radius(beta: float) -> float:
 
     def excess(radius: float) -> float:
         z = 2 * beta * radius
-        return float(ive(1, z) / ive(0, z)) / radius - 1
+        return float(i1e(z) / i0e(z)) / radius - 1
 
     # A(z) >= z / (1 + sqrt(1 + z^2)) (Amos), so R* >= sqrt(1 - 1 / beta); the margin is for rounding.
     low = math.sqrt(1 - 1 / beta) * (1 - 1e-9)

@@ -61,7 +61,7 @@ class DotProductAM:
     """
 
     def __init__(
-        self, patterns: Float[Tensor, "K D"], beta: float, bias: Float[Tensor, " K"] | None = None
+        self, patterns: Float[Tensor, "K D"], beta: float, bias: Float[Tensor, " _"] | None = None
     ) -> None:
         check_patterns(patterns)
         if not (beta > 0 and math.isfinite(beta)):

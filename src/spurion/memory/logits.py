@@ -25,7 +25,7 @@ import math
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 DIRECT_DIM = 16  # up to here subtraction costs about as much as a product
@@ -97,7 +97,7 @@ class Patterns:
         return max(1, min(2048, self._cells // (256 * extra)))
 
     def trusts_product(self, queries: Float[Tensor, "n D"], beta: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
-        """Whether the expected error of a product is harmless in each logit of a query (in many dimensions)."""
+        """Whether the expected error of a product is harmless for a query, in many dimensions."""
         unit = torch.finfo(queries.dtype).eps / 2
         error = (math.sqrt(self.dim) * unit + self._rounded()) * self._reach(queries) * beta
         return error <= TOLERANCE[queries.dtype]
@@ -118,8 +118,10 @@ class Patterns:
         beta: Float[Tensor, " n"],
         least: Float[Tensor, " n"] | None = None,
         extra: int = 1,
-    ) -> Iterator[tuple[slice, Float[Tensor, "n _"]]]:
-        """Yield slices of the patterns with their logits by subtraction; -inf where there is no weight.
+    ) -> Iterator[tuple[slice | Int[Tensor, " _"], Float[Tensor, "n _"]]]:
+        """Yield patterns, a slice or their indices, with their logits by subtraction.
+
+        A logit is -inf, or its pattern left out altogether, where the weight is negligible.
 
         Arguments:
             queries: The queries, with shape (n, D).
@@ -133,10 +135,16 @@ class Patterns:
             keep = None if self.few else self._screen(queries, beta, best, block)
             if keep is None or int(keep.sum()) > CROWDED * keep.numel():
                 logits = self._all_by_subtraction(wide_queries, wide_beta, block)
+                best = torch.maximum(best, logits.amax(1))
+                yield block, logits
             else:
-                logits = self._some_by_subtraction(wide_queries, wide_beta, block, keep)
-            best = torch.maximum(best, logits.amax(1))
-            yield block, logits
+                columns = keep.any(0).nonzero()[:, 0]
+                if not len(columns):
+                    continue
+                chosen = columns + block.start
+                logits = self._some_by_subtraction(wide_queries, wide_beta, chosen, keep[:, columns])
+                best = torch.maximum(best, logits.amax(1))
+                yield chosen, logits
 
     def _screen(self, queries: Tensor, beta: Tensor, best: Tensor, block: slice) -> Tensor:
         """Mark all patterns of a block that may have a weight, by a worst-case bound."""
@@ -155,7 +163,7 @@ class Patterns:
         distances = torch.cdist(queries, values, compute_mode="donot_use_mm_for_euclid_dist")
         return distances.square_().mul_(-beta[:, None])
 
-    def _some_by_subtraction(self, queries: Tensor, beta: Tensor, block: slice, keep: Tensor) -> Tensor:
+    def _some_by_subtraction(self, queries: Tensor, beta: Tensor, block: Tensor, keep: Tensor) -> Tensor:
         logits = torch.full(keep.shape, -torch.inf, dtype=self.wide, device=keep.device)
         rows, columns = keep.nonzero(as_tuple=True)
         values = self.values[block]

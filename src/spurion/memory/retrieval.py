@@ -113,7 +113,7 @@ def soft_modes(
         values, vectors = torch.linalg.eigh(memory.posterior_covariance(x))
         return values.flip(1).clamp_min(0), vectors.mT.flip(1)
     modes = [_modes_of_one(memory, state) for state in x]
-    rank = max((len(values) for values, _ in modes), default=0)
+    rank = max((len(values) for values, _ in modes), default=1)
     all_values, all_vectors = x.new_zeros(len(x), rank), x.new_zeros(len(x), rank, memory.dim)
     for row, (values, vectors) in enumerate(modes):
         all_values[row, : len(values)], all_vectors[row, : len(values)] = values, vectors

@@ -52,9 +52,10 @@ def weights(
     log_partition: Float[Tensor, " n"],
 ) -> Float[Tensor, "n K"]:
     """The softmax weights themselves, with shape (n, K): the one result that grows with n K."""
-    output = queries.new_empty(len(queries), len(patterns))
+    output = queries.new_zeros(len(queries), len(patterns))
+    row_numbers, columns = (torch.arange(size, device=queries.device) for size in output.shape)
     for rows, block, part in _weight_blocks(queries, betas, patterns, log_partition):
-        output[rows, block] = part.to(output.dtype)
+        output[row_numbers[rows][:, None], columns[block]] = part.to(output.dtype)
     return output / output.sum(1, keepdim=True)
 
 
@@ -67,11 +68,12 @@ def occupation(
     """Effective number of patterns 1 / sum w^2, largest weight, and the pattern that has it."""
     total, squares, top = (queries.new_zeros(len(queries), dtype=patterns.wide) for _ in range(3))
     index = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
+    columns = torch.arange(len(patterns), device=queries.device)
     for rows, block, part in _weight_blocks(queries, betas, patterns, log_partition):
         largest, column = part.max(1)
         total[rows] += part.sum(1)
         squares[rows] += part.square().sum(1)
-        index[rows] = torch.where(largest > top[rows], column + block.start, index[rows])
+        index[rows] = torch.where(largest > top[rows], columns[block][column], index[rows])
         top[rows] = torch.maximum(top[rows], largest.to(top.dtype))
     return (total.square() / squares).to(queries.dtype), (top / total).to(queries.dtype), index
 
@@ -119,7 +121,7 @@ def _attend_exactly(queries: Tensor, betas: Tensor, patterns: Patterns) -> tuple
     return best + total.log(), wide + shift, shift
 
 
-def _weighted_differences(part: Tensor, queries: Tensor, patterns: Patterns, block: slice) -> Tensor:
+def _weighted_differences(part: Tensor, queries: Tensor, patterns: Patterns, block: slice | Tensor) -> Tensor:
     """Sum of w (pattern - query) over a block, in float64, without cancellation where weights are few."""
     values = patterns.values[block]
     used = part > 0
@@ -182,12 +184,9 @@ def _used(part: Tensor) -> Iterator[tuple[int, Tensor]]:
 
 def _weight_blocks(
     queries: Tensor, betas: Tensor, patterns: Patterns, log_partition: Tensor
-) -> Iterator[tuple[Tensor | slice, slice, Tensor]]:
+) -> Iterator[tuple[Tensor | slice, slice | Tensor, Tensor]]:
     for rows, by_product in _groups(queries, betas, patterns):
         query, beta, log = queries[rows], betas[rows], log_partition[rows]
-        if by_product:
-            blocks = patterns.product_blocks(query, beta)
-        else:
-            blocks = patterns.exact_blocks(query, beta, log - math.log(len(patterns)))
-        for block, logits in blocks:
+        exact = patterns.exact_blocks(query, beta, log - math.log(len(patterns)))
+        for block, logits in patterns.product_blocks(query, beta) if by_product else exact:
             yield rows, block, logits.sub_(log[:, None]).exp_()
