@@ -14,7 +14,9 @@ from spurion.report.figures.canvas import (
     CLASS_COLORS,
     figure_style,
     label_k_axis,
+    new_figure,
     panels,
+    plain_log_axis,
     size_colors,
 )
 from spurion.report.figures.census import draw_census, thin_ranks
@@ -348,6 +350,29 @@ def test_panels_fill_rows(width, columns):
     assert len(axes) == len(figure.axes) == 6
     assert {ax.get_subplotspec().colspan.start for ax in axes} == set(range(columns))
     assert axes[1].get_subplotspec().colspan.start == 1
+    labeled = [ax for ax in axes if ax.xaxis.get_tick_params()["labelbottom"]]
+    assert labeled == axes[-columns:]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.03, 6, ["0.05", "0.1", "0.2", "0.5", "1", "2", "5"]),
+        (0.7, 3e6, ["1", "10", "100", "1,000", "10,000", "100,000", "1M"]),
+    ],
+)
+def test_log_axes_have_plain_numbers(low, high, expected):
+    figure = new_figure("wide", 2)
+    ax = figure.subplots()
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    plain_log_axis(ax.xaxis)
+    figure.draw_without_rendering()
+    shown = [
+        t.get_text() for x, t in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True) if low <= x <= high
+    ]
+    assert shown == expected
+    assert not any(tick.get_text() for tick in ax.get_xticklabels(minor=True))
 
 
 def test_size_colors_go_from_dark_to_light():

@@ -202,6 +202,15 @@ def test_words_that_only_the_data_decide(page):
     assert "K = 128 it is" in page
 
 
+def test_duplicates_of_memorized_samples_are_weighed_by_their_number(make_run):
+    run = make_run(sizes=(2, 128), samples=100)
+    for point, share in zip(run.points, (1.0, 0.0), strict=True):
+        object.__setattr__(point, "result", point.result.model_copy(update={"duplicated_memorized": share}))
+    assert "both hold for 68% of the <b" in render(run, {})  # 100 of 100 and 0 of 47
+    run = make_run(sizes=(1024,), samples=100)
+    assert "both hold for" not in render(run, {})
+
+
 def test_equal_sample_sizes_are_said(make_run):
     page = render(make_run(sizes=(16, 128), samples=60), {})
     assert "All training sizes have the same number of samples, 60," in page

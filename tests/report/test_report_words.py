@@ -152,8 +152,8 @@ def test_cautions_say_what_happened(run):
         'K = 90 failed: boom <script>alert("1")</script>.'
     )
     assert said["Where spurious ends, as a fact of the data"].startswith(
-        "At every K, the distances between samples have no gap that would fix δs, so δs is set equal to δm "
-        "instead"
+        "At every K, the distances between samples that are not memorized have no gap that would fix δs, "
+        "so δs is set equal to δm instead"
     )
     assert "At K = 256 and 1,437 no memorized sample was seen" in said["That nothing is ever copied"]
     assert "it is at most 0.30% (95% confidence)" in said["That nothing is ever copied"]
@@ -167,22 +167,26 @@ def test_cautions_say_what_happened(run):
 def test_cautions_about_thresholds_duplicates_capacities_and_missing_held_out_images(make_run):
     run = make_run(sizes=(16, 256), samples=300, held_out=False, changes=NO_CAPACITIES)
     info = run.points[0].result.thresholds
-    unsure = info.identifiable.model_copy(update={"memorized": False})
     sure = info.identifiable.model_copy(update={"spurious": True})
     change(run, 256, thresholds=info.model_copy(update={"identifiable": sure}))
-    change(
-        run,
-        16,
-        train_duplicates=3,
-        thresholds=info.model_copy(update={"identifiable": unsure, "spurious": 0.5}),
-    )
+    change(run, 16, train_duplicates=3, thresholds=info.model_copy(update={"spurious": 0.5}))
     said = claims(run)
-    assert said["Where memorized ends, as a fact of the data"].startswith("At K = 16, ")
-    assert "At K = 16, the distances between samples" in said["Where spurious ends, as a fact of the data"]
+    assert said["Where spurious ends, as a fact of the data"].startswith(
+        "At K = 16, the distances between samples"
+    )
     assert "so the δs used is a choice" in said["Where spurious ends, as a fact of the data"]
     assert "3 at K = 16" in said["Anything from the ratio rule about repeated images"]
     assert said["The memorization capacity beyond what the grid shows"] == "Below the grid."
     assert "no held-out set" in said["That generalized samples carry no trace of the training set"]
+    assert "Anything about the classes" not in said
+
+
+def test_caution_where_no_threshold_was_found(make_run):
+    said = claims(make_run(sizes=(16, 256), samples=300, blind=(16,)))
+    assert said["Anything about the classes"].startswith(
+        "At K = 16, the distances to the training set have no gap"
+    )
+    assert said["Where spurious ends, as a fact of the data"].startswith("At K = 256, ")
 
 
 def test_failed_study_still_has_its_failures_to_say(make_run):

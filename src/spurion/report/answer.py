@@ -114,7 +114,7 @@ def _caution(run: Run, points: list[PointResult]) -> str:
     if any(point.thresholds and not point.thresholds.identifiable.spurious for point in points):
         return (
             "The boundary between spurious and generalized is a convention here: the distances between "
-            "samples show no gap that would fix δs."
+            "samples that are not memorized show no gap that would fix δs."
         )
     return (
         "These shares hold for this sampler, this distance, and this number of samples; none of them is a "

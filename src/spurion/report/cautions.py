@@ -58,23 +58,23 @@ def _controls(points: list[PointResult]) -> Iterator[Caution]:
 
 
 def _thresholds(points: list[PointResult]) -> Iterator[Caution]:
-    known = [(p, p.thresholds) for p in points if p.thresholds]
-    blurred = [p for p, t in known if not t.identifiable.memorized]
-    if blurred:
+    known = [(point, point.thresholds) for point in points if point.thresholds]
+    blind = [point for point, info in known if info.memorized is None]
+    if blind:
         yield Caution(
-            "Where memorized ends, as a fact of the data",
-            f"At {in_sizes(blurred)}, the distances to the training set have no gap that would fix δm; the "
-            "value used is a choice.",
+            "Anything about the classes",
+            f"At {in_sizes(blind)}, the distances to the training set have no gap that would fix δm, so no "
+            f"sample is classified.",
         )
-    loose = [p for p, t in known if not t.identifiable.spurious]
+    loose = [p for p, info in known if info.memorized is not None and not info.identifiable.spurious]
     if loose:
-        same = all(t.spurious == t.memorized for p, t in known if not t.identifiable.spurious)
+        same = all(p.thresholds and p.thresholds.spurious == p.thresholds.memorized for p in loose)
         instead = "δs is set equal to δm instead" if same else "the δs used is a choice"
-        where = "At every K" if len(loose) == len(points) else f"At {in_sizes(loose)}"
+        where = "At every K" if len(loose) == len(points) > 1 else f"At {in_sizes(loose)}"
         yield Caution(
             "Where spurious ends, as a fact of the data",
-            f"{where}, the distances between samples have no gap that would fix δs, so {instead}; the "
-            f"sensitivity curves show how much hangs on it.",
+            f"{where}, the distances between samples that are not memorized have no gap that would fix δs, "
+            f"so {instead}; the sensitivity curves show how much hangs on it.",
         )
 
 

@@ -129,6 +129,8 @@ def panels(
     grid = figure.subplots(rows, columns, sharex=share, squeeze=False).ravel()
     for extra in grid[count:]:
         extra.remove()
+    for ax in grid[max(0, count - columns) : count] if share else ():
+        ax.tick_params(labelbottom=True)
     return figure, list(grid[:count])
 
 
@@ -208,10 +210,14 @@ def plain_log_axis(axis: Axis) -> None:
     low, high = axis.get_view_interval()
     subs = (1.0, 2.0, 5.0) if log10(high / low) < 2.5 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs))
-    axis.set_major_formatter(
-        FuncFormatter(lambda number, _: f"{number:,.0f}" if number >= 1 else f"{number:.4g}")
-    )
+    axis.set_major_formatter(FuncFormatter(_plain))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _plain(number: float, _: int | None) -> str:
+    if number >= 1e6:
+        return f"{number / 1e6:,.0f}M"
+    return f"{number:,.0f}" if number >= 1 else f"{number:.4g}"
 
 
 def no_minor_ticks(ax: Axes) -> None:

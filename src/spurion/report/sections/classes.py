@@ -2,13 +2,16 @@
 
 __all__ = ["definitions", "histograms", "rules", "sensitivity"]
 
+from collections.abc import Sequence
 from typing import Any
 
 from spurion.phases.classification import CLASSES
 from spurion.report.blocks import Drawing, Section, Table, interval_cell, number_cell
-from spurion.report.numbers import listed, size, value
+from spurion.report.numbers import percent, size, value
+from spurion.report.readings import in_sizes
 from spurion.report.run import Run
 from spurion.report.words import rule_in_words, thresholds_in_words
+from spurion.studies.results import PointResult
 
 
 def histograms(run: Run) -> Section | None:
@@ -25,12 +28,13 @@ def histograms(run: Run) -> Section | None:
         f"the line: {thresholds_in_words(results)}.",
         *(rule_in_words(rule) for rule in rules_used),
     ]
-    loose = [p.train_size for p in results if p.thresholds and not p.thresholds.identifiable.spurious]
+    loose = [p for p in results if p.thresholds and not p.thresholds.identifiable.spurious]
     if loose:
-        where = "At every K" if len(loose) == len(results) else f"At K = {listed([size(k) for k in loose])}"
+        where = "At every K" if len(loose) == len(results) > 1 else f"At {in_sizes(loose)}"
         paragraphs.append(
-            f"{where}, the gray histogram has no two separate modes, so it does not identify δs: the value "
-            "shown is the rule’s substitute, not something the data determine."
+            f"{where}, the samples that are not memorized have a gray histogram without two separate modes, "
+            "so it does not identify δs: the value shown is the rule’s substitute, not something the data "
+            "determine."
         )
     caption = (
         "Distances of samples to the training set (olive, filled) and to the nearest other sample (gray "
@@ -59,18 +63,19 @@ def definitions(run: Run) -> Section | None:
         "training image, and d(x, S′) the distance to its nearest other sample; a sample is never compared "
         "with itself. Each sample falls into exactly one class."
     )
-    after = [p.result for p in run.done if p.result.duplicated_memorized is not None]
-    extra = (
-        (
+    both = _duplicated_memorized([point.result for point in run.done])
+    paragraphs = [text]
+    if both is not None:
+        paragraphs.append(
             "The paper describes a memorized sample as one that has duplicates in both S and S′, while its "
-            f"rule asks about S only. Both hold here for {_range([p.duplicated_memorized for p in after])} "
-            "of the memorized samples.",
+            f"rule asks about S only. Over all K, both hold for {percent(both)} of the memorized samples."
         )
-        if after
-        else ()
-    )
     return Section(
-        "classes", "Memorized, spurious, generalized", (text, *extra), part="rules.html.j2", values=values
+        "classes",
+        "Memorized, spurious, generalized",
+        tuple(paragraphs),
+        part="rules.html.j2",
+        values=values,
     )
 
 
@@ -122,7 +127,12 @@ def sensitivity(run: Run) -> Section | None:
     return Section("sensitivity", "What if the thresholds were different?", (text,), (drawing,))
 
 
-def _range(shares: list[float | None]) -> str:
-    known = [share for share in shares if share is not None]
-    low, high = f"{min(known):.3f}", f"{max(known):.3f}"
-    return f"a share of {low}" if low == high else f"a share of {low} to {high}, depending on K,"
+def _duplicated_memorized(points: Sequence[PointResult]) -> float | None:
+    """Share of all memorized samples of a study that also have a duplicate among the samples."""
+    known = [
+        (point.fractions.memorized.value * point.sample_size, point.duplicated_memorized)
+        for point in points
+        if point.fractions and point.duplicated_memorized is not None
+    ]
+    total = sum(count for count, _ in known)
+    return sum(count * share for count, share in known) / total if total else None

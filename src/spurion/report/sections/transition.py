@@ -29,7 +29,8 @@ def transition(run: Run) -> Section | None:
     paragraphs = [
         "Every K is a model of its own, trained on the first K images of one fixed order, so that each "
         "training set contains the smaller ones. With few images the model is an archive; with many it has "
-        "learned what the images have in common; in between it keeps states that are in neither."
+        "learned what the images have in common; in between it falls into states of its own that are no "
+        "image of the set."
     ]
     caption = (
         "Share of samples in each class against the training-set size K (log scale). Bands are 95% "
