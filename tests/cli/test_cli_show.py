@@ -84,4 +84,4 @@ def test_tables_print_texts_as_they_are(capsys):
 
 
 def test_percent():
-    assert show.percent(Interval(value=0.3889, low=0.2, high=0.5)) == "38.9 % (20.0 to 50.0)"
+    assert show.percent(Interval(value=0.3889, low=0.2, high=0.5)) == "38.9 (20.0–50.0)"

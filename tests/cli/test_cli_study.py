@@ -38,6 +38,7 @@ def test_a_study_from_one_command(tiny):
     assert [point["train_size"] for point in stored["points"]] == [2, 6]
     assert stored["config"]["thresholds"] == "fixed:0.5,0.5"
     assert f"Report: {folder / 'report.html'}" in result.stdout.replace("\n", "")
+    assert "Thresholds by the rule fixed:0.5,0.5: memorized 0.5, spurious 0.5." in result.stdout
     assert "memorization capacity: " in result.stdout
     rows = [line.split() for line in result.stdout.splitlines() if line.split()[1:2] == ["40"]]
     assert [row[0] for row in rows] == ["2", "6"]
@@ -147,7 +148,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 def test_the_default_folder_is_named_after_the_study(monkeypatch, tmp_path, no_report):
     monkeypatch.chdir(tmp_path)
-    result = run("study", "digits", *TINY_STUDY[:1], "--set=train_sizes=[2]", *TINY_STUDY[1:])
+    result = run("study", "digits", *TINY_STUDY)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "runs" / "digits" / "study.json").exists()
 
@@ -215,7 +216,23 @@ def failing(stored, sizes):
         else point
         for point in stored["points"]
     ]
-    return StudyResult.model_validate({**stored, "points": points})
+    notes = [f"K = {size} failed: The loss is not a number." for size in sizes]
+    return StudyResult.model_validate({**stored, "points": points, "notes": [*notes, "Look closely."]})
+
+
+def test_a_study_without_thresholds(tiny, no_report, monkeypatch, tmp_path):
+    stored = json.loads((tiny[0] / "study.json").read_text())
+    points = [{**point, "fractions": None} for point in stored["points"]]
+    unclear = {**points[1]["thresholds"], "memorized": None, "spurious": None}
+    result = StudyResult.model_validate(
+        {**stored, "points": [points[0], {**points[1], "thresholds": unclear}], "capacities": None}
+    )
+    monkeypatch.setattr(spurion.studies, "study", lambda what, **options: result)
+    shown = run("study", "digits", "--out", tmp_path)
+    assert shown.exit_code == 0
+    assert shown.stdout.count("no threshold") == 2
+    assert "The thresholds differ over K." in shown.stdout
+    assert "capacity" not in shown.stdout
 
 
 @pytest.mark.parametrize(("sizes", "code"), [([6], 0), ([2, 6], 2)])
@@ -226,6 +243,8 @@ def test_failed_points_are_named(tiny, no_report, monkeypatch, tmp_path, sizes, 
     assert result.exit_code == code
     assert "K = 6 failed: The loss is not a number." in result.stderr
     assert ("K = 2 failed" in result.stderr) == (2 in sizes)
+    assert "failed:" not in result.stdout
+    assert [line.split()[2:] for line in result.stdout.splitlines() if line.startswith(" 6 ")] == [["failed"]]
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def undisturbed(tmp_path_factory):
 
 def test_two_patterns_are_learned_to_the_exact_posterior_mean(tmp_path):
     patterns = torch.tensor([[-0.5, 0.5], [0.5, 0.5]])
-    config = TrainingConfig(iterations=1500, batch_size=256, learning_rate=5e-3, warmup=50, device="cpu")
+    config = TrainingConfig(iterations=1500, batch_size=128, learning_rate=5e-3, warmup=50, device="cpu")
     learned = run(tmp_path, patterns, MLPConfig(width=32, blocks=2), config)
     exact = ExactDenoiser(patterns, SCHEDULE)
     x = patterns[torch.arange(2000) % 2]
@@ -85,6 +85,15 @@ def test_stopped_after_any_step_and_started_again_the_bytes_are_the_same(undistu
     taken = []
     run(tmp_path, progress=lambda done, total: taken.append(done))
     assert taken == list(range(stop // 5 * 5 + 1, 24)) if stop < 23 else not taken
+    assert contents(tmp_path) == undisturbed
+
+
+def test_what_a_kill_cut_short_is_removed(undisturbed, tmp_path):
+    with pytest.raises(Stopped):
+        run(tmp_path, progress=stop_after(12))
+    for name in (".training.jsonl.a1.jsonl", "state/.state.safetensors.a1.safetensors"):
+        (tmp_path / name).write_bytes(b"half")
+    run(tmp_path)
     assert contents(tmp_path) == undisturbed
 
 

@@ -7,11 +7,12 @@ from spurion.diffusion.device import Execution, choose_device, choose_execution
 IMAGE = (1, 8, 8)
 
 
-def pretend(monkeypatch, *, cuda=False, mps=False, bf16=True, compiler=True, triton=True):
+def pretend(monkeypatch, *, cuda=False, mps=False, bf16=True, compiler=True, headers=True, triton=True):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     monkeypatch.setattr(device.shutil, "which", lambda name: "/bin/c++" if compiler else None)
+    monkeypatch.setattr(device.Path, "is_file", lambda path: headers and path.name == "Python.h")
     monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: name if triton else None)
 
 
@@ -54,7 +55,7 @@ def test_auto_uses_what_cuda_has(monkeypatch):
     assert not auto(shape=(64,)).channels_last
     pretend(monkeypatch, cuda=True, bf16=False)
     assert not auto().bf16
-    for missing in ({"compiler": False}, {"triton": False}):
+    for missing in ({"compiler": False}, {"headers": False}, {"triton": False}):
         pretend(monkeypatch, cuda=True, **missing)
         assert not auto().compile
 
@@ -76,12 +77,12 @@ def test_channels_last_needs_channels(monkeypatch):
 
 def test_compilation_needs_a_compiler(monkeypatch):
     pretend(monkeypatch, compiler=False)
-    with pytest.raises(ValueError, match=r"`compile` needs a C\+\+ compiler .* none found for cpu"):
+    with pytest.raises(ValueError, match=r"`compile` needs a C\+\+ compiler .* not found for cpu"):
         choose_execution("cpu", "auto", "auto", True, IMAGE)
     pretend(monkeypatch, triton=False)  # which only CUDA needs
     assert choose_execution("cpu", "auto", "auto", True, IMAGE).compile
     pretend(monkeypatch, cuda=True, triton=False)
-    with pytest.raises(ValueError, match="none found for cuda"):
+    with pytest.raises(ValueError, match="not found for cuda"):
         choose_execution("cuda", "auto", "auto", True, IMAGE)
 
 

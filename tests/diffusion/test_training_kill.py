@@ -10,7 +10,7 @@ from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training import TrainingConfig, train
 
 TRAINING = TrainingConfig(
-    iterations=400, batch_size=16, replacement=False, log_every=7, checkpoint_every=10, device="cpu"
+    iterations=300, batch_size=16, replacement=False, log_every=7, checkpoint_every=10, device="cpu"
 )
 
 
@@ -57,6 +57,4 @@ def test_killed_five_times_the_bytes_are_those_of_an_undisturbed_run(tmp_path):
     last = start(tmp_path / "killed")
     last.join()
     assert last.exitcode == 0
-    killed = contents(tmp_path / "killed")
-    leftovers = {name for name in killed if "/." in name}  # of writes that were cut short
-    assert {name: killed[name] for name in killed.keys() - leftovers} == contents(tmp_path / "whole")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")

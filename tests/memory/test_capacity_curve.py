@@ -12,7 +12,7 @@ from spurion.memory.retrieval import retrieve
 
 
 def test_memories_turn_spurious_and_then_continuous():
-    points = capacity_curve("circle", [2, 9, 1000], [10 / 3], sets=4, draws=60)
+    points = capacity_curve("circle", [2, 9, 1000], [10 / 3], sets=20, draws=60)
     memory, spurious, continuum = zip(*(point.mass for point in points), strict=True)
     assert list(memory) == sorted(memory, reverse=True)
     assert memory[0] > 0.5

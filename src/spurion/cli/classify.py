@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spurion.cli.options import AllowDownload, AsJson, Distance, Resize
-from spurion.cli.show import CLASSES, percent, progress_shown, show_json, show_table, source_values
+from spurion.cli.show import (
+    CLASSES,
+    percent,
+    progress_shown,
+    show_json,
+    show_table,
+    source_values,
+    thresholds_line,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
     from spurion.studies.measurement import Measurement
     from spurion.studies.results import AuditResult
 
-SHARE = "share (95 % interval)"
+SHARE = "share in % (95 % interval)"
 
 
 def classify(
@@ -94,8 +102,7 @@ def _write_classes(
 def _show_classes(result: "AuditResult", out: Path | None) -> None:
     notes = list(result.notes)
     if (found := result.thresholds) is not None:
-        values = f"memorized {_number(found.memorized)}, spurious {_number(found.spurious)}"
-        typer.echo(f"Thresholds by the rule {found.rule}: {values}.")
+        typer.echo(thresholds_line(found))
         notes = [*found.notes, *notes]
     if result.fractions is not None and result.counts is not None:
         shares = [percent(getattr(result.fractions, name)) for name in CLASSES]
@@ -103,13 +110,9 @@ def _show_classes(result: "AuditResult", out: Path | None) -> None:
         show_table(("class", "samples", SHARE), rows, numbers=("samples", SHARE))
     if result.null is not None and result.null.share_closer_to_train is not None:
         share = percent(result.null.share_closer_to_train)
-        typer.echo(f"Closer to the training images than to as many held-out ones: {share}.")
+        typer.echo(f"Closer to the training images than to as many held-out ones: {share} % of the samples.")
         typer.echo("It is 50 % where nothing leaks.")
     for note in notes:
         typer.echo(f"Note: {note}")
     if out is not None:
         typer.echo(f"Every sample: {out / 'samples.csv'}")
-
-
-def _number(value: float | None) -> str:
-    return "not identifiable" if value is None else f"{value:.4g}"

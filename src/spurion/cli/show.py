@@ -12,6 +12,7 @@ __all__ = [
     "show_json",
     "show_table",
     "source_values",
+    "thresholds_line",
 ]
 
 import json
@@ -31,6 +32,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from spurion.data import ImageSet
     from spurion.phases.intervals import Interval
+    from spurion.phases.thresholds import ThresholdInfo
 
 CLASSES = ("memorized", "spurious", "generalized")
 
@@ -117,8 +119,17 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers
 
 
 def percent(interval: "Interval") -> str:
-    """A fraction with its interval, in percent."""
-    return f"{100 * interval.value:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+    """A fraction and its interval, in percent, without the sign."""
+    return f"{100 * interval.value:.1f} ({100 * interval.low:.1f}–{100 * interval.high:.1f})"
+
+
+def thresholds_line(thresholds: "ThresholdInfo") -> str:
+    """Both thresholds and the rule that made them."""
+    memorized, spurious = (
+        "not identifiable" if value is None else f"{value:.4g}"
+        for value in (thresholds.memorized, thresholds.spurious)
+    )
+    return f"Thresholds by the rule {thresholds.rule}: memorized {memorized}, spurious {spurious}."
 
 
 def source_values(images: "ImageSet") -> dict[str, Any]:

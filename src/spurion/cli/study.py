@@ -9,7 +9,7 @@ import typer
 
 from spurion.cli.errors import BAD_INPUT
 from spurion.cli.options import AllowDownload, AsJson, DeviceOption, Overrides, Seed, with_options
-from spurion.cli.show import CLASSES, percent, progress_shown, show_json, show_table
+from spurion.cli.show import CLASSES, percent, progress_shown, show_json, show_table, thresholds_line
 
 if TYPE_CHECKING:
     from spurion.phases.capacities import Capacity
@@ -115,39 +115,47 @@ def _show_plan(plan: "Plan") -> None:
 def _show_result(result: "StudyResult", page: Path) -> None:
     rows = []
     for point in result.points:
-        shares = ["failed", "", ""]
+        shares = ["failed" if point.status == "failed" else "no threshold", "", ""]
         if point.fractions is not None:
             shares = [percent(getattr(point.fractions, name)) for name in CLASSES]
         rows.append([str(point.train_size), str(point.sample_size), *shares])
-    columns = ("K", "samples", *CLASSES)
+    columns = ("K", "samples", *(f"{name} %" for name in CLASSES))
     show_table(columns, rows, numbers=columns)
+    lines = {thresholds_line(point.thresholds) for point in result.points if point.thresholds is not None}
+    typer.echo(lines.pop() if len(lines) == 1 else "The thresholds differ over K.")
     if result.capacities is not None:
         for name in ("memorization", "spurious", "generalization"):
             typer.echo(f"{name} capacity: {_capacity(getattr(result.capacities, name))}")
     for note in result.notes:
-        typer.echo(f"Note: {note}")
+        if note not in _failures(result):
+            typer.echo(f"Note: {note}")
     typer.echo(f"Report: {page}")
 
 
 def _capacity(capacity: "Capacity") -> str:
     if capacity.value is None:
-        return f"not reached. {capacity.note}".strip()
+        return f"not found. {capacity.note}"
     return f"K = {capacity.value:.0f}{_between(capacity)}. {capacity.note}".strip()
 
 
 def _between(capacity: "Capacity") -> str:
     if capacity.low is None or capacity.high is None:
         return ""
-    return f" ({capacity.low:.0f} to {capacity.high:.0f})"
+    return f" ({capacity.low:.0f}–{capacity.high:.0f})"
 
 
 def _end(result: "StudyResult") -> None:
     """Name the points that failed; a study of which nothing is left has failed itself."""
-    failed = [point for point in result.points if point.status == "failed"]
-    for point in failed:
-        typer.echo(f"K = {point.train_size} failed: {point.message}", err=True)
-    if len(failed) == len(result.points):
+    failures = _failures(result)
+    for sentence in failures:
+        typer.echo(sentence, err=True)
+    if len(failures) == len(result.points):
         raise typer.Exit(BAD_INPUT)
+
+
+def _failures(result: "StudyResult") -> list[str]:
+    failed = [point for point in result.points if point.status == "failed"]
+    return [f"K = {point.train_size} failed: {point.message}" for point in failed]
 
 
 def _duration(seconds: float) -> str:

@@ -15,9 +15,11 @@ __all__ = ["DeviceName", "Execution", "Precision", "choose_device", "choose_exec
 
 import importlib.util
 import shutil
+import sysconfig
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -85,19 +87,21 @@ def choose_execution(
         raise ValueError(f"`channels_last` needs images with shape (C, H, W), got items with shape {shape}.")
     if compiled is True and not _compiler(kind):
         raise ValueError(
-            f"`compile` needs a C++ compiler (and Triton on CUDA), none found for {kind}; set it to auto."
+            f"`compile` needs a C++ compiler and Python.h (and Triton on CUDA), not found for {kind}; "
+            "set it to auto."
         )
+    cuda = kind == "cuda"
+    has_bf16 = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
     return Execution(
         device=kind,
-        bf16=precision == "bf16"
-        or (
-            precision == "auto" and kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        ),
-        channels_last=channels_last is True or (channels_last == "auto" and kind == "cuda" and images),
-        compile=compiled is True or (compiled == "auto" and kind == "cuda" and _compiler(kind)),
+        bf16=has_bf16 if precision == "auto" else precision == "bf16",
+        channels_last=(cuda and images) if channels_last == "auto" else channels_last,
+        compile=(cuda and _compiler(kind)) if compiled == "auto" else compiled,
     )
 
 
 def _compiler(kind: str) -> bool:
-    found = any(shutil.which(name) for name in ("c++", "g++", "clang++"))
-    return found and (kind != "cuda" or importlib.util.find_spec("triton") is not None)
+    compiler = any(shutil.which(name) for name in ("c++", "g++", "clang++"))
+    headers = Path(sysconfig.get_path("include"), "Python.h").is_file()
+    triton = kind != "cuda" or importlib.util.find_spec("triton") is not None
+    return compiler and headers and triton

@@ -38,6 +38,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spurion.core.files import remove_leftovers
 from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
 from spurion.diffusion.batches import Batches
@@ -52,6 +53,7 @@ from spurion.diffusion.log import TrainingDiverged, TrainingLog
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training_config import TrainingConfig
 
+_LOG = "training.jsonl"
 _STATE = Path("state") / "state.safetensors"
 
 
@@ -129,7 +131,9 @@ def _run(
     progress: Progress,
 ) -> None:
     """Take all steps that are not yet done; save the model, then the state that says so."""
-    log = TrainingLog(folder / "training.jsonl", training.log_every, learner.device)
+    for file in (folder / _STATE, folder / _LOG):
+        remove_leftovers(file)
+    log = TrainingLog(folder / _LOG, training.log_every, learner.device)
     state = load_state(folder / _STATE, identity) or learner.state(0, torch.empty(0), torch.empty(0, 3))
     learner.restore(state)
     log.start(state.step, state.losses, state.log)

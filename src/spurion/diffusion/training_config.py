@@ -34,7 +34,7 @@ class TrainingConfig(Config):
         compile: Whether the network is compiled by `torch.compile`.
     """
 
-    iterations: int = Field(8_000, ge=1)
+    iterations: int = Field(16_000, ge=1)
     batch_size: int = Field(128, ge=1)
     replacement: bool = True
     optimizer: Literal["adam", "adamw"] = "adamw"

@@ -77,7 +77,7 @@ def _paper(
         return {
             "name": source,
             "data": {"source": source, "subset_seed": PAPER_SEED},
-            "train_sizes": list(paper_grid(first_drop, plateau, available)),
+            "train_sizes": [*paper_grid(first_drop, plateau, available)[:-1], "all"],
             "denoiser": PAPER_UNETS[network].model_dump(),
             "training": _paper_training(batch_size, iterations),
             "sampler": {"kind": "ddpm", "steps": 1000},
