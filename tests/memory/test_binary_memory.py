@@ -83,6 +83,17 @@ def test_hopfield_is_the_quadratic_memory():
     assert torch.equal(in_order, by_hand)
 
 
+def test_neurons_without_a_field_keep_their_state():
+    # Even K and odd N: many fields are sums of 14 even numbers, and some are exactly 0.
+    patterns, states = signs(4, 15), signs(25, 15, seed=3)
+    hopfield, quadratic = HopfieldNetwork(patterns), BinaryDenseAM(patterns, Polynomial(2))
+    fields = states @ (patterns.T @ patterns).fill_diagonal_(0)
+    assert (fields == 0).any()
+    expected = torch.where(fields == 0, states, fields.sign())
+    assert torch.equal(hopfield.update(states), expected)
+    assert torch.equal(quadratic.update(states), expected)
+
+
 def test_synchronous_updates_may_alternate_for_ever():
     # Two neurons that pull each other: (+, -) and (-, +) swap at every synchronous update.
     memory = HopfieldNetwork(torch.ones(1, 2))
