@@ -1,6 +1,8 @@
 import json
+import os
 import pickle
 import shutil
+import stat
 
 import pytest
 import torch
@@ -311,3 +313,14 @@ def test_an_mlp_for_vectors_comes_back(tmp_path):
     assert loaded.shape == (5,)
     x_t = torch.randn(2, 5, generator=generator())
     assert torch.equal(loaded(x_t, 30), denoiser(x_t, 30))
+
+
+def test_every_file_has_the_permissions_of_the_umask(tmp_path):
+    mask = os.umask(0o027)
+    try:
+        save_denoiser(unet(), tmp_path / "model")
+        save_denoiser(exact(), tmp_path / "exact")
+    finally:
+        os.umask(mask)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o640}

@@ -4,7 +4,7 @@ A file is written beside its place and then renamed over it, so that a process k
 leaves the old file or the new one, never half of one.
 """
 
-__all__ = ["atomic_write", "read_json", "remove_leftovers", "write_json", "write_text"]
+__all__ = ["atomic_write", "file_mode", "read_json", "remove_leftovers", "write_json", "write_text"]
 
 import json
 import os
@@ -35,7 +35,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(file_mode())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -72,7 +72,8 @@ def read_json(path: Path | str) -> Any:
         raise ValueError(f"{path} is damaged (not valid JSON: {error}).") from None
 
 
-def _umask() -> int:
+def file_mode() -> int:
+    """Permissions of a new file under the umask, which libraries that use temporary files forget."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    return 0o666 & ~mask

@@ -35,7 +35,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from spurion.core.config import Config, build_config
-from spurion.core.files import read_json, write_json
+from spurion.core.files import file_mode, read_json, write_json
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser, Spectrum
@@ -243,6 +243,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
         yield new
         for path in new.rglob("*"):
             if path.is_file():
+                path.chmod(file_mode())
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
         if folder.exists():
