@@ -7,7 +7,7 @@ import torch
 
 from spurion.core.random import generator
 from spurion.neighbors.distances.distance import subtracted
-from spurion.neighbors.screen import Screen
+from spurion.neighbors.screen import Screen, _products_are_exact
 
 DIM = 48
 
@@ -124,3 +124,20 @@ def test_placing_in_parts_changes_nothing():
 def test_very_long_rows_are_screened_in_double_precision():
     assert Screen.of(torch.ones(1, 2**22 - 1), torch.ones(1, 2**22 - 1), 1.0).dtype == torch.float32
     assert Screen.of(torch.ones(1, 2**22), torch.ones(1, 2**22), 1.0).dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "device"),
+    [(torch.backends.mkldnn.matmul, "bf16", "cpu"), (torch.backends.cuda.matmul, "tf32", "cuda")],
+)
+def test_low_precision_of_the_device_s_own_products_counts(backend, precision, device):
+    other = {"cpu": "cuda", "cuda": "cpu"}[device]
+    before = backend.fp32_precision
+    try:
+        backend.fp32_precision = precision
+        assert not _products_are_exact(torch.device(device))
+        assert _products_are_exact(torch.device(other))
+        backend.fp32_precision = "ieee"
+        assert _products_are_exact(torch.device(device))
+    finally:
+        backend.fp32_precision = before
