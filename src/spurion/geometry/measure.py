@@ -1,0 +1,92 @@
+"""What every geometric measure is: a name, a unit, a source, and one number with a status for each point.
+
+A measure never stops because of one point. Where there is no number there is a status that says why, so
+that "never recovered" cannot be mistaken for a small basin, nor a broken point for a flat one.
+"""
+
+__all__ = ["STATUSES", "Measure", "Measured", "check_points"]
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+from spurion.diffusion.denoiser import Denoiser
+
+STATUSES = ("measured", "never", "always", "undecided", "failed")
+"""What became of a point.
+
+- measured: the value is a number.
+- never: the point is not recovered even from the least noise.
+- always: the point is recovered even from the most noise.
+- undecided: the measure does not apply to this point (for instance, recovery is not monotone).
+- failed: the point or the model's answer at it is not finite.
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One value and one status for each point.
+
+    Attributes:
+        values: Float64, NaN wherever the status is not "measured", with shape (n,).
+        status: Index into `STATUSES`, with shape (n,).
+    """
+
+    values: Float64[Tensor, " n"]
+    status: Int64[Tensor, " n"]
+
+    def has(self, status: str) -> Bool[Tensor, " n"]:
+        """Which points have this status, with shape (n,)."""
+        return self.status == STATUSES.index(status)
+
+
+class Measure(ABC):
+    """A geometric measure: one file, one line in `MEASURES`.
+
+    Attributes:
+        name: The name a user types, and its column title.
+        unit: The unit of its values.
+        source: The equation or algorithm it computes.
+    """
+
+    name: ClassVar[str]
+    unit: ClassVar[str]
+    source: ClassVar[str]
+
+    @abstractmethod
+    def __call__(
+        self, denoiser: Denoiser, x: Float[Tensor, "n *shape"], *, generator: torch.Generator
+    ) -> Measured:
+        """Measure every point.
+
+        Arguments:
+            denoiser: The model.
+            x: Clean points, with shape (n, *shape).
+            generator: The source of all randomness.
+
+        Raises:
+            ValueError: If `x` does not have the model's shape.
+        """
+
+
+def check_points(denoiser: Denoiser, x: Float[Tensor, "..."]) -> Bool[Tensor, " n"]:
+    """Check the shape of the points, and tell which are finite.
+
+    Returns:
+        Which points hold finite numbers only, with shape (n,).
+
+    Raises:
+        ValueError: If `x` has another shape than (n, *shape) of the model, or no points.
+    """
+    wanted = tuple(denoiser.shape)
+    if x.ndim != len(wanted) + 1 or tuple(x.shape[1:]) != wanted:
+        raise ValueError(
+            f"`x` must hold points of the model's shape, (n, {', '.join(map(str, wanted))}), got {tuple(x.shape)}."
+        )
+    if not len(x):
+        raise ValueError("`x` must hold at least one point, got none.")
+    return x.flatten(1).isfinite().all(dim=1)
