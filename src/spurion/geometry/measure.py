@@ -85,7 +85,8 @@ def check_points(denoiser: Denoiser, x: Float[Tensor, "..."]) -> Bool[Tensor, " 
     wanted = tuple(denoiser.shape)
     if x.ndim != len(wanted) + 1 or tuple(x.shape[1:]) != wanted:
         raise ValueError(
-            f"`x` must hold points of the model's shape, (n, {', '.join(map(str, wanted))}), got {tuple(x.shape)}."
+            f"`x` must hold points of the model's shape, (n, {', '.join(map(str, wanted))}), "
+            f"got {tuple(x.shape)}."
         )
     if not len(x):
         raise ValueError("`x` must hold at least one point, got none.")
