@@ -90,7 +90,8 @@ def _built_in(source: str, allow_download: bool, resize: int | None) -> ImageSet
         raise ValueError(f"A built-in set has the parts train and holdout, got `{source}`.")
     split = DATASETS[name](allow_download)
     images = split.holdout if part == "holdout" else split.train
-    assert images is not None
+    if images is None:
+        raise ValueError(f"The built-in set {name} has no held-out part.")
     return images if resize is None else resized(images, resize)
 
 

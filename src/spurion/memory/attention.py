@@ -150,8 +150,8 @@ class _Attend(Function):
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor | None, by_beta: Tensor | None, _: None) -> tuple[Tensor, ...]:
-        _no_derivative(by_beta, "`beta`")
-        assert tangent is not None
+        if by_beta is not None or tangent is None:
+            raise _unavailable("`beta`")
         queries, betas, log_partition, shift = ctx.saved_tensors
         spread = _Spread.apply(queries, betas, ctx.patterns, log_partition, shift, tangent[:, None])[:, 0]
         mean = 2 * betas[:, None] * spread
@@ -217,4 +217,8 @@ def _sum(terms: list[Tensor]) -> Tensor | None:
 
 def _no_derivative(requested: object, what: str) -> None:
     if requested is not None:
-        raise ValueError(f"derivatives of {what} are not available: only queries, up to second order.")
+        raise _unavailable(what)
+
+
+def _unavailable(what: str) -> ValueError:
+    return ValueError(f"derivatives of {what} are not available: only queries, up to second order.")

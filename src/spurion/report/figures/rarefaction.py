@@ -5,6 +5,7 @@ __all__ = ["draw_rarefaction"]
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spurion.phases.rarefaction import Rarefaction
 from spurion.report.figures.canvas import (
     CLASS_COLORS,
     CLASS_MARKERS,
@@ -35,7 +36,8 @@ def draw_rarefaction(run: Run, width: Width) -> Figure | None:
     rows = 1 + differ
     figure = new_figure(width, (2.9 if width == "wide" else 3.6) + 2.3 * differ)
     axes = figure.subplots(rows, 1, squeeze=False).ravel()
-    _plot_curves(axes[0], points, run.study.common_size)
+    curves = [(p.result.train_size, p.result.rarefaction) for p in run.done if p.result.rarefaction]
+    _plot_curves(axes[0], curves, run.study.common_size)
     axes[0].legend(
         *axes[0].get_legend_handles_labels(),
         title="training-set size K",
@@ -51,11 +53,9 @@ def draw_rarefaction(run: Run, width: Width) -> Figure | None:
     return figure
 
 
-def _plot_curves(ax: Axes, points: list[PointResult], common: int | None) -> None:
-    for point, color in zip(points, size_colors(len(points)), strict=True):
-        curve = point.rarefaction
-        assert curve is not None
-        ax.plot(curve.sample_sizes, curve.spurious, color=color, label=size(point.train_size))
+def _plot_curves(ax: Axes, curves: list[tuple[int, Rarefaction]], common: int | None) -> None:
+    for (train_size, curve), color in zip(curves, size_colors(len(curves)), strict=True):
+        ax.plot(curve.sample_sizes, curve.spurious, color=color, label=size(train_size))
         ax.plot(curve.sample_sizes[-1:], curve.spurious[-1:], "o", color=color, markersize=3)
     if common is not None:
         ax.axvline(common, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), label="_common size")

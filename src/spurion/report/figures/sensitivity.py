@@ -19,13 +19,11 @@ from spurion.report.run import Run
 
 def draw_sensitivity(run: Run, width: Width) -> Figure | None:
     """Stacked fractions against the common factor of both thresholds, one panel for each K; 1 is marked."""
-    points = [p.result for p in run.done if p.result.sensitivity]
+    points = [(p.result, p.result.sensitivity) for p in run.done if p.result.sensitivity]
     if not points:
         return None
     figure, axes = panels(len(points), width, across=4, height=1.2)
-    for ax, point in zip(axes, points, strict=True):
-        curve = point.sensitivity
-        assert curve is not None
+    for ax, (point, curve) in zip(axes, points, strict=True):
         ax.stackplot(
             curve.factors,
             curve.memorized,

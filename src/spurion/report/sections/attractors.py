@@ -2,6 +2,7 @@
 
 __all__ = ["census", "rarefaction"]
 
+from spurion.phases.census import Census
 from spurion.report.blocks import Drawing, Row, Section, Table, number_cell
 from spurion.report.numbers import fraction, percent, size
 from spurion.report.readings import peak_point
@@ -61,8 +62,7 @@ def _growth(points: list[PointResult]) -> str:
 
 def census(run: Run) -> Section | None:
     """The attractors: number, basin masses, and what is unseen."""
-    points = [p.result for p in run.done if p.result.census]
-    if not points:
+    if not any(p.result.census for p in run.done):
         return None
     text = (
         "Samples that are near-duplicates of each other fell into the same attractor. Its basin mass is "
@@ -84,13 +84,15 @@ def census(run: Run) -> Section | None:
     drawing = Drawing(
         "census", caption, "Numbers of attractors, their basin masses by rank, and the unseen mass."
     )
-    table = Table("The attractor census.", header, tuple(_row(point) for point in points))
+    table = Table(
+        "The attractor census.",
+        header,
+        tuple(_row(p.result, p.result.census) for p in run.done if p.result.census),
+    )
     return Section("census", "The attractors", (text,), (drawing,), (table,))
 
 
-def _row(point: PointResult) -> Row:
-    found = point.census
-    assert found is not None
+def _row(point: PointResult, found: Census) -> Row:
     return (
         number_cell(point.train_size, size),
         number_cell(found.attractors, size),
