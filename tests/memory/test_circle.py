@@ -1,5 +1,6 @@
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -8,6 +9,8 @@ from scipy.special import i0, i1
 from spurion.core.random import generator
 from spurion.memory.circle import (
     RingEnergy,
+    _bessel_ratio,
+    _bessel_slope,
     merge_distance,
     paper_circle,
     random_circle,
@@ -96,8 +99,7 @@ def test_energy_score_and_hessian_agree_with_autograd(beta):
     log_density = torch.func.grad(lambda y: ring.log_density(y).sum())(x)
     assert torch.allclose(ring.score(x), log_density, rtol=0, atol=1e-9 * max(1, beta))
     hessian = torch.func.vmap(torch.func.jacfwd(lambda y: ring.gradient(y[None])[0]))(x)
-    # 1 - A^2 - A / (2 beta R) is a difference of numbers near 1, times 4 beta: a few times 4 beta eps.
-    assert torch.allclose(ring.hessian(x), hessian, rtol=0, atol=1e-9 + 16 * 2.2e-16 * beta)
+    assert torch.allclose(ring.hessian(x), hessian, rtol=0, atol=1e-9)
 
 
 def test_energy_is_the_formula_without_overflow():
@@ -117,15 +119,31 @@ def test_energy_is_the_formula_without_overflow():
     assert RingEnergy(5.0).gradient(torch.zeros(1, 2).double()).tolist() == [[0.0, 0.0]]
 
 
-def test_bessel_series_meet():
-    # 1 - A^2 - A / z from 1000 on is a series; both sides of the seam, and of the one at 1e-4.
-    ring = RingEnergy(0.5)  # z = R
-    for seam, tolerance in ((1e3, 1e-12), (1e-4, 1e-10)):
-        below, above = (ring.radial_curvature(seam * (1 + s)) for s in (-1e-9, 1e-9))
-        assert below == pytest.approx(above, abs=tolerance)
-        x = torch.tensor([[seam * 0.999999, 0.0], [seam * 1.000001, 0.0]], dtype=torch.float64)
-        a, b = ring.gradient(x)[:, 0].tolist()
-        assert a / x[0, 0].item() == pytest.approx(b / x[1, 0].item(), rel=1e-5 if seam > 1 else 1e-10)
+@pytest.mark.parametrize("z", [0.0, 5e-5, 9.99e-5, 1.01e-4, 0.3, 8.0, 39.9, 40.1, 200.0, 1e4, 4e6, 1e12])
+def test_bessel_ratio_and_slope_against_sixty_digits(z):
+    with mpmath.workdps(60):
+        a = mpmath.besseli(1, z) / mpmath.besseli(0, z) if z < 1e5 else _hankel_ratio(z)
+        ratio = a / z if z else mpmath.mpf("0.5")
+        slope = 1 - a * a - ratio
+    argument = torch.tensor([z], dtype=torch.float64)
+    assert _bessel_ratio(argument).item() == pytest.approx(float(ratio), rel=1e-14)
+    cancels = 4e-16 if z < 40 else 0  # by subtraction below 40, by the series beyond
+    assert _bessel_slope(argument).item() == pytest.approx(
+        float(slope), rel=1e-13, abs=4e-16 if z < 40 else 0
+    )
+
+
+def _hankel_ratio(z):
+    """A(z) by Hankel's expansions of the two Bessel functions."""
+
+    def expansion(order):
+        total = term = mpmath.mpf(1)
+        for k in range(1, 25):
+            term *= -(4 * order**2 - (2 * k - 1) ** 2) / (8 * k * mpmath.mpf(z))
+            total += term
+        return total
+
+    return expansion(1) / expansion(0)
 
 
 def test_the_ring_is_the_limit_of_many_patterns():

@@ -48,6 +48,22 @@ from torch import Tensor
 
 PAPER_SIZE = 60_000
 
+NEAR, FAR = 1e-4, 40.0
+"""Where A(z) leaves its Taylor series, and where it enters its asymptotic one."""
+
+
+def _asymptotic_series(count: int) -> list[float]:
+    """The terms of A(z) in powers of 1 / z: those of the solution of A' = 1 - A^2 - A / z that tends to 1."""
+    terms = [1.0]
+    for n in range(1, count):
+        products = sum(terms[i] * terms[n - i] for i in range(1, n))
+        terms.append(((n - 2) * terms[n - 1] - products) / 2)
+    return terms
+
+
+SERIES = _asymptotic_series(18)
+"""The last term is below 1e-17 from `FAR` on."""
+
 
 def paper_circle(count: int) -> Float[Tensor, "count 2"]:
     """The paper's nested set of patterns on the unit circle, float64, with shape (count, 2).
@@ -190,16 +206,24 @@ def _on_circle(angles: Tensor) -> Tensor:
 
 def _bessel_ratio(z: Tensor) -> Tensor:
     """A(z) / z, 1/2 at z = 0."""
-    safe = z.clamp_min(1e-4)
+    safe = z.clamp(NEAR, FAR)
     ratio = torch.special.i1e(safe) / torch.special.i0e(safe) / safe
-    return torch.where(z < 1e-4, 0.5 - z * z / 16, ratio)
+    far = _horner(SERIES, z) / z.clamp_min(FAR)
+    return torch.where(z < NEAR, 0.5 - z * z / 16, torch.where(z > FAR, far, ratio))
 
 
 def _bessel_slope(z: Tensor) -> Tensor:
-    """A'(z) = 1 - A^2 - A / z: 1/2 at z = 0; a series beyond 1000, where the terms cancel."""
-    safe = z.clamp(1e-4, 1e3)
+    """A'(z) = 1 - A^2 - A / z, 1/2 at z = 0; by the series where its terms cancel."""
+    safe = z.clamp(NEAR, FAR)
     a = torch.special.i1e(safe) / torch.special.i0e(safe)
-    inverse = 1 / z.clamp_min(1e3)
-    series = inverse**2 * (0.5 + inverse * (0.25 + inverse * (0.375 + inverse * 0.78125)))
-    slope = torch.where(z > 1e3, series, 1 - a * a - a / safe)
-    return torch.where(z < 1e-4, 0.5 - 3 * z * z / 16, slope)
+    far = _horner([-k * term for k, term in enumerate(SERIES)], z) / z.clamp_min(FAR)
+    return torch.where(z < NEAR, 0.5 - 3 * z * z / 16, torch.where(z > FAR, far, 1 - a * a - a / safe))
+
+
+def _horner(terms: list[float], z: Tensor) -> Tensor:
+    """The series of `terms` in 1 / z, for z beyond `FAR`."""
+    inverse = 1 / z.clamp_min(FAR)
+    total = torch.zeros_like(z)
+    for term in reversed(terms):
+        total = total * inverse + term
+    return total
