@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.phases.null import NullTest, null_test
+from spurion.neighbors import Neighbors, nearest
+from spurion.phases.exposure import duplicate_groups
+from spurion.phases.null import DEPTH, NullTest, Searches, null_test, searches
 
 
 def images(count, *path, shape=(1, 2, 3)):
@@ -116,3 +118,45 @@ def test_an_empty_set_is_refused(empty):
     sets = {name: images(0 if name == empty else 5, name) for name in ("samples", "train", "holdout")}
     with pytest.raises(ValueError, match=f"`{empty}` must hold at least one image, got none"):
         null_test(**sets, seed=0)
+
+
+def shallow(found):
+    return Neighbors(found.distances[:, :1], found.indices[:, :1])
+
+
+@pytest.mark.parametrize("sizes", [(200, 40), (40, 200), (60, 60)])
+@pytest.mark.parametrize("whisper", [0.01, 2.0])
+def test_searches_of_any_depth_give_the_same_answer(sizes, whisper):
+    train, holdout = images(sizes[0], "deep train"), images(sizes[1], "deep holdout")
+    train[5] = train[9] = train[17]
+    samples = train[torch.arange(90) % len(train)] + whisper * images(90, "deep samples")
+    deep = searches(samples, train, holdout)
+    once = Searches(shallow(deep.to_train), shallow(deep.to_holdout), shallow(deep.holdout_to_train))
+    found = null_test(samples, train, holdout, seed=3)
+    groups = duplicate_groups(train)
+    assert null_test(samples, train, holdout, seed=3, known=deep, groups=groups) == found
+    assert null_test(samples, train, holdout, seed=3, known=once) == found
+    assert 0 < found.authpct_holdout < 100
+
+
+def test_the_searches_are_as_deep_as_the_sets_allow():
+    found = searches(images(9, "s"), images(70, "t"), images(3, "h"))
+    assert found.to_train.indices.shape == (9, DEPTH)
+    assert found.to_holdout.indices.shape == (9, 3)
+    assert len(found.holdout_to_train.indices) == 3
+
+
+def test_the_work_is_little_more_than_three_searches(monkeypatch):
+    pairs = []
+
+    def counted(queries, reference, *args, **kwargs):
+        pairs.append(len(queries) * len(reference))
+        return nearest(queries, reference, *args, **kwargs)
+
+    monkeypatch.setattr("spurion.phases.null.nearest", counted)
+    train, holdout, samples = images(2000, "t"), images(400, "h"), images(400, "s")
+    null_test(samples, train, holdout, seed=0)
+    searched = 400 * 2000 + 400 * 400 + 400 * 2000
+    assert sum(pairs[:3]) == searched
+    # without the shortcuts five blocks of 400 and the gaps around 560 training images make 1.9 million pairs
+    assert sum(pairs[3:]) < 0.5 * searched  # all for gaps: near pairs tell little in six dimensions

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 
 from spurion.core.random import generator
 from spurion.neighbors import Neighbors
-from spurion.phases.share import equal_blocks, relabeling_p_value, share_closer
+from spurion.phases.share import equal_blocks, nearest_in_blocks, relabeling_p_value, share_closer
 
 
 def near(samples, images):
@@ -193,3 +193,44 @@ def test_blocks_are_disjoint_and_as_large_as_the_smaller_set():
     assert not torch.equal(blocks, equal_blocks(100, 15, seed=1))
     assert equal_blocks(7, 7, seed=0).shape == (1, 7)
     assert equal_blocks(10_000, 2, seed=0).shape == (64, 2)
+
+
+class TestNearestInBlocks:
+    samples, images = gaussian(40, 4, "in blocks"), gaussian(30, 4, "blocked")
+    blocks = equal_blocks(30, 7, seed=1)
+
+    def found(self, depth, limit):
+        """The answer, and how many samples were searched again."""
+        searched = []
+
+        def search(rows, block):
+            searched.append(len(rows))
+            return near(self.samples[rows], self.images[block])
+
+        distances = torch.cdist(self.samples, self.images)
+        known = distances.topk(depth, largest=False)
+        limits = torch.full((40,), limit, dtype=torch.float64)
+        return nearest_in_blocks(Neighbors(*known), self.blocks, limits, search), sum(searched)
+
+    @pytest.mark.parametrize("depth", [1, 2, 7, 29, 30])
+    def test_without_a_limit_it_is_the_search_of_every_block(self, depth):
+        found, searched = self.found(depth, torch.inf)
+        for block, images in enumerate(self.blocks):
+            expected = near(self.samples, self.images[images])
+            assert torch.allclose(found.distances[:, block], expected.distances[:, 0])
+            assert torch.equal(found.indices[:, block], images[expected.indices[:, 0]])
+        # every sample knows the block of its nearest image, if it is in one; with all neighbors, every block
+        assert 40 * 3 <= searched <= 40 * 4 if depth == 1 else (searched > 0) == (depth < 29)
+
+    @pytest.mark.parametrize("depth", [1, 5, 30])
+    def test_what_is_farther_than_the_limit_may_stay_unknown(self, depth):
+        limit = float(torch.cdist(self.samples, self.images).min(dim=1).values.median())
+        found, searched = self.found(depth, limit)
+        for block, images in enumerate(self.blocks):
+            expected = near(self.samples, self.images[images])
+            nearer = expected.distances[:, 0] <= limit
+            assert 0 < nearer.sum() < 40
+            assert torch.equal(found.indices[nearer, block], images[expected.indices[nearer, 0]])
+            assert torch.allclose(found.distances[nearer, block], expected.distances[nearer, 0])
+            assert (found.distances[~nearer, block] > limit).all()
+        assert (searched > 0) == (depth == 1)

@@ -149,7 +149,8 @@ def nearest_cells(
 def _z_score(samples: Float[Tensor, " m"], holdout: Float[Tensor, " n"]) -> float:
     m, n = len(samples), len(holdout)
     ordered = holdout.sort().values
-    below = torch.searchsorted(ordered, samples) + torch.searchsorted(ordered, samples, right=True)
+    values = samples.contiguous()
+    below = torch.searchsorted(ordered, values) + torch.searchsorted(ordered, values, right=True)
     u = float(below.sum()) / 2
     return (u - (n * m / 2 - 0.5)) / math.sqrt(n * m * (n + m + 1) / 12)
 

@@ -10,23 +10,69 @@ readings, each of which a model that copies nothing passes:
 - AuthPct beside its value for held-out images (`spurion.phases.copying`).
 
 Their p-values are one-sided: small if the samples are too close to the training set.
+
+Three searches are all it takes: samples in the training set and in the held-out set, and held-out images in
+the training set (`Searches`); a caller that has made them passes them on. Equal set sizes and AuthPct are
+read off the `DEPTH` nearest neighbors, and what these leave undecided is searched again: a few samples, and
+the gaps around those training images that no neighbor shows to be crowded.
 """
 
-__all__ = ["NullTest", "null_test"]
+__all__ = ["DEPTH", "NullTest", "Searches", "null_test", "searches"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
-from spurion.neighbors import Neighbors, nearest
+from spurion.neighbors import DISTANCES, Neighbors, nearest
+from spurion.neighbors.distances.distance import subtracted
 from spurion.phases.copying import CopyTest, authenticity, c_t, nearest_cells
 from spurion.phases.exposure import duplicate_groups
 from spurion.phases.intervals import Interval
-from spurion.phases.share import equal_blocks, relabeling_p_value, share_closer
+from spurion.phases.share import equal_blocks, nearest_in_blocks, relabeling_p_value, share_closer
+
+DEPTH = 50
+"""Neighbors of each sample that are looked up, and as many as Carlini's local scale needs."""
+
+REVEALING = 8
+"""Neighbors of a sample that are compared with its nearest training image to bound that image's gap."""
+
+BETWEEN_ELEMENTS = 2**18
+"""Coordinates that are subtracted at once."""
+
+
+@dataclass(frozen=True)
+class Searches:
+    """The searches of a null test, each with one neighbor or more; deeper ones save work.
+
+    Attributes:
+        to_train: The training images nearest to each sample.
+        to_holdout: The held-out images nearest to each sample.
+        holdout_to_train: The training images nearest to each held-out image.
+    """
+
+    to_train: Neighbors
+    to_holdout: Neighbors
+    holdout_to_train: Neighbors
+
+
+def searches(
+    samples: Float[Tensor, "m *shape"],
+    train: Float[Tensor, "k *shape"],
+    holdout: Float[Tensor, "h *shape"],
+    *,
+    distance: str = "l2",
+) -> Searches:
+    """Make the three searches of a null test; see `null_test` for the arguments."""
+    return Searches(
+        nearest(samples, train, min(DEPTH, len(train)), distance=distance),
+        nearest(samples, holdout, min(DEPTH, len(holdout)), distance=distance),
+        nearest(holdout, train, min(REVEALING, len(train)), distance=distance),
+    )
 
 
 class NullTest(Config):
@@ -52,6 +98,8 @@ def null_test(
     *,
     seed: int,
     distance: str = "l2",
+    known: Searches | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
 ) -> NullTest:
     """Test whether samples are nearer to the training set than new images would be; see the module.
 
@@ -61,6 +109,8 @@ def null_test(
         holdout: Images from the same source that the model never saw, with shape (H, *shape).
         seed: Seed of the cut of the larger set, the relabelings and the cells.
         distance: A name in `DISTANCES`. The cells of C_T are formed from pixels in any case.
+        known: The searches, from `searches` with the same images; made here if None.
+        groups: Equal images of the training set, from `duplicate_groups`; found here if None.
 
     Returns:
         The three readings with p-values, and notes on what could not be computed or weakens the test.
@@ -71,16 +121,15 @@ def null_test(
     for name, given in (("samples", samples), ("train", train), ("holdout", holdout)):
         if len(given) == 0:
             raise ValueError(f"`{name}` must hold at least one image, got none.")
-    to_train = nearest(samples, train, distance=distance)
-    to_holdout = nearest(samples, holdout, distance=distance)
-    holdout_to_train = nearest(holdout, train, distance=distance)
+    known = known or searches(samples, train, holdout, distance=distance)
+    to_train, to_holdout = _first(known.to_train), _first(known.to_holdout)
     images = (len(train), len(holdout))
     cells = nearest_cells(train, samples, holdout, seed=seed)
-    copying = c_t(to_train.distances[:, 0], holdout_to_train.distances[:, 0], cells)
-    first = _first_of_duplicates(train)
-    authentic, of_holdout = _authenticity(train, first, to_train, holdout_to_train, distance)
+    copying = c_t(to_train.distances[:, 0], known.holdout_to_train.distances[:, 0], cells)
+    first = _first_of_duplicates(len(train), duplicate_groups(train) if groups is None else groups)
+    authentic, of_holdout = _authenticity(train, first, known, distance)
     return NullTest(
-        share_closer_to_train=_share(samples, train, holdout, to_train, to_holdout, distance, seed),
+        share_closer_to_train=_share(samples, train, holdout, known, distance, seed),
         share_p_value=relabeling_p_value(to_train, to_holdout, images, seed=seed),
         set_size=min(images),
         ct=copying.value,
@@ -88,7 +137,7 @@ def null_test(
         authpct=None if authentic is None else authentic.value,
         authpct_holdout=of_holdout,
         authpct_p_value=None if authentic is None else authentic.p_value,
-        notes=tuple(_notes(first, holdout_to_train, min(images), cells is not None)),
+        notes=tuple(_notes(first, known.holdout_to_train, min(images), cells is not None)),
     )
 
 
@@ -96,8 +145,7 @@ def _share(
     samples: Float[Tensor, "m *shape"],
     train: Float[Tensor, "k *shape"],
     holdout: Float[Tensor, "h *shape"],
-    to_train: Neighbors,
-    to_holdout: Neighbors,
+    known: Searches,
     distance: str,
     seed: int,
 ) -> Interval:
@@ -105,52 +153,80 @@ def _share(
     sizes = sorted((len(train), len(holdout)))
     blocks = equal_blocks(sizes[1], sizes[0], seed=seed)
 
-    def within_blocks(images: Tensor, whole: Neighbors) -> tuple[Neighbors, int]:
+    def compared(images: Tensor, found: Neighbors, other: Neighbors) -> tuple[Neighbors, int]:
         if len(images) == sizes[0]:
-            columns = [whole] * len(blocks)
-            return _side_by_side(columns), sizes[0]
-        found = [nearest(samples, images[block], distance=distance) for block in blocks]
-        columns = [Neighbors(f.distances, block[f.indices]) for f, block in zip(found, blocks, strict=True)]
-        return _side_by_side(columns), blocks.numel()
+            whole = _first(found)
+            columns = whole.distances.expand(-1, len(blocks)), whole.indices.expand(-1, len(blocks))
+            return Neighbors(*columns), sizes[0]
+        cut = nearest_in_blocks(
+            found,
+            blocks,
+            other.distances[:, 0],
+            lambda rows, block: nearest(samples[rows], images[block], distance=distance),
+        )
+        return cut, blocks.numel()
 
-    (ours, train_images), (theirs, holdout_images) = (
-        within_blocks(train, to_train),
-        within_blocks(holdout, to_holdout),
-    )
+    ours, train_images = compared(train, known.to_train, known.to_holdout)
+    theirs, holdout_images = compared(holdout, known.to_holdout, known.to_train)
     return share_closer(ours, theirs, (train_images, holdout_images))
 
 
-def _side_by_side(columns: list[Neighbors]) -> Neighbors:
-    return Neighbors(
-        torch.cat([column.distances for column in columns], dim=1),
-        torch.cat([column.indices for column in columns], dim=1),
-    )
+def _first(found: Neighbors) -> Neighbors:
+    return Neighbors(found.distances[:, :1], found.indices[:, :1])
 
 
-def _first_of_duplicates(train: Float[Tensor, "k *shape"]) -> Int64[Tensor, " k"]:
+def _first_of_duplicates(count: int, groups: Sequence[Sequence[int]]) -> Int64[Tensor, " k"]:
     """The index of the first image equal to each image, often its own."""
-    first = torch.arange(len(train))
-    for group in duplicate_groups(train):
-        first[list(group)] = group[0]
+    first = torch.arange(count)
+    for group in groups:
+        first[list(group)] = min(group)
     return first
 
 
 def _authenticity(
-    train: Float[Tensor, "k *shape"],
-    first: Int64[Tensor, " k"],
-    to_train: Neighbors,
-    holdout_to_train: Neighbors,
-    distance: str,
+    train: Float[Tensor, "k *shape"], first: Int64[Tensor, " k"], known: Searches, distance: str
 ) -> tuple[CopyTest | None, float | None]:
     """AuthPct of samples and of held-out images against the different images of the training set."""
     distinct = first.unique()
     if len(distinct) < 2:
         return None, None
-    ours, theirs = first[to_train.indices[:, 0]], first[holdout_to_train.indices[:, 0]]
-    hit = torch.cat([ours, theirs]).unique()
-    gaps = torch.zeros(len(train), dtype=torch.float64)
-    gaps[hit] = nearest(train[hit], train[distinct], k=2, distance=distance).distances[:, 1]
-    return authenticity((to_train.distances[:, 0], ours), (holdout_to_train.distances[:, 0], theirs), gaps)
+    queries = [
+        (found.distances[:, 0], first[found.indices[:, :REVEALING]])
+        for found in (known.to_train, known.holdout_to_train)
+    ]
+    gaps = _gap_bounds(DISTANCES[distance].embed(train), queries)
+    undecided = torch.cat([images[distances <= gaps[images[:, 0]], 0] for distances, images in queries])
+    images = undecided.unique()
+    if len(images):
+        others = train if len(distinct) == len(train) else train[distinct]
+        gaps[images] = nearest(train[images], others, k=2, distance=distance).distances[:, 1]
+    ours, theirs = ((distances, images[:, 0]) for distances, images in queries)
+    return authenticity(ours, theirs, gaps)
+
+
+def _gap_bounds(
+    train: Float[Tensor, "k d"], queries: list[tuple[Float64[Tensor, " _"], Int64[Tensor, "_ depth"]]]
+) -> Float64[Tensor, " k"]:
+    """Upper bounds on the distance of training images to their nearest other one, infinite where unknown.
+
+    A query that is farther from its nearest training image than a bound is authentic: the exact distance need
+    not be known. Images that are near one query tend to be near each other, so a few of them often tell.
+
+    Arguments:
+        train: The embedded training images, with shape (K, d).
+        queries: For samples and held-out images the distance to the nearest training image, and the
+            nearest training images, each as the first of its duplicates.
+    """
+    bounds = torch.full((len(train),), torch.inf, dtype=torch.float64)
+    for distances, images in queries:
+        for column in images.T[1:]:
+            undecided = distances <= bounds[images[:, 0]]
+            rows = (undecided & (column != images[:, 0])).nonzero()[:, 0]
+            for part in rows.split(max(1, BETWEEN_ELEMENTS // train.shape[1])):
+                ends = images[part, 0], column[part]
+                between = subtracted(train[ends[0]], train[ends[1]])
+                bounds.scatter_reduce_(0, ends[0], between, "amin")
+    return bounds
 
 
 def _notes(

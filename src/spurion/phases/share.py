@@ -7,6 +7,10 @@ both sets (a tie gives half to each side); the share is :math:`\hat\theta = \sum
 **Unequal sets.** The larger one is cut at random into R disjoint blocks of the smaller one's size n, and
 :math:`c_j` averages over the blocks.
 
+Within each block the nearest image is looked up among the k nearest of the whole set. A block with none of
+those k is surely beaten if the other set's nearest image is nearer than all of them; only what remains
+undecided is searched again, so the blocks cost next to nothing where k is several times R.
+
 **Interval.** Samples with the same nearest image are decided together, so M samples are worth fewer
 independent ones, and few images allow no firm answer however many samples there are. With
 :math:`V_S, V_H` the variances of the sums of :math:`c_j` over training and over held-out images, taken from
@@ -29,7 +33,9 @@ References:
     | Survey Data (Korn & Graubard, 1998)
 """
 
-__all__ = ["equal_blocks", "relabeling_p_value", "share_closer"]
+__all__ = ["equal_blocks", "nearest_in_blocks", "relabeling_p_value", "share_closer"]
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -65,6 +71,45 @@ def equal_blocks(larger: int, smaller: int, *, seed: int) -> Int64[Tensor, "bloc
     blocks = min(larger // smaller, MAX_BLOCKS)
     order = torch.randperm(larger, generator=generator(seed, "null", "blocks"))
     return order[: blocks * smaller].reshape(blocks, smaller)
+
+
+def nearest_in_blocks(
+    found: Neighbors,
+    blocks: Int64[Tensor, "blocks size"],
+    limit: Float64[Tensor, " m"],
+    search: Callable[[Int64[Tensor, " some"], Int64[Tensor, " size"]], Neighbors],
+) -> Neighbors:
+    """The nearest image of each sample within each block of a set, from the nearest of the whole set.
+
+    Arguments:
+        found: The k nearest images of each sample in the whole set, with shape (M, k).
+        blocks: Indices into the set, one block a row; no image is in two.
+        limit: A distance for each sample, with shape (M,): the nearest image of a block need not be known
+            if it is farther.
+        search: The nearest neighbors of the samples at the first argument among the images at the second, as
+            positions in the latter; called where the k nearest do not decide.
+
+    Returns:
+        Distances and indices into the set with shape (M, blocks); distance infinity and index 0 where the
+        nearest is farther than the limit and unknown.
+    """
+    block_of = torch.full((int(torch.cat([found.indices.flatten(), blocks.flatten()]).max()) + 1,), -1)
+    block_of[blocks] = torch.arange(len(blocks))[:, None].expand_as(blocks)
+    member = block_of[found.indices]
+    shape = (len(limit), len(blocks))
+    distances, indices = torch.full(shape, torch.inf, dtype=torch.float64), torch.zeros(shape).long()
+    open_ended = found.distances[:, -1] <= limit
+    for block, images in enumerate(blocks):
+        inside = member == block
+        known, first = inside.any(dim=1), inside.int().argmax(dim=1, keepdim=True)
+        distances[known, block] = found.distances.gather(1, first)[known, 0]
+        indices[known, block] = found.indices.gather(1, first)[known, 0]
+        rows = (open_ended & ~known).nonzero()[:, 0]
+        if len(rows):
+            again = search(rows, images)
+            distances[rows, block] = again.distances[:, 0]
+            indices[rows, block] = images[again.indices[:, 0]]
+    return Neighbors(distances, indices)
 
 
 def share_closer(train: Neighbors, holdout: Neighbors, images: tuple[int, int]) -> Interval:
