@@ -11,6 +11,7 @@ from spurion.memory.circle import paper_circle
 from spurion.memory.dense import DenseAM
 from spurion.memory.distinct import distinct, locate
 from spurion.memory.minima import KINDS, basins, find_minima, survey
+from spurion.memory.retrieval import retrieve
 
 
 def search(patterns, beta, **options):
@@ -263,3 +264,24 @@ def test_bad_search_options(options, message):
         survey(DenseAM(pair(1.0), 1.0), draws=0, generator=generator(0))
     with pytest.raises(ValueError, match="`draws` must be at least 1, got 0"):
         basins(DenseAM(pair(1.0), 1.0), search(pair(1.0), 1.0), draws=0, generator=generator(0))
+
+
+def test_one_draw_leaves_all_unseen_and_many_leave_nothing():
+    # Good and Turing: the share of draws that ended where no other draw did.
+    assert search(pair(4.0), 1.0, draws=1, rounds=1).unseen == 1.0
+    assert search(pair(4.0), 1.0, draws=200, rounds=1).unseen == 0.0
+
+
+def test_starts_that_do_not_come_to_rest_are_counted(monkeypatch):
+    def retrieve_but_one(memory, x):
+        found = retrieve(memory, x)
+        converged = found.converged.clone()
+        converged[0] = False
+        return found._replace(converged=converged)
+
+    calm = search(pair(4.0), 1.0, draws=20, rounds=1)
+    monkeypatch.setattr("spurion.memory.minima.retrieve", retrieve_but_one)
+    found = search(pair(4.0), 1.0, draws=20, rounds=1)
+    assert calm.unconverged == 0
+    assert found.unconverged == 3  # one for each call: first starts, draws, mixtures
+    assert torch.allclose(found.points, calm.points)
