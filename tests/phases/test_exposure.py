@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.phases.exposure import duplicate_groups, exposure
+from spurion.neighbors import nearest
+from spurion.phases.classification import classify_by_ratio
+from spurion.phases.exposure import duplicate_groups, exposure, second_outside
 
 
 def planted(shape=(1, 4, 4)):
@@ -74,3 +76,41 @@ def test_images_have_names():
 
 def test_nothing_memorized_exposes_nothing():
     assert exposure(torch.tensor([0, 1]), torch.tensor([1, 2])) == ()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 20])
+def test_the_second_neighbor_is_no_duplicate_of_the_first(depth):
+    train = planted()
+    samples = train + 0.01 * torch.randn(train.shape, generator=generator(0, "noise"))
+    groups = duplicate_groups(train)
+    found = second_outside(nearest(samples, train, depth), groups, samples, train)
+    for i in range(20):
+        same = next((group for group in groups if i in group), (i,))
+        others = [j for j in range(20) if j not in same]
+        expected = torch.linalg.vector_norm(samples[i].double() - train[others].double(), dim=(1, 2, 3))
+        assert found[i] == pytest.approx(expected.min().item(), rel=1e-12)
+
+
+def test_without_duplicates_it_is_the_second_neighbor():
+    samples, train = (torch.rand(9, 5, generator=generator(0, name)) for name in ("s", "t"))
+    two = nearest(samples, train, 2)
+    assert torch.equal(second_outside(two, (), samples, train), two.distances[:, 1])
+    one = nearest(samples, train, 1)
+    assert torch.equal(second_outside(one, (), samples, train), two.distances[:, 1])
+
+
+def test_nothing_is_outside_of_the_only_group():
+    train = torch.ones(3, 4)
+    samples = torch.zeros(2, 4)
+    found = second_outside(nearest(samples, train, 2), duplicate_groups(train), samples, train)
+    assert torch.equal(found, torch.full((2,), torch.inf, dtype=torch.float64))
+
+
+def test_near_copies_of_a_duplicated_image_are_memorized_by_the_corrected_ratio():
+    train = planted()
+    samples = train[[3, 5, 7]] + 0.001
+    two, far = nearest(samples, train, 2), torch.full((3,), torch.inf, dtype=torch.float64)
+    naive = classify_by_ratio(two.distances[:, 0], two.distances[:, 1], far)
+    assert naive.tolist() == [2, 2, 2]
+    second = second_outside(two, duplicate_groups(train), samples, train)
+    assert classify_by_ratio(two.distances[:, 0], second, far).tolist() == [0, 0, 0]

@@ -2,20 +2,22 @@
 
 Duplicates inside the training set come first: an image that is there ten times is trained on ten times
 as often, and of ten equal images the nearest is an accident. So copies are counted per group of duplicates.
-They also break every rule that compares the nearest with the second nearest training image.
+They also break every rule that compares the nearest with the second nearest training image: there the second
+must be the nearest image outside of the group (`second_outside`).
 """
 
-__all__ = ["Exposure", "duplicate_groups", "exposure"]
+__all__ = ["Exposure", "digests", "duplicate_groups", "exposure", "second_outside"]
 
 import hashlib
 from collections.abc import Sequence
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Float, Float64, Int
 from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
-from spurion.neighbors import within
+from spurion.neighbors import Distance, Neighbors, nearest, within
 from spurion.phases.census import components
 from spurion.phases.classification import CLASSES
 
@@ -32,7 +34,7 @@ class Exposure(Config):
 
 
 def duplicate_groups(
-    images: Float[Tensor, "k *shape"], radius: float = 0.0, *, distance: str = "l2"
+    images: Float[Tensor, "k *shape"], radius: float = 0.0, *, distance: str | Distance = "l2"
 ) -> tuple[tuple[int, ...], ...]:
     """Group the images of one set that are duplicates of each other.
 
@@ -40,7 +42,7 @@ def duplicate_groups(
         images: The images with shape (K, *shape).
         radius: Images at most this far apart are duplicates, and so are duplicates of duplicates. At 0
             only equal images are, whatever the distance, and no search is needed.
-        distance: A name in `DISTANCES`; `radius` is in its unit.
+        distance: A distance or its name; `radius` is in its unit.
 
     Returns:
         The groups of at least two images: increasing indices, the groups ordered by their first.
@@ -57,7 +59,7 @@ def duplicate_groups(
         raise ValueError(f"`radius` must be at least 0, got {radius}.")
     keys: Sequence[bytes | int]
     if radius == 0:
-        keys = [_digest(image) for image in images]
+        keys = digests(images)
     else:
         keys = components(within(images, images, radius, distance=distance, exclude_self=True)).tolist()
     groups: dict[bytes | int, list[int]] = {}
@@ -108,6 +110,48 @@ def exposure(
     )
 
 
-def _digest(image: Float[Tensor, "*shape"]) -> bytes:
-    """A key that equal images share and others do not; adding 0 makes -0 and 0 equal."""
-    return hashlib.sha256((image + 0.0).cpu().numpy().tobytes()).digest()
+def second_outside(
+    found: Neighbors,
+    groups: Sequence[Sequence[int]],
+    samples: Float[Tensor, "m *shape"],
+    train: Float[Tensor, "k *shape"],
+    *,
+    distance: str | Distance = "l2",
+) -> Float64[Tensor, " m"]:
+    """The distance of each sample to the nearest training image that is no duplicate of its nearest one.
+
+    Arguments:
+        found: The nearest training images of each sample, one or more; the training set is searched again
+            only where all of them are duplicates of each other.
+        groups: Duplicates in the training set, from `duplicate_groups`.
+        samples: The samples, with shape (M, *shape).
+        train: The training images, with shape (K, *shape).
+        distance: A distance or its name.
+
+    Returns:
+        The distances with shape (M,); infinite where the training set holds nothing but one group.
+
+    Example:
+        >>> train = torch.tensor([[0.0], [0.0], [5.0]])
+        >>> samples = torch.tensor([[1.0]])
+        >>> second_outside(nearest(samples, train, 2), [(0, 1)], samples, train)
+        tensor([4.], dtype=torch.float64)
+    """
+    group_of = torch.arange(len(train))
+    for group in groups:
+        group_of[list(group)] = min(group)
+    mine = group_of[found.indices]
+    outside = mine != mine[:, :1]
+    second = found.distances.where(outside, torch.inf).amin(dim=1)
+    unknown = ~outside.any(dim=1)
+    for group in mine[unknown, 0].unique():
+        others = (group_of != group).nonzero()[:, 0]
+        rows = (unknown & (mine[:, 0] == group)).nonzero()[:, 0]
+        if len(others):
+            second[rows] = nearest(samples[rows], train[others], distance=distance).distances[:, 0]
+    return second
+
+
+def digests(images: Float[Tensor, "n *shape"]) -> list[bytes]:
+    """A key for every image that equal images share and others do not; adding 0 makes -0 and 0 equal."""
+    return [hashlib.sha256((image + 0.0).cpu().numpy().tobytes()).digest() for image in images]
