@@ -23,6 +23,8 @@ SMALL = {
         "attention": (4,),
         "dropout": 0.1,
     },
+    "fourier-residual": {"width": 128, "blocks": 1},
+    "fourier-mlp": {"width": 256, "scale": 1.0},
 }
 SCHEDULE = DDPMSchedule(200, 5e-4, 0.1)
 TIMES = (0, 100, 199)

@@ -12,12 +12,14 @@ from torch import nn
 
 from spurion.diffusion import folder as module
 from spurion.diffusion.denoisers.exact import ExactDenoiser
+from spurion.diffusion.denoisers.fourier_mlp import FourierMLPConfig
+from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.denoisers.unet import UNetConfig
 from spurion.diffusion.folder import load_denoiser, save_denoiser
-from spurion.diffusion.schedule import DDPMSchedule, VESchedule
+from spurion.diffusion.schedule import DDPMSchedule, Schedule, VESchedule
 
 SCHEDULE = DDPMSchedule(100, 2e-4, 3e-2)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -299,11 +301,58 @@ def test_damaged_closed_forms_give_one_sentence(tmp_path, damage, message):
 
 def test_only_known_denoisers_are_saved(tmp_path):
     strange = NetworkDenoiser(nn.Identity(), SCHEDULE, (2,))
-    with pytest.raises(ValueError, match="with one of UNet2DModel, ResidualMLP to be saved, got Identity"):
+    networks = "UNet2DModel, ResidualMLP, FourierResidual, FourierMLP"
+    with pytest.raises(ValueError, match=f"with one of {networks} to be saved, got Identity"):
         save_denoiser(strange, tmp_path / "model")
-    with pytest.raises(ValueError, match="`denoiser` must have a DDPMSchedule to be saved, got VESchedule"):
-        save_denoiser(ExactDenoiser(exact().patterns, VESchedule()), tmp_path / "model")
+    with pytest.raises(ValueError, match="must have a DDPMSchedule or a VESchedule to be saved, got Mute"):
+        save_denoiser(ExactDenoiser(exact().patterns, Mute()), tmp_path / "model")
     assert not list(tmp_path.iterdir())
+
+
+class Mute(Schedule):
+    def alpha(self, t):
+        return torch.ones_like(t, dtype=torch.float64)
+
+    sigma = alpha
+
+
+def continuous_denoisers():
+    patterns = torch.rand(3, 2, generator=generator())
+    schedule = VESchedule(1.5)
+    return [
+        ExactDenoiser(patterns, schedule),
+        GaussianDenoiser(torch.tensor([0.1, 0.2]), torch.tensor([0.5, 2.0]), schedule, (2,)),
+        FourierMLPConfig(width=8).build(patterns, schedule, generator=generator()),
+        FourierResidualConfig(width=8, blocks=1).build(patterns, schedule, generator=generator()),
+    ]
+
+
+@pytest.mark.parametrize("denoiser", continuous_denoisers(), ids=lambda d: type(d).__name__)
+def test_continuous_time_comes_back(tmp_path, denoiser):
+    save_denoiser(denoiser, tmp_path / "model")
+    loaded = load_denoiser(tmp_path / "model")
+    assert loaded.schedule == VESchedule(1.5)
+    x_t = torch.randn(3, 2, generator=generator())
+    for t in (0.15, torch.tensor([1e-5, 0.5, 1.0])):
+        assert torch.equal(loaded(x_t, t), denoiser(x_t, t))
+    files = {path.suffix for path in (tmp_path / "model").rglob("*") if path.is_file()}
+    assert files == {".json", ".safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scale": None}, "the field `scale` is missing"),
+        ({"scale": 0.0}, "`scale` must be positive, got 0.0"),
+        ({"prediction_type": "flow"}, "`prediction_type`: input should be 'epsilon'"),
+        ({"_class_name": "DDPMScheduler"}, "the field `num_train_timesteps` is missing"),
+    ],
+)
+def test_damaged_continuous_schedules_are_refused(tmp_path, change, message):
+    save_denoiser(continuous_denoisers()[2], tmp_path)
+    edit(tmp_path / "scheduler" / "scheduler_config.json", **change)
+    with pytest.raises(ValueError, match=f"scheduler_config.json: {message}"):
+        load_denoiser(tmp_path)
 
 
 def test_an_mlp_for_vectors_comes_back(tmp_path):

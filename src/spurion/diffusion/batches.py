@@ -1,7 +1,11 @@
 r"""Training batches as a function of the seed and the step alone.
 
-Step i draws from its own stream, ``generator(seed, "step", i)``: the images (with replacement), the steps
-:math:`t \sim U\{0, \dots, T-1\}` and the noise :math:`\epsilon \sim \mathcal{N}(0, I)`, in this order.
+Step i draws from its own stream, ``generator(seed, "step", i)``: the images (with replacement), the times
+and the noise :math:`\epsilon \sim \mathcal{N}(0, I)`, in this order. The times of a DDPM schedule are
+:math:`t \sim U\{0, \dots, T-1\}`. In continuous time they are uniform on :math:`(10^{-5}, 1]` and
+stratified: one in each of as many equal parts as the batch has rows, in random order, so that every batch
+covers the range; this changes the variance of the gradient, not its mean.
+
 Without replacement the images come from an endless row of seeded permutations, one for each epoch; batches
 run across their joints, so that no image of any permutation is left out. Nothing is carried from step to
 step, so a training that is resumed sees what it would have seen.
@@ -9,25 +13,28 @@ step, so a training that is resumed sees what it would have seen.
 All numbers are drawn on the CPU: every device trains on the same data.
 """
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["FIRST_TIME", "Batch", "Batches"]
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Num
 from torch import Tensor
 
 from spurion.core.random import derive_seed, generator
 from spurion.diffusion.denoisers.network import Prediction
-from spurion.diffusion.schedule import DDPMSchedule
+from spurion.diffusion.schedule import DDPMSchedule, VESchedule
+
+FIRST_TIME = 1e-5
+"""The smallest time a network is trained on in continuous time."""
 
 
 class Batch(NamedTuple):
-    """What a network sees in one training step, noisy items and their steps, and what it shall predict."""
+    """What a network sees in one training step, noisy items and their times, and what it shall predict."""
 
     x_t: Float[Tensor, "b *shape"]
-    t: Int64[Tensor, " b"]
+    t: Num[Tensor, " b"]
     target: Float[Tensor, "b *shape"]
 
 
@@ -38,7 +45,8 @@ class Batches:
         images: The training items, with shape (K, *shape).
         schedule: The noise schedule.
         batch_size: The largest batch.
-        replacement: Whether images are drawn with replacement; if not, a batch has min(batch_size, K).
+        replacement: Whether images are drawn with replacement; if not, a batch of DDPM has
+            min(batch_size, K), one of continuous time is filled by repeating the images.
         prediction: What the network shall predict; see `spurion.diffusion.denoisers.network`.
         seed: The seed of the training.
         device: Where the batches are wanted.
@@ -47,7 +55,7 @@ class Batches:
     def __init__(
         self,
         images: Float[Tensor, "K *shape"],
-        schedule: DDPMSchedule,
+        schedule: DDPMSchedule | VESchedule,
         *,
         batch_size: int,
         replacement: bool,
@@ -56,13 +64,15 @@ class Batches:
         device: torch.device | str = "cpu",
     ) -> None:
         one_each = (-1,) + (1,) * (images.ndim - 1)
-        times = torch.arange(schedule.steps)
-        self._images = images.to(device)
-        self._alpha = schedule.alpha(times).to(images.dtype).view(one_each).to(device)
-        self._sigma = schedule.sigma(times).to(images.dtype).view(one_each).to(device)
-        self._steps, self._seed = schedule.steps, seed
-        self._replacement, self._prediction = replacement, prediction
-        self._size = batch_size if replacement else min(batch_size, len(images))
+        self._images, self._one_each = images.to(device), one_each
+        self._replacement, self._prediction, self._seed = replacement, prediction, seed
+        self._size = batch_size
+        self._schedule = schedule
+        if isinstance(schedule, DDPMSchedule):
+            self._size = batch_size if replacement else min(batch_size, len(images))
+            times = torch.arange(schedule.steps)
+            self._alpha = schedule.alpha(times).to(images.dtype).view(one_each).to(device)
+            self._sigma = schedule.sigma(times).to(images.dtype).view(one_each).to(device)
         self._order = lru_cache(maxsize=2)(self._permutation)
         self._generator = torch.Generator()
 
@@ -74,15 +84,26 @@ class Batches:
             index = torch.randint(len(self._images), (self._size,), generator=draw)
         else:
             index = self.epochs(step * self._size, self._size)
-        t = torch.randint(self._steps, (self._size,), generator=draw).to(device)
+        t, alpha, sigma = self._times(draw)
         noise = torch.randn((self._size, *shape), generator=draw, dtype=self._images.dtype).to(device)
-        x, alpha, sigma = self._images[index.to(device)], self._alpha[t], self._sigma[t]
+        x = self._images[index.to(device)]
         targets = {
             "epsilon": lambda: noise,
             "sample": lambda: x,
             "v_prediction": lambda: alpha * noise - sigma * x,
         }
         return Batch(alpha * x + sigma * noise, t, targets[self._prediction]())
+
+    def _times(self, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Times of a batch, with alpha and sigma shaped to multiply it."""
+        device, schedule = self._images.device, self._schedule
+        if isinstance(schedule, DDPMSchedule):
+            t = torch.randint(schedule.steps, (self._size,), generator=draw).to(device)
+            return t, self._alpha[t], self._sigma[t]
+        parts = torch.randperm(self._size, generator=draw) + torch.rand(self._size, generator=draw)
+        t = FIRST_TIME + (1 - FIRST_TIME) * parts / self._size
+        sigma = schedule.sigma(t).to(self._images).view(self._one_each)
+        return t.to(device), torch.ones_like(sigma), sigma
 
     def epochs(self, first: int, count: int) -> Int64[Tensor, " count"]:
         """Positions first to first + count - 1 of the endless row of permutations."""

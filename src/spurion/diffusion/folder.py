@@ -1,6 +1,7 @@
 """Model folders: every denoiser to disk and back, without pickles.
 
-A network is saved as diffusers saves a pipeline, so that ``DDPMPipeline.from_pretrained`` opens it::
+A network is saved as diffusers saves a pipeline, so that ``DDPMPipeline.from_pretrained`` opens a U-Net
+with a `DDPMSchedule`::
 
     model_index.json
     unet/config.json
@@ -9,9 +10,9 @@ A network is saved as diffusers saves a pipeline, so that ``DDPMPipeline.from_pr
 
 Also opened is the folder of a network alone (what ``unet/`` holds) with a ``scheduler_config.json`` in it
 or in a folder ``scheduler`` of its own. Schedule and prediction are read from the scheduler's
-configuration, the weights in float32. The closed forms are saved as ``denoiser.json``,
-``denoiser.safetensors`` and the same ``scheduler`` folder. Weights are read from safetensors only: nothing
-in a folder is ever executed.
+configuration (see `spurion.diffusion.scheduler_file`), the weights in float32. The closed forms are saved
+as ``denoiser.json``, ``denoiser.safetensors`` and the same ``scheduler`` folder. Weights are read from
+safetensors only: nothing in a folder is ever executed.
 """
 
 __all__ = ["denoiser_state", "load_denoiser", "save_denoiser"]
@@ -28,8 +29,6 @@ import diffusers
 import torch
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d import UNet2DModel
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -38,26 +37,21 @@ from spurion.core.config import Config, build_config
 from spurion.core.files import file_mode, read_json, write_json
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
+from spurion.diffusion.denoisers.fourier_mlp import FourierMLP
+from spurion.diffusion.denoisers.fourier_residual import FourierResidual
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser, Spectrum
 from spurion.diffusion.denoisers.mlp import ResidualMLP
-from spurion.diffusion.denoisers.network import NetworkDenoiser, Prediction
+from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
+from spurion.diffusion.scheduler_file import SCHEDULER_FILE, load_schedule, save_schedule
 
-_NETWORKS: dict[str, type[ModelMixin]] = {"UNet2DModel": UNet2DModel, "ResidualMLP": ResidualMLP}
+_NETWORKS: dict[str, type[ModelMixin]] = {
+    "UNet2DModel": UNet2DModel,
+    "ResidualMLP": ResidualMLP,
+    "FourierResidual": FourierResidual,
+    "FourierMLP": FourierMLP,
+}
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
-_SCHEDULER = "scheduler_config.json"
-
-
-class _Scheduler(BaseModel):
-    """What a scheduler's configuration must say; how it would sample is not read."""
-
-    num_train_timesteps: int
-    beta_start: float
-    beta_end: float
-    beta_schedule: Literal["linear"] = "linear"
-    trained_betas: None = None
-    rescale_betas_zero_snr: Literal[False] = False
-    prediction_type: Prediction = "epsilon"
 
 
 class _ClosedForm(Config):
@@ -70,30 +64,23 @@ def save_denoiser(denoiser: Denoiser, folder: Path | str) -> None:
     """Save a denoiser. The folder appears whole or not at all, in place of one of the same name.
 
     Arguments:
-        denoiser: An exact, Gaussian or network denoiser with a `DDPMSchedule`.
+        denoiser: An exact, Gaussian or network denoiser with a `DDPMSchedule` or a `VESchedule`.
         folder: Where to.
 
     Raises:
-        ValueError: If the denoiser is of another kind.
+        ValueError: If the denoiser or its schedule is of another kind.
         OSError: If the folder cannot be written or the disk is full; an old one is then untouched.
     """
     state = denoiser_state(denoiser)
-    schedule = denoiser.schedule
-    if not isinstance(schedule, DDPMSchedule):
-        raise ValueError(f"`denoiser` must have a DDPMSchedule to be saved, got {type(schedule).__name__}.")
     with _replacing(Path(folder)) as new:
         if isinstance(denoiser, NetworkDenoiser):
-            _save_network(denoiser.network, state, new)
+            _save_network(denoiser, state, new)
         else:
             kind = "exact" if isinstance(denoiser, ExactDenoiser) else "gaussian"
             write_json(new / "denoiser.json", {"kind": kind})
             save_file(state, new / "denoiser.safetensors")
-        DDPMScheduler(
-            num_train_timesteps=schedule.steps,
-            beta_start=schedule.beta_start,
-            beta_end=schedule.beta_end,
-            prediction_type=denoiser.prediction if isinstance(denoiser, NetworkDenoiser) else "sample",
-        ).save_config(new / "scheduler")
+        prediction = denoiser.prediction if isinstance(denoiser, NetworkDenoiser) else "sample"
+        save_schedule(denoiser.schedule, prediction, new / "scheduler")
 
 
 def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> Denoiser:
@@ -113,14 +100,14 @@ def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> 
         network, scheduler = folder / "unet", folder / "scheduler"
     elif (folder / "config.json").is_file():
         network = folder
-        scheduler = folder if (folder / _SCHEDULER).is_file() else folder / "scheduler"
+        scheduler = folder if (folder / SCHEDULER_FILE).is_file() else folder / "scheduler"
     else:
         raise ValueError(
             f"{folder} is no model folder: it has none of model_index.json, config.json and denoiser.json."
         )
-    settings = _read_scheduler(scheduler)
+    schedule, prediction = load_schedule(scheduler)
     loaded, shape = _load_network(network)
-    return NetworkDenoiser(loaded.to(device), _schedule(settings, scheduler), shape, settings.prediction_type)
+    return NetworkDenoiser(loaded.to(device), schedule, shape, prediction)
 
 
 def denoiser_state(denoiser: Denoiser) -> dict[str, Tensor]:
@@ -147,13 +134,15 @@ def denoiser_state(denoiser: Denoiser) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in state.items()}
 
 
-def _save_network(network: Any, state: dict[str, Tensor], folder: Path) -> None:
-    kind = type(network)
+def _save_network(denoiser: NetworkDenoiser, state: dict[str, Tensor], folder: Path) -> None:
+    network: Any = denoiser.network
+    kind, schedule = type(network), type(denoiser.schedule)
     library = "diffusers" if kind is UNet2DModel else kind.__module__
+    discrete = schedule is DDPMSchedule
     index = {
-        "_class_name": "DDPMPipeline",
+        "_class_name": "DDPMPipeline" if discrete else "NetworkDenoiser",
         "_diffusers_version": diffusers.__version__,
-        "scheduler": ["diffusers", "DDPMScheduler"],
+        "scheduler": ["diffusers", "DDPMScheduler"] if discrete else [schedule.__module__, schedule.__name__],
         "unet": [library, kind.__name__],
     }
     write_json(folder / "model_index.json", index)
@@ -194,7 +183,7 @@ def _load_network(folder: Path) -> tuple[Any, tuple[int, ...]]:
 
 
 def _item_shape(network: Any, folder: Path) -> tuple[int, ...]:
-    if isinstance(network, ResidualMLP):
+    if not isinstance(network, UNet2DModel):
         return tuple(network.config.shape)
     size, channels = network.config.sample_size, network.config.in_channels
     if size is None or network.config.out_channels != channels:
@@ -207,7 +196,7 @@ def _item_shape(network: Any, folder: Path) -> tuple[int, ...]:
 
 def _load_closed_form(folder: Path, device: torch.device) -> Denoiser:
     kind = build_config(_ClosedForm, read_json(folder / "denoiser.json"), str(folder / "denoiser.json")).kind
-    schedule = _schedule(_read_scheduler(folder / "scheduler"), folder / "scheduler")
+    schedule, _ = load_schedule(folder / "scheduler")
     try:
         state = load_file(folder / "denoiser.safetensors", device=str(device))
         if kind == "exact":
@@ -216,20 +205,6 @@ def _load_closed_form(folder: Path, device: torch.device) -> Denoiser:
         return GaussianDenoiser(state["mean"].flatten(), spectrum, schedule, tuple(state["mean"].shape))
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise ValueError(f"{folder / 'denoiser.safetensors'} is damaged ({error}).") from None
-
-
-def _read_scheduler(folder: Path) -> _Scheduler:
-    path = folder / _SCHEDULER
-    if not path.is_file():
-        raise ValueError(f"{path} is missing: the noise schedule of the model is not known without it.")
-    return build_config(_Scheduler, read_json(path), str(path))
-
-
-def _schedule(settings: _Scheduler, folder: Path) -> DDPMSchedule:
-    try:
-        return DDPMSchedule(settings.num_train_timesteps, settings.beta_start, settings.beta_end)
-    except ValueError as error:
-        raise ValueError(f"{folder / _SCHEDULER}: {error}") from None
 
 
 @contextmanager

@@ -28,7 +28,7 @@ References:
     | Denoising Diffusion Implicit Models (Song et al., 2021), Eq. 12 and 16
 """
 
-__all__ = ["SamplerConfig", "reverse", "sample"]
+__all__ = ["SamplerConfig", "reverse", "sample", "stream_noises"]
 
 import math
 from collections.abc import Callable, Iterator
@@ -150,7 +150,7 @@ def sample(
     starts = range(first, first + count, config.batch_size)
     batches = []
     for index, start in enumerate(starts):
-        noises = _noises(denoiser, seed, range(start, min(start + config.batch_size, first + count)))
+        noises = stream_noises(denoiser, seed, range(start, min(start + config.batch_size, first + count)))
         tick = partial(_tick, progress, index * config.steps, len(starts) * config.steps)
         batches.append(_walk(denoiser, next(noises), times, config, noises, tick).cpu())
     return torch.cat(batches)
@@ -211,7 +211,7 @@ def _tick(progress: Progress, before: int, total: int, done: int) -> None:
     progress(before + done, total)
 
 
-def _noises(denoiser: Denoiser, seed: int, members: range) -> Iterator[Tensor]:
+def stream_noises(denoiser: Denoiser, seed: int, members: range) -> Iterator[Tensor]:
     """Yield standard normal tensors (n, *shape) without end, each row from the stream of its sample.
 
     Every stream is read in blocks of several steps, whose size depends on the shape alone; always in float32,

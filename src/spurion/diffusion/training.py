@@ -1,10 +1,13 @@
-r"""Training of a denoiser: DDPM with uniform steps, and the moving average of the weights as result.
+r"""Training of a denoiser: uniform times, and the moving average of the weights as result.
 
-For an image x, a step t uniform on 0..T-1 and noise :math:`\epsilon` the loss is
+For an image x, a time t uniform over the schedule (see `spurion.diffusion.batches`) and noise
+:math:`\epsilon` the loss is
 
 .. math:: \lVert \hat\epsilon(\alpha_t x + \sigma_t \epsilon, t) - \epsilon \rVert^2 / D
 
-(or the same for what the network predicts). The weights are averaged after every step s = 0, 1, ...,
+(or the same for what the network predicts). This is the loss of DDPM and, as
+:math:`\hat\epsilon = -\sigma_t s`, denoising score matching with the weight :math:`\sigma_t^2`.
+The weights are averaged after every step s = 0, 1, ...,
 
 .. math:: \bar\theta \leftarrow d_s \bar\theta + (1 - d_s) \theta, \qquad
     d_s = d \quad\text{or, with a ramp,}\quad d_s = \min\Big(d, \frac{1 + s}{10 + s}\Big),
@@ -23,7 +26,8 @@ the same machine, with the same versions and number of threads.
 
 References:
     | Denoising Diffusion Probabilistic Models (Ho et al., 2020), Eq. 14
-    | Memorization to Generalization (Pham et al., 2025), Table 2 and App. B
+    | Memorization to Generalization (Pham et al., 2025), Table 2, App. A and B
+    | A connection between score matching and denoising autoencoders (Vincent, 2011)
 """
 
 __all__ = ["TrainingConfig", "TrainingDiverged", "train"]
@@ -50,7 +54,7 @@ from spurion.diffusion.device import choose_execution
 from spurion.diffusion.folder import load_denoiser, save_denoiser
 from spurion.diffusion.learner import Learner
 from spurion.diffusion.log import TrainingDiverged, TrainingLog
-from spurion.diffusion.schedule import DDPMSchedule
+from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 from spurion.diffusion.training_config import TrainingConfig
 
 _LOG = "training.jsonl"
@@ -62,7 +66,7 @@ def train(
     denoiser: DenoiserConfig,
     training: TrainingConfig,
     *,
-    schedule: DDPMSchedule,
+    schedule: DDPMSchedule | VESchedule,
     seed: int,
     folder: Path | str,
     progress: Progress = silent,

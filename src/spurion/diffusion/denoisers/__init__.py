@@ -7,15 +7,21 @@ name in `DenoiserConfig`, for type checkers).
 __all__ = ["DENOISERS", "DenoiserConfig"]
 
 from spurion.diffusion.denoisers.exact import ExactConfig
+from spurion.diffusion.denoisers.fourier_mlp import FourierMLPConfig
+from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
 from spurion.diffusion.denoisers.gaussian import GaussianConfig
 from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.denoisers.unet import UNetConfig
 
-DenoiserConfig = MLPConfig | UNetConfig | ExactConfig | GaussianConfig
+DenoiserConfig = (
+    MLPConfig | UNetConfig | FourierResidualConfig | FourierMLPConfig | ExactConfig | GaussianConfig
+)
 
 DENOISERS: dict[str, type[DenoiserConfig]] = {
     "mlp": MLPConfig,
     "unet": UNetConfig,
+    "fourier-residual": FourierResidualConfig,
+    "fourier-mlp": FourierMLPConfig,
     "exact": ExactConfig,
     "gaussian": GaussianConfig,
 }

@@ -27,7 +27,7 @@ from torch.nn.functional import layer_norm, silu
 from spurion.core.config import Config
 from spurion.diffusion.denoisers.initialize import initialized
 from spurion.diffusion.denoisers.network import NetworkDenoiser
-from spurion.diffusion.schedule import DDPMSchedule
+from spurion.diffusion.schedule import DDPMSchedule, Schedule
 
 
 class ResidualMLP(ModelMixin, ConfigMixin):
@@ -111,15 +111,23 @@ class MLPConfig(Config):
     blocks: int = Field(default=3, ge=1)
 
     def build(
-        self, images: Float[Tensor, "k *shape"], schedule: DDPMSchedule, *, generator: torch.Generator
+        self, images: Float[Tensor, "k *shape"], schedule: Schedule, *, generator: torch.Generator
     ) -> NetworkDenoiser:
         """Build the network for the shape of `images`, with weights drawn from `generator`.
 
         Arguments:
             images: The training items; only their shape is used.
-            schedule: The noise schedule.
+            schedule: The noise schedule, a `DDPMSchedule`.
             generator: A CPU generator.
+
+        Raises:
+            ValueError: If the schedule is of another kind.
         """
+        if not isinstance(schedule, DDPMSchedule):
+            raise ValueError(
+                f"`schedule` must be a DDPMSchedule for the network mlp, got {type(schedule).__name__}; "
+                f"choose fourier-residual or fourier-mlp for continuous time."
+            )
         shape = tuple(images.shape[1:])
         network = initialized(
             lambda: ResidualMLP(
