@@ -168,8 +168,9 @@ def _settled(
             continue
         ends = _ends(run, top, bottom)
         spaces = (run.off == 0).sum(dim=2)
-        open_ = (torch.cat(ends[2:], dim=1) > tolerance).any(dim=1) | ((spaces > 0) & (spaces <
-        count)).any(dim=1) if step == most or not bool(open_.any()):
+        loose = (torch.cat(ends[2:], dim=1) > tolerance).any(dim=1)
+        partial = ((spaces > 0) & (spaces < count)).any(dim=1)
+        if step == most or not bool((loose | partial).any()):
             break
         check = min(most, step + max(1, step // 4))
     return ends
