@@ -6,6 +6,7 @@ that "never recovered" cannot be mistaken for a small basin, nor a broken point 
 
 __all__ = ["STATUSES", "Measure", "Measured", "check_points"]
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -42,6 +43,14 @@ class Measured:
     def has(self, status: str) -> Bool[Tensor, " n"]:
         """Which points have this status, with shape (n,)."""
         return self.status == STATUSES.index(status)
+
+    def ranked(self) -> Float64[Tensor, " n"]:
+        """The values for comparisons of rank, with shape (n,).
+
+        Minus infinity for "never", infinity for "always", NaN where there is nothing to compare.
+        """
+        never, always = self.has("never"), self.has("always")
+        return self.values.masked_fill(never, -math.inf).masked_fill(always, math.inf)
 
 
 class Measure(ABC):

@@ -1,0 +1,186 @@
+r"""Relative energy: how much deeper one state lies than another.
+
+The drift of the reverse process is minus the gradient of a potential,
+
+.. math:: u_t(x) = -g_t^2 \log p_t(x) - \tfrac12 f_t \lVert x \rVert^2, \qquad
+          \nabla u_t(x) = -g_t^2 s(x, t) - f_t x ,
+
+with :math:`g_t^2 = \beta_t, f_t = \beta_t / 2` for a discrete variance-preserving schedule and
+:math:`g_t^2 = \sigma^2, f_t = 0` for a variance-exploding one. A model knows the gradient alone, so the
+difference between a target :math:`x_1` and a reference :math:`x_2` is an integral along a path between them,
+
+.. math:: u(x_2) - u(x_1) = \int \nabla u(x(\alpha)) \cdot \dot x(\alpha) \, d\alpha ,
+
+by default the circular one, :math:`x(\alpha) = \cos\alpha \, x_1 + \sin\alpha \, x_2` with :math:`\alpha`
+from 0 to :math:`\pi / 2`. **Sign**: the relative energy is that of the target above the reference,
+
+.. math:: \operatorname{rel}(x_1) = u(x_1) - u(x_2) ,
+
+minus the integral: negative where the target lies deeper.
+
+At step 0 the noise is 0.01, and along a path the score of stored patterns jumps wherever the nearest pattern
+changes; any fixed grid may get even the sign wrong. The integral is therefore adaptive and states its error.
+It is the error of the integral only: the score of a network need not be a gradient (compare both paths), and
+between images it is asked about points that it was hardly trained on.
+
+References:
+    | Memorization to Generalization (Pham et al., 2025), Eq. 37-47
+    | Spontaneous symmetry breaking in generative diffusion models (Raya & Ambrogioni, 2023)
+"""
+
+__all__ = ["EnergyResult", "Path", "RelativeEnergy", "relative_energy"]
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final, get_args
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from spurion.diffusion.denoiser import Denoiser
+from spurion.diffusion.probability_flow import least_time
+from spurion.diffusion.schedule import DDPMSchedule, Schedule, VESchedule
+from spurion.geometry.measure import STATUSES, Measure, Measured, check_points
+from spurion.geometry.quadrature import integrate
+
+Path = Literal["circular", "straight"]
+"""How two points are joined."""
+
+
+@dataclass(frozen=True)
+class EnergyResult:
+    """Energies of n points relative to r references.
+
+    Attributes:
+        value: u(point) - u(reference), NaN where it failed, with shape (n, r).
+        error: The stated error of the integral, with shape (n, r).
+        status: Index into `STATUSES`: "measured"; "undecided" where the error is larger than was asked when
+            the evaluations ran out; "failed" where a point, or the model on the path, is not finite; shape
+            (n, r).
+        evaluations: How many points were denoised in all.
+    """
+
+    value: Float64[Tensor, "n r"]
+    error: Float64[Tensor, "n r"]
+    status: Int64[Tensor, "n r"]
+    evaluations: int
+
+
+@torch.no_grad()
+def relative_energy(
+    denoiser: Denoiser,
+    x: Float[Tensor, "n *shape"],
+    references: Float[Tensor, "r *shape"],
+    *,
+    time: float | int | None = None,
+    path: Path = "circular",
+    tolerance: float = 1e-5,
+    limit: int = 10_000,
+    batch_size: int = 512,
+) -> EnergyResult:
+    """Energies of points above references.
+
+    Arguments:
+        denoiser: The model.
+        x: The targets, with shape (n, *shape).
+        references: What they are compared with, with shape (r, *shape).
+        time: The time of the potential; by default the least of the schedule.
+        path: "circular" or "straight". Along an exact gradient both give the same.
+        tolerance: The largest stated error, as a share of all the rise and fall of the energy on the path.
+        limit: Evaluations for one pair after which it is left undecided.
+        batch_size: Points denoised together.
+
+    Raises:
+        ValueError: If a shape, the path, `tolerance`, `limit` or `batch_size` is wrong.
+    """
+    if path not in get_args(Path):
+        raise ValueError(f"`path` must be one of {', '.join(get_args(Path))}, got {path!r}.")
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
+    finite = check_points(denoiser, x).unsqueeze(1) & check_points(denoiser, references)
+    time = least_time(denoiser.schedule) if time is None else time
+    slope = _Slope(denoiser, x, references, time, path, batch_size)
+    end = math.pi / 2 if path == "circular" else 1.0
+    found = integrate(slope, finite.numel(), 0.0, end, tolerance=tolerance, limit=limit)
+    status = torch.full(found.value.shape, STATUSES.index("measured"))
+    status[~found.converged] = STATUSES.index("undecided")
+    status[~found.value.isfinite()] = STATUSES.index("failed")
+    value, error, status = (each.view(finite.shape) for each in (-found.value, found.error, status))
+    return EnergyResult(value, error, status, int(found.evaluations.sum()))
+
+
+class _Slope:
+    """The derivative of the potential along the path of each pair (target, reference)."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        references: Tensor,
+        time: float | int,
+        path: Path,
+        batch_size: int,
+    ) -> None:
+        self._denoiser, self._time, self._path, self._batch_size = denoiser, time, path, batch_size
+        self._x = x.to(denoiser.device).double()
+        self._references = references.to(denoiser.device).double()
+        self._of_score, self._of_x = _drift(denoiser.schedule, time)
+
+    def __call__(self, pair: Tensor, place: Tensor) -> Tensor:
+        """Derivatives of given pairs at given places."""
+        batches = zip(pair.split(self._batch_size), place.split(self._batch_size), strict=True)
+        return torch.cat([self._batch(*batch) for batch in batches])
+
+    def _batch(self, pair: Tensor, place: Tensor) -> Tensor:
+        target, reference = pair // len(self._references), pair % len(self._references)
+        first, last = self._x[target], self._references[reference]
+        place = place.view(-1, *[1] * (first.ndim - 1)).to(first.device)
+        if self._path == "circular":
+            x, velocity = place.cos() * first + place.sin() * last, place.cos() * last - place.sin() * first
+        else:
+            x, velocity = first + place * (last - first), last - first
+        score = self._denoiser.score(x.to(self._denoiser.dtype), self._time).double()
+        gradient = -self._of_score * score - self._of_x * x
+        return (gradient * velocity).flatten(1).sum(dim=1).cpu()
+
+
+def _drift(schedule: Schedule, time: float | int) -> tuple[float, float]:
+    """The factors g^2 of the score and f of x in the drift of the reverse process."""
+    if isinstance(schedule, DDPMSchedule):
+        schedule.sigma(torch.tensor(time))  # which checks the time
+        beta = float(schedule.betas[int(time)])
+        return beta, beta / 2
+    if isinstance(schedule, VESchedule):
+        return schedule.scale**2, 0.0
+    raise ValueError(f"`denoiser` must have a schedule with a known drift, got {type(schedule).__name__}.")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class RelativeEnergy(Measure):
+    """Energy of a point above the mean energy of references.
+
+    Arguments:
+        references: The references, with shape (r, *shape); by default the image of zeros, mid-gray.
+        time: The time of the potential; by default the least of the schedule.
+        path: "circular" or "straight".
+    """
+
+    name: ClassVar[str] = "relative-energy"
+    unit: ClassVar[str] = "potential u, relative to the references"
+    source: ClassVar[str] = "Eq. 44-47"
+
+    references: Float[Tensor, "r *shape"] | None = None
+    time: float | int | None = None
+    path: Path = "circular"
+
+    def __call__(
+        self, denoiser: Denoiser, x: Float[Tensor, "n *shape"], *, generator: torch.Generator
+    ) -> Measured:
+        """Measure every point; nothing here is random. A point fails with any of its references."""
+        references = torch.zeros(1, *denoiser.shape) if self.references is None else self.references
+        found = relative_energy(denoiser, x, references, time=self.time, path=self.path)
+        status = found.status.max(dim=1).values  # of those that occur, later ones are worse
+        values = found.value.mean(dim=1)
+        return Measured(values.masked_fill(status != STATUSES.index("measured"), math.nan), status)
