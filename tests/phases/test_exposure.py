@@ -81,7 +81,7 @@ def test_nothing_memorized_exposes_nothing():
 @pytest.mark.parametrize("depth", [1, 2, 3, 20])
 def test_the_second_neighbor_is_no_duplicate_of_the_first(depth):
     train = planted()
-    samples = train + 0.01 * torch.randn(train.shape, generator=generator(0, "noise"))
+    samples = train + 1e-4 * torch.randn(train.shape, generator=generator(0, "noise"))
     groups = duplicate_groups(train)
     found = second_outside(nearest(samples, train, depth), groups, samples, train)
     for i in range(20):

@@ -1,0 +1,43 @@
+r"""Share of samples that are much nearer to one training image than to any other.
+
+With :math:`d_1` the distance to the nearest training image and :math:`d_2` to the second nearest, a sample is
+called a copy if
+
+.. math:: d_1 / d_2 < 1/3 .
+
+An image that is in the training set twice has :math:`d_1 = d_2` for its near copies and would never be called
+copied, so the second is the nearest image that is no duplicate of the first.
+
+References:
+    | Diffusion Probabilistic Models Generalize when They Fail to Memorize (Yoon et al., 2023)
+    | On Memorization in Diffusion Models (Gu et al., 2023)
+    | https://arxiv.org/abs/2310.02664
+"""
+
+__all__ = ["neighbor_ratio"]
+
+from spurion.phases.exposure import second_outside
+from spurion.phases.intervals import proportion
+from spurion.phases.metrics.metric import Evidence, Metric
+
+RATIO = 1 / 3
+"""Below it a sample is a copy."""
+
+
+def neighbor_ratio(evidence: Evidence) -> Metric:
+    """The share of samples with a nearest-neighbor ratio below 1/3; see the module."""
+    metric = Metric(
+        name="nearest-neighbor ratio below 1/3",
+        value=None,
+        source="Yoon et al. (2023); Gu et al. (2023)",
+        note="It needs two different training images.",
+    )
+    second = second_outside(evidence.to_train, evidence.groups, evidence.samples, evidence.train)
+    if not second.isfinite().all():
+        return metric
+    copied = int((evidence.to_train.distances[:, 0] < RATIO * second).sum())
+    share = proportion(copied, len(second))
+    note = "Share of samples. In a dense training set the two neighbors are equally near and it sees no copy."
+    if evidence.groups:
+        note += " The second neighbor is no duplicate of the first."
+    return metric.model_copy(update={"value": share.value, "interval": share, "note": note})
