@@ -8,7 +8,7 @@ References:
     | Memorization to Generalization (Pham et al., 2025), Sec. 4 and Eq. 35-36
 """
 
-__all__ = ["Curvature", "curvature"]
+__all__ = ["Curvature", "curvature", "judged"]
 
 from dataclasses import dataclass
 

@@ -21,6 +21,7 @@ References:
 __all__ = ["ScoreJacobian", "coefficients"]
 
 from collections.abc import Callable
+from functools import cached_property
 from math import prod
 from typing import final
 
@@ -90,6 +91,14 @@ class ScoreJacobian:
         """The number D of coordinates."""
         return prod(self.denoiser.shape)
 
+    @cached_property
+    def failed(self) -> Bool[Tensor, " n"]:
+        """Which points are not finite, or the model's answer at them, with shape (n,), on the CPU.
+
+        A NaN that does not depend on the input has a derivative of 0, and would look like a memory.
+        """
+        return ~self.noise().isfinite().all(dim=1)
+
     @property
     def unit(self) -> float:
         """The relative rounding of the model's numbers."""
@@ -142,7 +151,7 @@ class ScoreJacobian:
             part = vectors[:, start : start + size].movedim(1, 0).unflatten(2, self.denoiser.shape)
             product = self._first(ways, part.to(self.x_t).contiguous())
             out[:, start : start + size] = product.flatten(2).movedim(0, 1)
-        out[~self.finite.cpu()] = torch.nan
+        out[self.failed] = torch.nan
         return out
 
     def _first(self, ways: list[Product], vectors: Tensor) -> Tensor:

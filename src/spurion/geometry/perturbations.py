@@ -108,7 +108,7 @@ def one_sided_singular_values(
         noise = torch.randn(count, *jacobian.denoiser.shape, dtype=torch.float64, generator=generator)
         scores = here.noise(here.x_t + sigma * noise.to(here.x_t)) / sigma
         scores = scores - scores.mean(dim=0) if centered else scores
-        scores[~here.finite.cpu().expand(count)] = torch.nan
+        scores[here.failed.expand(count)] = torch.nan
         values.append(_singular(scores[None]) / sqrt(count))
     return torch.cat(values)
 
@@ -127,7 +127,7 @@ def _differences(jacobian: ScoreJacobian, directions: Tensor, step: float) -> Te
     for point, x_t in enumerate(jacobian.x_t):
         move = (length * directions[point]).view(-1, *x_t.shape).to(x_t)
         out[point] = (jacobian.noise(x_t + move) - jacobian.noise(x_t - move)) / (2 * length)
-    out[~jacobian.finite.cpu()] = torch.nan
+    out[jacobian.failed] = torch.nan
     return out
 
 
