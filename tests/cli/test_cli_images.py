@@ -104,7 +104,7 @@ def test_neighbors_of_planted_copies(planted, tmp_path):
         tmp_path / "p.csv",
     )
     found = json.loads(run(*arguments, "--json").stdout)
-    assert found["distance"] == {"name": "l2", "unit": "pixel values in [-1, 1]"}
+    assert found["distance"] == {"name": "l2", "unit": "pixel values in [-1, 1]", "weights": None}
     assert [row["indices"][0] for row in found["neighbors"][:7]] == [0, 1, 2, 3, 4, 5, 5]
     assert [row["distances"][0] for row in found["neighbors"][:7]] == pytest.approx(
         [0.01] * 6 + [0], abs=1e-6

@@ -4,13 +4,19 @@ import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.neighbors import DISTANCES, Distance, nearest
+from spurion.neighbors import DISTANCES, Distance, Features, load_distance, nearest, within
 from spurion.neighbors.distances.distance import subtracted
 
 
-@pytest.fixture(params=sorted(DISTANCES))
+def local_means(images):
+    return torch.nn.functional.avg_pool2d(images, 4).flatten(1)
+
+
+@pytest.fixture(params=sorted(DISTANCES), scope="module")
 def distance(request):
-    return DISTANCES[request.param]
+    if request.param == "features":
+        return Features(local_means, "local means")
+    return load_distance(request.param, "random:0" if request.param.startswith("lpips") else None)
 
 
 def images(count, *path):
@@ -19,8 +25,10 @@ def images(count, *path):
 
 def test_registry_holds_distances_under_their_names(distance):
     assert isinstance(distance, Distance)
-    assert DISTANCES[distance.name] is distance
+    assert DISTANCES[distance.name] is type(distance)
     assert distance.unit
+    assert distance.info.name.startswith(distance.name)
+    assert distance.info.unit == distance.unit
 
 
 def test_equal_images_are_at_exactly_zero(distance):
@@ -50,15 +58,44 @@ def test_a_value_does_not_depend_on_its_neighbors(distance):
 
 def test_search_returns_the_same_bits(distance):
     x, y = images(6, "x"), images(9, "y")
+    y[[2, 4]] = y[7].clone()
     values, order = distance.pairwise(x, y).sort(dim=1, stable=True)
     found = nearest(x, y, k=9, distance=distance)
     assert torch.equal(found.distances, values)
     assert torch.equal(found.indices, order)
 
 
+def test_range_search_agrees_to_the_last_bit(distance):
+    # At a radius equal to a distance that pair is within; at the next smaller number it is not.
+    x, y = images(6, "x"), images(9, "y")
+    y[1] = x[0]
+    values = distance.pairwise(x, y)
+    zero = torch.zeros((), dtype=torch.float64)
+    for radius in [zero, *values[2], *(values[3] * (1 + 1e-9)), *torch.nextafter(values[4], zero)]:
+        found = within(x, y, float(radius), distance=distance)
+        assert torch.equal(found.counts, (values <= radius).sum(dim=1))
+
+
+def test_a_radius_undoes_a_value(distance):
+    euclidean = torch.tensor([0.0, 1e-9, 0.3, 1.9, torch.inf], dtype=torch.float64)
+    value = distance.value(euclidean)
+    assert value[0] == 0
+    assert (value.diff() > 0).all()
+    torch.testing.assert_close(distance.radius(value), euclidean, rtol=1e-15, atol=0)
+
+
 def test_no_images(distance):
     assert distance.pairwise(images(0), images(3)).shape == (0, 3)
     assert distance.pairwise(images(3), images(0)).shape == (3, 0)
+    assert len(within(images(3), images(0), 1.0, distance=distance).indices) == 0
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_images_that_are_not_finite_are_refused(distance, value):
+    bad = images(3, "bad")
+    bad[1, 0, 5, 5] = value
+    with pytest.raises(ValueError, match="`reference` must hold finite numbers"):
+        nearest(images(2), bad, distance=distance)
 
 
 def test_subtracted_known_answers():
@@ -73,3 +110,14 @@ def test_subtracted_sums_a_lone_long_row_like_any_other():
     zero = torch.zeros(3, 40_000)
     assert torch.equal(subtracted(x, zero)[:1], subtracted(x[:1], zero[:1]))
     assert subtracted(x[:1], x[:1].clone()).tolist() == [0.0]
+
+
+def test_a_distance_is_made_once():
+    assert load_distance("lpips-alex", "random:0") is load_distance("lpips-alex", "random:0")
+
+
+def test_unknown_names_and_idle_weights():
+    with pytest.raises(ValueError, match=r"`distance` must be one of l2, .*features, got 'l3'\."):
+        load_distance("l3")
+    with pytest.raises(ValueError, match="The distance `l2` has no weights, got 'random:0'; leave them out"):
+        load_distance("l2", "random:0")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spurion.cli.options import AllowDownload, AsJson, Distance, Resize
+from spurion.cli.options import AllowDownload, AsJson, Distance, Resize, Weights
 from spurion.cli.show import (
     CLASSES,
     percent,
@@ -43,6 +43,7 @@ def classify(
         ),
     ] = None,
     distance: Distance = "l2",
+    weights: Weights = None,
     resize: Resize = None,
     allow_download: AllowDownload = False,
     out: Annotated[
@@ -57,12 +58,14 @@ def classify(
     Example: spurion classify --train train.npz --samples samples.npz --thresholds fixed:0.36,0.36 --json
     """
     from spurion.data import open_images
+    from spurion.neighbors import load_distance
     from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
     from spurion.studies.measurement import measure
 
     def opened(source: str) -> "ImageSet":
         return open_images(source, allow_download=allow_download, resize=resize)
 
+    chosen_distance = load_distance(distance, weights, allow_download)
     trained_on, drawn = opened(train), opened(samples)
     held_out = None if holdout is None else opened(holdout)
     with progress_shown() as shown:
@@ -71,10 +74,10 @@ def classify(
             trained_on.images,
             drawn.images,
             None if held_out is None else held_out.images,
-            distance=distance,
+            distance=chosen_distance,
         )
     chosen = thresholds_for(thresholds or ("valley" if held_out is None else "holdout:0.01"), measurement)
-    result = conclude(measurement, chosen, drawn.images, AuditRules())
+    result = conclude(measurement, chosen, drawn.images, AuditRules(), distance=chosen_distance)
     values = {
         "train": source_values(trained_on),
         "samples": source_values(drawn),

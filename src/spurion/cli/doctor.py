@@ -106,7 +106,7 @@ def _extras() -> dict[str, dict[str, str | None]]:
 def _distances() -> dict[str, str]:
     from spurion.neighbors.distances import DISTANCES
 
-    return {name: "ready" for name in DISTANCES}
+    return {name: distance.state() for name, distance in DISTANCES.items()}
 
 
 def _datasets() -> dict[str, str]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spurion.cli.options import AllowDownload, AsJson, Distance, Resize
+from spurion.cli.options import AllowDownload, AsJson, Distance, Resize, Weights
 from spurion.cli.show import counter, progress_shown, show_json, show_table, source_values
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
+    from spurion.neighbors import Distance as LoadedDistance
     from spurion.neighbors import Neighbors
 
 SHOWN = 10
@@ -24,6 +25,7 @@ def neighbors(
     reference: Annotated[str, typer.Option("--reference", metavar="SRC", help="The images to search in.")],
     k: Annotated[int, typer.Option("-k", min=1, help="Neighbors of each query.")] = 1,
     distance: Distance = "l2",
+    weights: Weights = None,
     exclude_self: Annotated[
         bool,
         typer.Option(
@@ -40,8 +42,9 @@ def neighbors(
     Example: spurion neighbors --queries samples.npz --reference digits -k 2 --out pairs.csv
     """
     from spurion.data import open_images
-    from spurion.neighbors import nearest
+    from spurion.neighbors import load_distance, nearest
 
+    chosen = load_distance(distance, weights, allow_download)
     asked = open_images(queries, allow_download=allow_download, resize=resize)
     searched = open_images(reference, allow_download=allow_download, resize=resize)
     if exclude_self and asked.sha256 != searched.sha256:
@@ -51,16 +54,16 @@ def neighbors(
             asked.images,
             searched.images,
             k,
-            distance=distance,
+            distance=chosen,
             exclude_self=exclude_self,
             progress=counter(shown, "search"),
         )
     if out is not None:
         _write_pairs(out, found, asked, searched)
     if as_json:
-        show_json(_pairs_as_json(found, asked, searched, distance))
+        show_json(_pairs_as_json(found, asked, searched, chosen))
     else:
-        _show_pairs(found, asked, searched, out)
+        _show_pairs(found, asked, searched, chosen, out)
 
 
 def _write_pairs(path: Path, found: "Neighbors", queries: "ImageSet", reference: "ImageSet") -> None:
@@ -85,14 +88,13 @@ def _name(images: "ImageSet", index: int) -> str:
 
 
 def _pairs_as_json(
-    found: "Neighbors", queries: "ImageSet", reference: "ImageSet", distance: str
+    found: "Neighbors", queries: "ImageSet", reference: "ImageSet", distance: "LoadedDistance"
 ) -> dict[str, Any]:
-    from spurion.neighbors import DISTANCES
-
     return {
         "queries": source_values(queries),
         "reference": source_values(reference),
-        "distance": {"name": distance, "unit": DISTANCES[distance].unit},
+        "distance": distance.info.model_dump(),
+        "notes": list(distance.notes(reference.shape)),
         "neighbors": [
             {"query": query, "indices": indices, "distances": distances}
             for query, (indices, distances) in enumerate(_rows(found))
@@ -100,10 +102,20 @@ def _pairs_as_json(
     }
 
 
-def _show_pairs(found: "Neighbors", queries: "ImageSet", reference: "ImageSet", out: Path | None) -> None:
+def _show_pairs(
+    found: "Neighbors",
+    queries: "ImageSet",
+    reference: "ImageSet",
+    distance: "LoadedDistance",
+    out: Path | None,
+) -> None:
     nearest = found.distances[:, 0]
     low, middle, high = (float(value) for value in nearest.quantile(nearest.new_tensor([0, 0.5, 1])))
     typer.echo(f"{len(queries)} images of {queries.name} among {len(reference)} of {reference.name}.")
+    if (info := distance.info).weights is not None:
+        typer.echo(f"Distance: {info.name}; {info.weights}.")
+    for note in distance.notes(reference.shape):
+        typer.echo(f"Note: {note}")
     typer.echo(f"Distance to the nearest: from {low:.4g} to {high:.4g}, median {middle:.4g}.")
     typer.echo(f"Exact copies (distance 0): {int((nearest == 0).sum())}.")
     rows = []

@@ -9,6 +9,7 @@ __all__ = [
     "Overrides",
     "Resize",
     "Seed",
+    "Weights",
     "with_options",
 ]
 
@@ -31,7 +32,8 @@ class Device(StrEnum):
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 AllowDownload = Annotated[
-    bool, typer.Option("--allow-download", help="Download a data set that is not on this machine yet.")
+    bool,
+    typer.Option("--allow-download", help="Download a data set or weights that are not on this machine yet."),
 ]
 DeviceOption = Annotated[
     Device | None, typer.Option("--device", help="Where to compute; auto takes the fastest there is.")
@@ -45,6 +47,14 @@ Overrides = Annotated[
     ),
 ]
 Distance = Annotated[str, typer.Option("--distance", help="The distance, by name.")]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE|DIR|random:SEED",
+        help="For lpips-*: its weights, if they are not in the usual places. For features: the vectors.",
+    ),
+]
 Resize = Annotated[
     int | None,
     typer.Option("--resize", min=1, help="Crop the central square and resize it to this height and width."),

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from spurion.core.progress import Progress
-from spurion.neighbors.distances import DISTANCES, Distance
+from spurion.neighbors.distances import Distance, as_distance
 from spurion.neighbors.distances.distance import subtracted
 from spurion.neighbors.screen import Points, Screen
 
@@ -44,7 +44,8 @@ class Block:
 
         Arguments:
             k: The number of neighbors.
-            known: A distance for each query that its k-th nearest does not exceed, possibly infinite.
+            known: A Euclidean distance for each query that its k-th nearest does not exceed, possibly
+                infinite.
         """
         limit = self.screen.scaled_square(known)
         if k <= self.product.shape[1]:
@@ -56,7 +57,10 @@ class Block:
         return rows + self.first_row, columns + self.first_column
 
     def within_candidates(self, radius: float) -> tuple[Indices, Indices, Bool[Tensor, " p"]]:
-        """The pairs that may be at most `radius` apart, and which of them must be subtracted to know."""
+        """The pairs that may be at most `radius` apart, and which of them must be subtracted to know.
+
+        The radius is Euclidean; the bounds leave room for its rounding.
+        """
         limit = self.screen.scaled_square(torch.full_like(self.x.squares, radius))
         rows, columns = self._up_to(limit)
         bounds = self.screen.upper(self.product[rows, columns], self.x.squares[rows], self.y.squares[columns])
@@ -75,6 +79,7 @@ class Search:
 
     queries: Float[Tensor, "n d"]
     reference: Float[Tensor, "m d"]
+    distance: Distance
     screen: Screen
     exclude_self: bool
     memory_limit: int
@@ -89,10 +94,7 @@ class Search:
         memory_limit: int,
     ) -> "Search":
         """Check the arguments of a search and embed both sets; see `nearest` for what they are."""
-        if isinstance(distance, str):
-            if distance not in DISTANCES:
-                raise ValueError(f"`distance` must be one of {', '.join(DISTANCES)}, got {distance!r}.")
-            distance = DISTANCES[distance]
+        distance = as_distance(distance)
         if memory_limit < 1:
             raise ValueError(f"`memory_limit` must be at least 1 byte, got {memory_limit}.")
         if queries.shape[1:] != reference.shape[1:] or queries.shape[1:].numel() == 0 or queries.ndim < 2:
@@ -100,11 +102,12 @@ class Search:
                 f"`queries` and `reference` must hold images of one shape, as (n, C, H, W), "
                 f"got {tuple(queries.shape)} and {tuple(reference.shape)}."
             )
-        largest = max(_largest(queries, "queries"), _largest(reference, "reference"))
         if exclude_self and not (queries is reference or torch.equal(queries, reference)):
             raise ValueError("`exclude_self` needs `queries` and `reference` to be the same set of images.")
-        x, y = distance.embed(queries.detach()), distance.embed(reference.detach())
-        return cls(x, y, Screen.of(x, y, largest), exclude_self, memory_limit)
+        x = distance.embed(queries.detach())
+        y = x if reference is queries else distance.embed(reference.detach())
+        largest = max(_largest(x, "queries"), _largest(y, "reference"))
+        return cls(x, y, distance, Screen.of(x, y, largest), exclude_self, memory_limit)
 
     def blocks(self, progress: Progress) -> Iterator[Block]:
         """All pairs, reference by reference chunk, within the memory limit."""
@@ -149,18 +152,19 @@ class Search:
         """The distances of pairs (query, reference image), by subtraction in float64."""
         step = max(1, SUBTRACT_ELEMENTS // self.queries.shape[1])
         parts = zip(rows.split(step), columns.split(step), strict=True)
-        return torch.cat([subtracted(self.queries[row], self.reference[column]) for row, column in parts])
+        pairs = (subtracted(self.queries[row], self.reference[column]) for row, column in parts)
+        return self.distance.value(torch.cat(list(pairs)))
 
 
-def _largest(images: Float[Tensor, "n *shape"], name: str) -> float:
+def _largest(vectors: Float[Tensor, "n d"], name: str) -> float:
     """The largest value in size.
 
     Raises:
         ValueError: If a value is NaN, infinite or too large to be squared.
     """
-    if not images.numel():
+    if not vectors.numel():
         return 0.0
-    low, high = (float(end) for end in images.detach().aminmax())
+    low, high = (float(end) for end in vectors.aminmax())
     if not -LARGEST_VALUE <= low <= high <= LARGEST_VALUE:  # false for NaN
         raise ValueError(
             f"`{name}` must hold finite numbers up to {LARGEST_VALUE:g} in size, "

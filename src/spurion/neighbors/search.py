@@ -72,7 +72,7 @@ def nearest(
         queries: Images with shape (n, C, H, W), or any (n, ...).
         reference: Images of the same shape, with shape (m, C, H, W).
         k: The number of neighbors, from 1 to m (m - 1 with `exclude_self`).
-        distance: A distance or its name in `DISTANCES`.
+        distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
         exclude_self: Leave out pair (i, i); `queries` and `reference` must then be the same set.
         memory_limit: Working memory in bytes, beside inputs and result. Does not change the answer.
         progress: Called with (blocks done, blocks in all).
@@ -101,9 +101,10 @@ def nearest(
     for block in search.blocks(progress):
         mine = slice(block.first_row, block.first_row + len(block.product))
         known = Neighbors(distances[mine], indices[mine])
-        rows, columns = block.nearest_candidates(k, known.distances[:, -1])
+        limit = search.distance.radius(known.distances[:, -1])
+        rows, columns = block.nearest_candidates(k, limit)
         if search.is_crowded(block, len(rows)):
-            rows, columns = search.sharpened(block).nearest_candidates(k, known.distances[:, -1])
+            rows, columns = search.sharpened(block).nearest_candidates(k, limit)
         better = _merge(known, rows - block.first_row, columns, search.subtract(rows, columns))
         distances[mine], indices[mine] = better.distances, better.indices
     return Neighbors(distances, indices)
@@ -125,7 +126,7 @@ def within(
         queries: Images with shape (n, C, H, W), or any (n, ...).
         reference: Images of the same shape, with shape (m, C, H, W); may be empty.
         radius: The largest distance that counts, at least 0, in the unit of the distance.
-        distance: A distance or its name in `DISTANCES`.
+        distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
         exclude_self: Leave out pair (i, i); `queries` and `reference` must then be the same set.
         memory_limit: Working memory in bytes, beside inputs and result. Does not change the answer.
         progress: Called with (blocks done, blocks in all).
@@ -146,10 +147,11 @@ def within(
     search = Search.prepare(queries, reference, distance, exclude_self, memory_limit)
     rows = [torch.empty(0, dtype=torch.int64, device=queries.device)]
     columns = list(rows)
+    euclidean = float(search.distance.radius(torch.tensor(radius, dtype=torch.float64)))
     for block in search.blocks(progress):
-        near_rows, near_columns, unsure = block.within_candidates(radius)
+        near_rows, near_columns, unsure = block.within_candidates(euclidean)
         if search.is_crowded(block, int(unsure.sum())):
-            near_rows, near_columns, unsure = search.sharpened(block).within_candidates(radius)
+            near_rows, near_columns, unsure = search.sharpened(block).within_candidates(euclidean)
         keep = ~unsure
         keep[unsure] = search.subtract(near_rows[unsure], near_columns[unsure]) <= radius
         rows.append(near_rows[keep])

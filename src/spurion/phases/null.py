@@ -28,7 +28,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
-from spurion.neighbors import DISTANCES, Neighbors, nearest
+from spurion.neighbors import Distance, Neighbors, as_distance, nearest
 from spurion.neighbors.distances.distance import subtracted
 from spurion.phases.copying import CopyTest, authenticity, c_t, nearest_cells
 from spurion.phases.exposure import duplicate_groups
@@ -65,7 +65,7 @@ def searches(
     train: Float[Tensor, "k *shape"],
     holdout: Float[Tensor, "h *shape"],
     *,
-    distance: str = "l2",
+    distance: str | Distance = "l2",
 ) -> Searches:
     """Make the three searches of a null test; see `null_test` for the arguments."""
     return Searches(
@@ -97,7 +97,7 @@ def null_test(
     holdout: Float[Tensor, "h *shape"],
     *,
     seed: int,
-    distance: str = "l2",
+    distance: str | Distance = "l2",
     known: Searches | None = None,
     groups: Sequence[Sequence[int]] | None = None,
 ) -> NullTest:
@@ -108,7 +108,7 @@ def null_test(
         train: The training set, with shape (K, *shape).
         holdout: Images from the same source that the model never saw, with shape (H, *shape).
         seed: Seed of the cut of the larger set, the relabelings and the cells.
-        distance: A name in `DISTANCES`. The cells of C_T are formed from pixels in any case.
+        distance: A distance or its name. The cells of C_T are formed from pixels in any case.
         known: The searches, from `searches` with the same images; made here if None.
         groups: Equal images of the training set, from `duplicate_groups`; found here if None.
 
@@ -146,7 +146,7 @@ def _share(
     train: Float[Tensor, "k *shape"],
     holdout: Float[Tensor, "h *shape"],
     known: Searches,
-    distance: str,
+    distance: str | Distance,
     seed: int,
 ) -> Interval:
     """The share with the larger set cut into blocks of the size of the smaller."""
@@ -184,7 +184,7 @@ def _first_of_duplicates(count: int, groups: Sequence[Sequence[int]]) -> Int64[T
 
 
 def _authenticity(
-    train: Float[Tensor, "k *shape"], first: Int64[Tensor, " k"], known: Searches, distance: str
+    train: Float[Tensor, "k *shape"], first: Int64[Tensor, " k"], known: Searches, distance: str | Distance
 ) -> tuple[CopyTest | None, float | None]:
     """AuthPct of samples and of held-out images against the different images of the training set."""
     distinct = first.unique()
@@ -194,7 +194,7 @@ def _authenticity(
         (found.distances[:, 0], first[found.indices[:, :REVEALING]])
         for found in (known.to_train, known.holdout_to_train)
     ]
-    gaps = _gap_bounds(DISTANCES[distance].embed(train), queries)
+    gaps = _gap_bounds(as_distance(distance), train, queries)
     undecided = torch.cat([images[distances <= gaps[images[:, 0]], 0] for distances, images in queries])
     images = undecided.unique()
     if len(images):
@@ -205,7 +205,9 @@ def _authenticity(
 
 
 def _gap_bounds(
-    train: Float[Tensor, "k d"], queries: list[tuple[Float64[Tensor, " _"], Int64[Tensor, "_ depth"]]]
+    distance: Distance,
+    train: Float[Tensor, "k *shape"],
+    queries: list[tuple[Float64[Tensor, " _"], Int64[Tensor, "_ depth"]]],
 ) -> Float64[Tensor, " k"]:
     """Upper bounds on the distance of training images to their nearest other one, infinite where unknown.
 
@@ -213,18 +215,20 @@ def _gap_bounds(
     not be known. Images that are near one query tend to be near each other, so a few of them often tell.
 
     Arguments:
-        train: The embedded training images, with shape (K, d).
+        distance: The distance.
+        train: The training images, with shape (K, *shape).
         queries: For samples and held-out images the distance to the nearest training image, and the
             nearest training images, each as the first of its duplicates.
     """
     bounds = torch.full((len(train),), torch.inf, dtype=torch.float64)
+    vectors = distance.embed(train)
     for distances, images in queries:
         for column in images.T[1:]:
             undecided = distances <= bounds[images[:, 0]]
             rows = (undecided & (column != images[:, 0])).nonzero()[:, 0]
-            for part in rows.split(max(1, BETWEEN_ELEMENTS // train.shape[1])):
+            for part in rows.split(max(1, BETWEEN_ELEMENTS // vectors.shape[1])):
                 ends = images[part, 0], column[part]
-                between = subtracted(train[ends[0]], train[ends[1]])
+                between = distance.value(subtracted(vectors[ends[0]], vectors[ends[1]]))
                 bounds.scatter_reduce_(0, ends[0], between, "amin")
     return bounds
 

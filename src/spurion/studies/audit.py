@@ -20,8 +20,7 @@ from spurion.core.config import Config
 from spurion.core.random import derive_seed
 from spurion.data import open_images
 from spurion.data.open import Source
-from spurion.neighbors import within
-from spurion.neighbors.distances import DISTANCES
+from spurion.neighbors import Distance, DistanceInfo, Pairs, as_distance, within
 from spurion.phases.census import census
 from spurion.phases.classification import classify, classify_by_ratio
 from spurion.phases.intervals import ClassFractions, Interval, class_fractions, proportion
@@ -29,7 +28,7 @@ from spurion.phases.rarefaction import collision_rate, rarefaction
 from spurion.phases.sensitivity import sensitivity
 from spurion.phases.thresholds import ThresholdInfo, thresholds_by_rule
 from spurion.studies.measurement import COPY_NOISE, Measurement, measure
-from spurion.studies.results import AuditResult, Controls, DistanceInfo
+from spurion.studies.results import AuditResult, Controls
 
 
 class AuditRules(Config):
@@ -72,6 +71,8 @@ def conclude(
     thresholds: ThresholdInfo,
     samples: Float[Tensor, "n *shape"],
     rules: AuditRules,
+    *,
+    distance: str | Distance = "l2",
 ) -> AuditResult:
     """Turn distances into classes and everything that follows from them.
 
@@ -80,11 +81,21 @@ def conclude(
         thresholds: The thresholds of the main rule.
         samples: The samples that were measured, for their pairs within the spurious threshold.
         rules: The rules shown beside the main one.
+        distance: The distance that was measured.
+
+    Raises:
+        ValueError: If another distance was measured.
     """
+    distance = as_distance(distance)
+    if distance.info != measurement.distance:
+        raise ValueError(
+            f"{_in_words(measurement.distance)} was measured, but `distance` is {_in_words(distance.info)}; "
+            f"measure again, or give the same distance and weights."
+        )
     labels = labels_of(measurement, thresholds)
-    notes: list[str] = []
+    notes = list(distance.notes(tuple(samples.shape[1:])))
     found: dict[str, Any] = {
-        "distance": DistanceInfo(name=measurement.distance, unit=DISTANCES[measurement.distance].unit),
+        "distance": measurement.distance,
         "thresholds": thresholds,
         "ratio_fractions": _by_ratio(measurement, rules, notes),
         **_by_holdout(measurement, rules),
@@ -95,9 +106,10 @@ def conclude(
     if labels is None or thresholds.spurious is None:
         notes.append("No threshold could be identified, so no sample was classified by absolute distance.")
         return AuditResult(**found, notes=tuple(notes))
+    pairs = within(samples, samples, thresholds.spurious, distance=distance, exclude_self=True)
     return AuditResult(
         **found,
-        **_by_class(measurement, thresholds, thresholds.spurious, samples, labels, rules),
+        **_by_class(measurement, thresholds, pairs, labels, rules),
         notes=tuple(notes),
     )
 
@@ -108,7 +120,7 @@ def audit(
     holdout: Source | None = None,
     *,
     thresholds: str | None = None,
-    distance: str = "l2",
+    distance: str | Distance = "l2",
     seed: int = 0,
 ) -> AuditResult:
     """Measure samples of a model against the images it was trained on.
@@ -119,7 +131,7 @@ def audit(
         holdout: Images of the same kind that the model never saw.
         thresholds: "fixed:DM,DS", "valley" or "holdout:ALPHA"; by default "holdout:0.01" with held-out
             images, else "valley".
-        distance: A name in `DISTANCES`.
+        distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
         seed: Seed of controls, bootstrap and the null test's subsets.
 
     Returns:
@@ -131,10 +143,13 @@ def audit(
     """
     rule = thresholds or ("holdout:0.01" if holdout is not None else "valley")
     reference, queries = _open(train), _open(samples)
+    distance = as_distance(distance)
     measurement = measure(
         reference, queries, None if holdout is None else _open(holdout), distance=distance, seed=seed
     )
-    return conclude(measurement, thresholds_for(rule, measurement), queries, AuditRules(seed=seed))
+    return conclude(
+        measurement, thresholds_for(rule, measurement), queries, AuditRules(seed=seed), distance=distance
+    )
 
 
 def _open(source: Source) -> Float[Tensor, "n channels height width"]:
@@ -146,12 +161,10 @@ def _open(source: Source) -> Float[Tensor, "n channels height width"]:
 def _by_class(
     measurement: Measurement,
     thresholds: ThresholdInfo,
-    radius: float,
-    samples: Float[Tensor, "n *shape"],
+    pairs: Pairs,
     labels: Int64[Tensor, " n"],
     rules: AuditRules,
 ) -> dict[str, Any]:
-    pairs = within(samples, samples, radius, distance=measurement.distance, exclude_self=True)
     memorized = labels == 0
     return {
         "fractions": _fractions(labels, rules.seed, "main"),
@@ -162,6 +175,10 @@ def _by_class(
         "census": census(pairs, labels),
         "sensitivity": sensitivity(measurement.distance_train, measurement.distance_sample, thresholds),
     }
+
+
+def _in_words(distance: DistanceInfo) -> str:
+    return distance.name if distance.weights is None else f"{distance.name}, {distance.weights}"
 
 
 def _mean(flags: Bool[Tensor, " n"]) -> float | None:

@@ -27,7 +27,7 @@ from spurion.diffusion.denoisers import DenoiserConfig
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training import TrainingConfig
-from spurion.neighbors.distances import DISTANCES
+from spurion.neighbors.distances import DISTANCES, Distance, load_distance
 from spurion.phases.thresholds import parse_rule
 
 MINIMUM_MULTIPLE = 1000
@@ -68,7 +68,10 @@ class RatioConfig(Config):
 
 
 class StudyConfig(Config):
-    """Everything that decides the numbers of a study."""
+    """Everything that decides the numbers of a study.
+
+    `weights`: where the distance finds its weights, see `load_distance`; null looks in the usual places.
+    """
 
     name: str = Field(min_length=1)
     seed: int = Field(0, ge=0)
@@ -80,6 +83,7 @@ class StudyConfig(Config):
     sampler: SamplerConfig
     sample_size: Annotated[int, Field(ge=2)] | Annotated[str, Field(pattern=r"^[1-9]\d*x$")]
     distance: str = "l2"
+    weights: str | None = None
     thresholds: str = "valley"
     holdout_alpha: float = Field(0.01, gt=0, lt=1)
     ratio: RatioConfig = RatioConfig()
@@ -91,6 +95,8 @@ class StudyConfig(Config):
     def _known_distance(cls, value: str) -> str:
         if value not in DISTANCES:
             raise ValueError(f"must be one of {', '.join(DISTANCES)}")
+        if not DISTANCES[value].in_studies:
+            raise ValueError("has no vectors of the samples that a study makes; use `spurion classify`")
         return value
 
     @field_validator("thresholds")
@@ -98,6 +104,14 @@ class StudyConfig(Config):
     def _known_rule(cls, value: str) -> str:
         parse_rule(value)
         return value
+
+    def load_distance(self, allow_download: bool = False) -> Distance:
+        """Make the distance, once in each process.
+
+        Raises:
+            ValueError: If its weights are missing.
+        """
+        return load_distance(self.distance, self.weights, allow_download)
 
     def sizes(self, available: int) -> tuple[int, ...]:
         """Training sizes in ascending order, each once.

@@ -126,7 +126,8 @@ def _measure(task: PointTask, report: Report) -> None:
     with timed(task.folder, "measure"):
         held_out = None if holdout is None else holdout.images
         seed = derive_seed(task.seed, "measure")
-        found = measure(images, samples, held_out, distance=config.distance, seed=seed)
+        distance = config.load_distance(task.allow_download)
+        found = measure(images, samples, held_out, distance=distance, seed=seed)
         save_measurement(found, task.measurement_file)
 
 
@@ -164,7 +165,8 @@ def conclude_point(task: PointTask, report: Report) -> PointResult:
             ratio_spurious=config.ratio.spurious,
             seed=derive_seed(task.seed, "conclude"),
         )
-        audited = conclude(measurement, thresholds, samples, rules)
+        distance = config.load_distance(task.allow_download)
+        audited = conclude(measurement, thresholds, samples, rules, distance=distance)
         labels = labels_of(measurement, thresholds)
         pool, _ = point_data(config, task.allow_download)
         write_samples_csv(task.folder / "samples.csv", measurement, labels)

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from spurion.core.config import Config
+from spurion.neighbors import DistanceInfo
 from spurion.phases.capacities import Capacities
 from spurion.phases.census import Census
 from spurion.phases.intervals import ClassFractions, Interval
@@ -28,13 +29,6 @@ from spurion.phases.null import NullTest
 from spurion.phases.rarefaction import Rarefaction
 from spurion.phases.sensitivity import Sensitivity
 from spurion.phases.thresholds import ThresholdInfo
-
-
-class DistanceInfo(Config):
-    """The distance of an audit: its name and its unit."""
-
-    name: str
-    unit: str
 
 
 class SourceInfo(Config):

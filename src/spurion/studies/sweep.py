@@ -18,7 +18,6 @@ from spurion.core.engine import Report, run_tasks
 from spurion.core.files import write_json
 from spurion.core.random import derive_seed
 from spurion.data import ImageSet
-from spurion.neighbors.distances import DISTANCES
 from spurion.phases.capacities import Capacities, capacities
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import thresholds_for
@@ -28,7 +27,7 @@ from spurion.studies.folder import RunFolder, stage_seconds
 from spurion.studies.measurement import load_measurement
 from spurion.studies.point import PointTask, conclude_point, measure_point, point_data
 from spurion.studies.recipes import named_config
-from spurion.studies.results import DistanceInfo, PointResult, SourceInfo, StudyResult
+from spurion.studies.results import PointResult, SourceInfo, StudyResult
 
 
 def no_report(name: str, stage: str, done: int, total: int) -> None:
@@ -65,6 +64,7 @@ def study(
         RuntimeError: If a worker process died.
     """
     config = named_config(what, overrides, device)
+    config.load_distance(allow_download)
     pool, holdout = point_data(config, allow_download)
     folder = RunFolder(out)
     sizes = config.sizes(len(pool))
@@ -114,14 +114,13 @@ def _conclude_all(
 
 
 def _failed(task: PointTask, failures: dict[int, str]) -> PointResult:
-    name = task.config.distance
     return PointResult(
         train_size=task.train_size,
         sample_size=task.sample_size,
         status="failed",
         message=failures[task.train_size],
         sampler=task.config.sampler.model_dump(mode="json"),
-        distance=DistanceInfo(name=name, unit=DISTANCES[name].unit),
+        distance=task.config.load_distance(task.allow_download).info,
         seconds=stage_seconds(task.folder),
     )
 

@@ -1,9 +1,44 @@
 """Distances between images, by name."""
 
-__all__ = ["DISTANCES", "L2", "Distance"]
+__all__ = ["DISTANCES", "Distance", "DistanceInfo", "as_distance", "load_distance"]
 
-from spurion.neighbors.distances.distance import Distance
+from functools import lru_cache
+
+from spurion.neighbors.distances.cosine import Cosine
+from spurion.neighbors.distances.distance import Distance, DistanceInfo
+from spurion.neighbors.distances.features import Features
 from spurion.neighbors.distances.l2 import L2
+from spurion.neighbors.distances.lpips import LPIPSVGG, LPIPSAlex, LPIPSSqueeze
 
-DISTANCES: dict[str, Distance] = {distance.name: distance for distance in (L2(),)}
+DISTANCES: dict[str, type[Distance]] = {
+    distance.name: distance for distance in (L2, Cosine, LPIPSAlex, LPIPSVGG, LPIPSSqueeze, Features)
+}
 """All distances: the name a user types, and the distance."""
+
+
+@lru_cache(maxsize=4)
+def load_distance(name: str, weights: str | None = None, allow_download: bool = False) -> Distance:
+    """Make a distance, once in each process.
+
+    Arguments:
+        name: A name in `DISTANCES`.
+        weights: For `lpips-*`: a folder with the weights, or the network's file, or "random:SEED"; by
+            default they are looked for where torch and the packages `lpips` and `torchmetrics` keep
+            them. For `features`: the file of vectors.
+        allow_download: Whether published weights may be downloaded.
+
+    Raises:
+        ValueError: If the name is unknown, or what the distance needs is not there.
+
+    Example:
+        >>> load_distance("lpips-alex", "random:0").info.name
+        'lpips-alex (random weights, seed 0)'
+    """
+    if name not in DISTANCES:
+        raise ValueError(f"`distance` must be one of {', '.join(DISTANCES)}, got {name!r}.")
+    return DISTANCES[name].load(weights, allow_download)
+
+
+def as_distance(distance: str | Distance) -> Distance:
+    """A distance itself, or the one of a name with the weights that are here."""
+    return load_distance(distance) if isinstance(distance, str) else distance

@@ -1,0 +1,1 @@
+"""LPIPS as an embedding: its networks, where their weights come from, and the vectors they make."""

@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+import torch
+
+from spurion.core.random import generator
+from spurion.neighbors import Features, load_distance, nearest, save_features
+from spurion.neighbors.distances.embedder import Embedder
+
+
+def images(count, *path):
+    return 2 * torch.rand(count, 1, 4, 5, generator=generator(0, "features", *path)) - 1
+
+
+def vectors(count, dtype=torch.float32):
+    return torch.randn(count, 6, generator=generator(0, "vectors"), dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_file_gives_every_image_its_vector_in_any_order(tmp_path, dtype):
+    x, v = images(12), vectors(12, dtype)
+    save_features(tmp_path / "dino.npz", x, v)
+    distance = load_distance("features", str(tmp_path / "dino.npz"))
+    order = torch.randperm(12, generator=generator(0, "order"))
+    assert torch.equal(distance.embed(x[order]), v[order])
+    assert torch.equal(distance.embed(x.double()), v)
+    found = nearest(x[order[:3]], x[order], k=2, distance=distance)
+    assert found.indices[:, 0].tolist() == [0, 1, 2]
+    expected = torch.cdist(v.double(), v.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    torch.testing.assert_close(distance.pairwise(x, x), expected.fill_diagonal_(0), rtol=1e-12, atol=0)
+    assert not distance.embeds_any_image
+    assert distance.info.weights.startswith("dino.npz (sha256 ")
+
+
+def test_a_function_embeds_any_image():
+    distance = Features(lambda batch: batch.flatten(1)[:, :3], "three pixels")
+    x, y = images(5, "x"), images(70, "y")
+    expected = (x.flatten(1)[:, None, :3].double() - y.flatten(1)[None, :, :3].double()).norm(dim=-1)
+    torch.testing.assert_close(distance.pairwise(x, y), expected, rtol=1e-12, atol=0)
+    assert distance.embeds_any_image
+    assert distance.info.model_dump() == {
+        "name": "features",
+        "unit": "Euclidean, as the vectors",
+        "weights": "three pixels",
+    }
+
+
+def test_images_without_a_vector_are_counted(tmp_path):
+    save_features(tmp_path / "v.npz", images(4), vectors(4))
+    distance = load_distance("features", str(tmp_path / "v.npz"))
+    with pytest.raises(
+        ValueError, match=r"v\.npz has no vector for 2 of 5 images, the first of them image 3"
+    ):
+        distance.embed(torch.cat([images(3), images(2, "new")]))
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(ValueError, match="needs a file of vectors, named by `--weights`"):
+        load_distance("features")
+    with pytest.raises(ValueError, match=r"There is no file .*none\.npz"):
+        load_distance("features", str(tmp_path / "none.npz"))
+    path = tmp_path / "bad.npz"
+    for content in (b"", b"nonsense", b"PK\x03\x04 cut"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"bad\.npz is not a file of vectors"):
+            load_distance("features", str(path))
+    np.savez(path, vectors=np.zeros((2, 3), np.float32))
+    with pytest.raises(ValueError, match=r"bad\.npz is not a file of vectors"):
+        load_distance("features", str(path))
+    np.savez(path, sha256=np.array(["a", "b"]), vectors=np.zeros((3, 3), np.float32))
+    with pytest.raises(ValueError, match=r"a float32 or float64 vector for each of 2 images, got float32 of"):
+        load_distance("features", str(path))
+    np.savez(path, sha256=np.array(["a", "b"]), vectors=np.zeros((2, 3), np.int64))
+    with pytest.raises(ValueError, match="got int64 of shape"):
+        load_distance("features", str(path))
+
+
+def test_bad_vectors(tmp_path):
+    with pytest.raises(ValueError, match=r"`vectors` must hold .* 4 images, got float32 of shape \(3, 6\)"):
+        save_features(tmp_path / "v.npz", images(4), vectors(3))
+    with pytest.raises(ValueError, match="`vectors` holds a value that is not finite"):
+        save_features(tmp_path / "v.npz", images(4), vectors(4) * torch.nan)
+    twice = images(4)
+    twice[2] = twice[0]
+    with pytest.raises(ValueError, match="images 0 and 2 are equal, but their vectors differ"):
+        save_features(tmp_path / "v.npz", twice, vectors(4))
+    assert not (tmp_path / "v.npz").exists()
+
+
+@pytest.mark.parametrize("made", [torch.zeros(64), torch.zeros(3, 2), torch.zeros(64, 2, dtype=torch.int64)])
+def test_functions_that_return_something_else(made):
+    with pytest.raises(ValueError, match="an embedding must return one row of floats for each of 64 images"):
+        Features(lambda batch: made, "wrong").embed(images(3))
+
+
+class TestEmbedder:
+    """Batches of one size; every image once."""
+
+    @pytest.fixture
+    def calls(self):
+        return []
+
+    def embedder(self, calls, **named):
+        def function(batch):
+            calls.append(batch.clone())
+            return batch.flatten(1)
+
+        return Embedder(function, **named)
+
+    def test_batches_have_one_size(self, calls):
+        x = images(70)
+        assert torch.equal(self.embedder(calls)(x), x.flatten(1))
+        assert [len(call) for call in calls] == [64, 64]
+        assert calls[1][6:].eq(0).all()
+
+    def test_large_images_come_in_small_batches(self, calls):
+        x = torch.rand(3, 1, 300, 300, generator=generator(0, "large"))
+        assert torch.equal(self.embedder(calls)(x), x.flatten(1))
+        assert [len(call) for call in calls] == [1, 1, 1]
+
+    def test_copies_and_known_images_are_embedded_once(self, calls):
+        embedder = self.embedder(calls)
+        x = images(10)
+        assert torch.equal(embedder(x[[0, 3, 0, 3]]), x[[0, 3, 0, 3]].flatten(1))
+        assert torch.equal(embedder(x[[3, 5, 0]]), x[[3, 5, 0]].flatten(1))
+        assert torch.equal(embedder(x[[5, 0]]), x[[5, 0]].flatten(1))
+        fresh = [int((call != 0).flatten(1).any(dim=1).sum()) for call in calls]
+        assert fresh == [2, 1]
+
+    def test_types_and_shapes_are_told_apart(self, calls):
+        embedder = self.embedder(calls)
+        x = torch.ones(2, 1, 2, 3)
+        assert embedder(x.double()).dtype == torch.float64
+        assert embedder(x).dtype == torch.float32
+        assert embedder(x.reshape(2, 1, 3, 2)).shape == (2, 6)
+        assert len(calls) == 3
+
+    def test_what_it_returns_may_be_changed(self, calls):
+        embedder = self.embedder(calls)
+        x = images(2)
+        embedder(x).zero_()
+        embedder(x).zero_()
+        assert torch.equal(embedder(x), x.flatten(1))
+
+    def test_the_least_recently_used_is_forgotten(self, calls):
+        embedder = self.embedder(calls, remembered_bytes=2 * 20 * 4)
+        x = images(3)
+        for index in (0, 1, 0, 2, 0, 1):  # 2 takes the place of 1, and 1 that of 2
+            embedder(x[index : index + 1])
+        assert [
+            bool((call[0] == x[index]).all()) for call, index in zip(calls, (0, 1, 2, 1), strict=True)
+        ] == [True] * 4
+
+    def test_nothing_is_remembered_without_room(self, calls):
+        embedder = self.embedder(calls, remembered_bytes=79)
+        embedder(images(1))
+        embedder(images(1))
+        assert len(calls) == 2
+
+    def test_no_gradient_flows(self, calls):
+        assert not self.embedder(calls)(images(2).requires_grad_()).requires_grad
