@@ -146,16 +146,20 @@ class _Descent:
 
     @torch.no_grad()
     def _iterate(self, x: Tensor) -> Tensor:
-        x = x.clone()
+        """Fixed-point steps; returns of each state the one that would have moved least."""
+        best, x = x.clone(), x.clone()
+        least = torch.full((len(x),), math.inf, dtype=x.dtype, device=x.device)
         rows = torch.arange(len(x), device=x.device)
         for _ in range(self._steps):
             x_hat = self._denoiser(x[rows], self._t)
             moved = (x_hat - x[rows]).flatten(1).norm(dim=1)
+            nearer = moved < least[rows]
+            best[rows[nearer]], least[rows[nearer]] = x[rows[nearer]], moved[nearer]
             x[rows] = x_hat
-            rows = rows[moved > self._rest]
+            rows = rows[(moved > self._rest) & x_hat.flatten(1).isfinite().all(1)]
             if not len(rows):
                 break
-        return x
+        return best
 
     def _newton(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Polish; returns the states and how far the fixed-point map still moves each."""

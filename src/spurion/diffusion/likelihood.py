@@ -31,7 +31,7 @@ References:
 __all__ = ["LogDensity", "energy", "log_density", "mixture_prior", "normal_prior", "ring_prior"]
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ def log_density(
     t: float | int,
     *,
     prior: Prior,
-    divergence: Literal["exact", "hutchinson"] = "exact",
+    divergence: str = "exact",
     probes: int = 8,
     generator: torch.Generator | None = None,
     tolerance: float | None = None,
@@ -87,7 +87,7 @@ def log_density(
         x: Items noisy as at time `t`, finite, with shape (n, *shape).
         t: Their time: in (0, 1], or a step in 0..T-1. Exact denoisers of few patterns are stiff below 1e-3.
         prior: The log-density at the noisiest time; see `spurion.diffusion.priors`.
-        divergence: The exact trace, or its estimate by probes.
+        divergence: "exact", or "hutchinson" for the estimate by probes.
         probes: The number of probes of the estimate, at least 1.
         generator: Draws the probes; needed for the estimate.
         tolerance: The tolerance of one step of the solution in continuous time, relative and absolute, for
