@@ -1,0 +1,151 @@
+"""What is wrong with the sets themselves: overlaps and mix-ups that spoil an answer before it is given.
+
+An audit believes its caller about which images are which. These mistakes leave traces:
+
+- ``holdout_in_train``: held-out images that are also in the training set. They make every copy look as near
+  as a new image, so they hide copying.
+- ``samples_are_train``: samples and training set are the same images, byte for byte: one set was given
+  twice.
+- ``samples_in_holdout``: samples that are byte for byte held-out images: the model saw them, or the sets got
+  mixed.
+- ``swapped_holdout``: the samples are nearer to the held-out images than to the training set by far, as
+  if the two were exchanged (`MIRRORED`).
+- ``swapped_samples``: samples and held-out images have the 256 gray levels of image files and the training
+  set has not, as if generated images had been given as the training set.
+
+A near copy is no overlap but the finding itself: only equal images count here.
+"""
+
+__all__ = ["Kind", "Overlap", "overlaps"]
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from spurion.core.config import Config
+from spurion.phases.exposure import digests
+from spurion.phases.null import NullTest
+
+MIRRORED = 0.25
+"""Upper end of the share closer to the training set below which the sets look exchanged."""
+
+GRAY_TOLERANCE = 1e-5
+"""Largest distance to one of 256 gray levels, in [-1, 1], that is rounding."""
+
+NAMED = 5
+"""Images that a sentence names."""
+
+Kind = Literal[
+    "holdout_in_train", "samples_are_train", "samples_in_holdout", "swapped_holdout", "swapped_samples"
+]
+
+
+class Overlap(Config):
+    """A warning about the sets of an audit."""
+
+    kind: Kind
+    sentence: str
+    images: tuple[int, ...] = Field((), description="Indices into the set that is named first.")
+    partners: tuple[int, ...] = Field((), description="An equal image of the other set for each.")
+
+
+def overlaps(
+    train: Float[Tensor, "k *shape"],
+    samples: Float[Tensor, "m *shape"],
+    holdout: Float[Tensor, "h *shape"] | None = None,
+    *,
+    null: NullTest | None = None,
+    holdout_names: Sequence[str] | None = None,
+    sample_names: Sequence[str] | None = None,
+) -> tuple[Overlap, ...]:
+    """Find overlaps and mix-ups among the sets of an audit; see the module.
+
+    Arguments:
+        train: The training images with shape (K, *shape): pixels in [-1, 1], or vectors, for which gray
+            levels are not looked at.
+        samples: The samples, likewise.
+        holdout: The held-out images, likewise.
+        null: The held-out null of these sets, if it was computed.
+        holdout_names: What to call held-out images in the sentences; by default their indices, which give
+            nothing away.
+        sample_names: What to call samples.
+
+    Returns:
+        The warnings, none if nothing is wrong.
+
+    Example:
+        >>> import torch
+        >>> train, samples = torch.zeros(2, 1, 2, 2), torch.ones(3, 1, 2, 2)
+        >>> [found.sentence for found in overlaps(train, samples, train[:1])]
+        ['1 held-out image is also in the training set, which hides copying: 0.']
+    """
+    train_keys, sample_keys = digests(train), digests(samples)
+    holdout_keys = [] if holdout is None else digests(holdout)
+    found: list[Overlap] = []
+    if set(sample_keys) == set(train_keys):
+        sentence = "The samples are the training set itself, byte for byte; give the images the model made."
+        found.append(Overlap(kind="samples_are_train", sentence=sentence))
+    found.extend(_shared("holdout_in_train", holdout_keys, train_keys, holdout_names))
+    found.extend(_shared("samples_in_holdout", sample_keys, holdout_keys, sample_names))
+    found.extend(_swapped(train, samples, holdout, null))
+    return tuple(found)
+
+
+_PHRASES: dict[str, tuple[str, str]] = {
+    "holdout_in_train": ("held-out image", "also in the training set, which hides copying"),
+    "samples_in_holdout": ("sample", "also held out, so the model saw them or the sets are mixed up"),
+}
+
+
+def _shared(
+    kind: Kind, keys: Sequence[bytes], others: Sequence[bytes], names: Sequence[str] | None
+) -> Iterator[Overlap]:
+    """The images of one set that are also in another, if there are any."""
+    first = {key: i for i, key in reversed(list(enumerate(others)))}
+    images = tuple(i for i, key in enumerate(keys) if key in first)
+    if not images:
+        return
+    count, (noun, where) = len(images), _PHRASES[kind]
+    called = [str(i) if names is None else names[i] for i in images[:NAMED]]
+    more = f" and {count - NAMED} more" if count > NAMED else ""
+    subject = f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
+    yield Overlap(
+        kind=kind,
+        sentence=f"{subject} {where}: {', '.join(called)}{more}.",
+        images=images,
+        partners=tuple(first[keys[i]] for i in images),
+    )
+
+
+def _swapped(
+    train: Float[Tensor, "k *shape"],
+    samples: Float[Tensor, "m *shape"],
+    holdout: Float[Tensor, "h *shape"] | None,
+    null: NullTest | None,
+) -> Iterator[Overlap]:
+    share = None if null is None else null.share_closer_to_train
+    if share is not None and share.high < MIRRORED:
+        sentence = (
+            f"Only {share.value:.1%} of the samples are closer to the training set than to an equally large "
+            f"held-out set; the two look exchanged."
+        )
+        yield Overlap(kind="swapped_holdout", sentence=sentence)
+    others = [samples] if holdout is None else [samples, holdout]
+    if train.ndim == 4 and not _is_8_bit(train) and all(_is_8_bit(images) for images in others):
+        sentence = (
+            "The samples have the 256 gray levels of image files and the training set has not; "
+            "the two look exchanged."
+        )
+        yield Overlap(kind="swapped_samples", sentence=sentence)
+
+
+def _is_8_bit(images: Float[Tensor, "n *shape"]) -> bool:
+    """Whether every value is one of u / 127.5 - 1, u in 0..255."""
+    for part in images.split(1000):
+        levels = (part + 1) * 127.5
+        if ((levels - levels.round()).abs() > 127.5 * GRAY_TOLERANCE).any() or levels.abs().max() > 256:
+            return False
+    return True
