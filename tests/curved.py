@@ -18,7 +18,9 @@ class Turned(Denoiser):
     """Gaussian data with variances known, whose axes are those of a Householder reflection."""
 
     def __init__(self, variances, shape, schedule=SCHEDULE):
-        self.inner = GaussianDenoiser(torch.zeros_like(variances), variances, schedule, tuple(variances.shape))
+        self.inner = GaussianDenoiser(
+            torch.zeros_like(variances), variances, schedule, tuple(variances.shape)
+        )
         self.schedule, self.shape, self.dtype = schedule, shape, variances.dtype
         normal = torch.randn(len(variances), dtype=variances.dtype, generator=generator(0, "turned"))
         self.normal = normal / normal.norm()
@@ -96,16 +98,17 @@ class _Plain:
         return x.square()
 
 
+SQUARES = {"plain": _Plain, "without vmap": _WithoutVmap, "reverse only": _ReverseOnly}
+
+
 class Mixed(nn.Module):
     """A dense network whose one nonlinearity x -> x^2 supports less and less."""
-
-    SQUARES = {"plain": _Plain, "without vmap": _WithoutVmap, "reverse only": _ReverseOnly}
 
     def __init__(self, dim, kind):
         super().__init__()
         random = generator(0, "mixed")
         self.matrix = nn.Parameter(0.3 * torch.randn(2, dim, dim, dtype=torch.float64, generator=random))
-        self.square = self.SQUARES[kind]
+        self.square = SQUARES[kind]
 
     def forward(self, x_t, t):
         x = x_t.flatten(1)

@@ -1,10 +1,11 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
-from curved import SCHEDULE, Faulty, Turned
 from scipy import stats
 
+from curved import SCHEDULE, Faulty, Turned
 from spurion.core.random import generator
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.schedule import VESchedule
@@ -60,7 +61,7 @@ def test_central_differences_are_of_second_order():
         (central_differences(jacobian, generator=random(), step=step) - exact).norm().item()
         for step in (0.4, 0.2, 0.1)
     ]
-    assert all(abs(math.log2(a / b) - 2) < 0.1 for a, b in zip(errors, errors[1:], strict=False)), errors
+    assert all(abs(math.log2(a / b) - 2) < 0.1 for a, b in pairwise(errors)), errors
 
 
 @pytest.mark.parametrize("shape", [(64,), (1, 8, 8), (3, 4, 6)])
@@ -82,7 +83,6 @@ def test_random_rows_smear_a_flat_spectrum(algorithm, shape):
 
 
 def test_square_images_are_perturbed_by_orthogonal_blocks():
-    # One block of orthogonal rows has the same singular values as the images it is made of: D rows of 2x2 images.
     jacobian = memory((1, 2, 2))
     values = symmetrized_singular_values(jacobian, generator=random(), rows=4)
     assert abs(values.square().sum() - 4) < 1e-9  # every direction has length 1

@@ -2,8 +2,8 @@ import math
 
 import pytest
 import torch
-from curved import SCHEDULE, Faulty, Mixed, Turned, network
 
+from curved import SCHEDULE, SQUARES, Faulty, Mixed, Turned, network
 from spurion.core.random import generator
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
@@ -71,7 +71,7 @@ def test_products_of_an_asymmetric_network(batch_size):
     torch.testing.assert_close(jacobian.symmetric(vectors), (pushed + pulled) / 2, atol=1e-12, rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", Mixed.SQUARES)
+@pytest.mark.parametrize("kind", SQUARES)
 def test_what_modules_do_not_support_is_done_otherwise(kind):
     network = Mixed(5, kind)
     jacobian = ScoreJacobian(NetworkDenoiser(network, SCHEDULE, (5,)), points(3, (5,)), T)
