@@ -145,9 +145,12 @@ def _limits(points: list[PointResult]) -> Iterator[Caution]:
         "That another sampler would give the same shares",
         "Fewer or other sampling steps from the same model change the memorized share considerably.",
     )
+    distance = points[0].distance
     yield Caution(
-        f"That no copy is missed in a sense other than the {points[0].distance.name} distance",
-        "A shifted, cropped, or recolored training image is far away by a pixel distance and counts as new.",
+        f"That no copy is missed in a sense other than the {distance.name} distance",
+        "A shifted, cropped, or recolored training image is far away by a pixel distance and counts as new."
+        if distance.weights is None
+        else "A copy that the network behind it does not see as alike counts as new.",
     )
     yield Caution(
         "That generalized samples are good images",

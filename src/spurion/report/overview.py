@@ -85,7 +85,7 @@ def _facts(run: Run) -> tuple[Fact, ...]:
         Fact("Training-set sizes K", listed([size(k) for k in sizes]), "one model for each"),
         Fact("Samples for each K", sample_sizes(results), "the set S′"),
         Fact("Sampler", "; ".join(samplers)),
-        Fact("Distance", distance.name, distance.unit),
+        Fact("Distance", distance.name, "; ".join(filter(None, (distance.unit, distance.weights)))),
         Fact(
             "Thresholds",
             thresholds_in_words(known) if known else absent,

@@ -65,6 +65,10 @@ def plan(
     """
     config = named_config(what, overrides, device)
     count, shape, notes = _data(config, allow_download)
+    try:
+        config.load_distance(allow_download)
+    except ValueError as error:
+        notes += (f"The distance is not ready yet: {error}",)
     points = tuple((size, sample_size_for(config.sample_size, size)) for size in config.sizes(count))
     crew = crew_for(config, len(points), workers)
     denoiser = config.denoiser.build(
