@@ -42,14 +42,13 @@ def test_frequencies_are_normal_with_the_scale_and_not_trained(scale):
 
 
 def test_sizes_of_the_paper_and_of_the_code():
-    linear = [nn.Linear(2, 256), nn.Linear(256, 256), nn.Linear(256, 2)]
-    linear += [nn.Linear(256, 256) for _ in range(2 * 8)]
-    ours = build(FourierResidualConfig()).network
-    assert count(ours) == sum(map(count, linear))
-    linear = (
-        [nn.Linear(128, 128)] * 2 + [nn.Linear(130, 128)] + [nn.Linear(128, 128)] * 3 + [nn.Linear(128, 2)]
-    )
-    assert count(build(FourierMLPConfig()).network) == sum(map(count, linear))
+    def numbers(*layers):
+        return sum(inputs * outputs + outputs for inputs, outputs in layers)
+
+    ours = count(build(FourierResidualConfig()).network)
+    assert ours == numbers((2, 256), (256, 256), *[(256, 256)] * 16, (256, 2))
+    ours = count(build(FourierMLPConfig()).network)
+    assert ours == numbers((128, 128), (128, 128), (130, 128), *[(128, 128)] * 3, (128, 2))
     assert FourierMLPConfig().scale == 16
     assert len(build(FourierMLPConfig()).network.time.frequencies) == 64
 

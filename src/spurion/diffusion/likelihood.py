@@ -129,6 +129,7 @@ def energy(log_density: Float[Tensor, " n"], schedule: Schedule, t: float | int)
         t: The time.
 
     Example:
+        >>> from spurion.diffusion.schedule import VESchedule
         >>> energy(torch.tensor([-1.0, -2.0]), VESchedule(), 0.25)
         tensor([0.5000, 1.0000])
     """

@@ -30,7 +30,7 @@ SCORE_TRAINING: dict[str, TrainingConfig] = {
         device="cpu",
     ),
     "fourier-mlp": TrainingConfig(
-        iterations=10_000,
+        iterations=8500,
         batch_size=128,
         replacement=False,
         learning_rate=6e-3,
