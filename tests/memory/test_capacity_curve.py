@@ -15,7 +15,6 @@ def test_memories_turn_spurious_and_then_continuous():
     points = capacity_curve("circle", [2, 9, 1000], [10 / 3], sets=8, draws=60)
     memory, spurious, continuum = zip(*(point.mass for point in points), strict=True)
     assert list(memory) == sorted(memory, reverse=True)
-    assert memory[0] > 0.4  # the mean over many sets is 0.7
     assert memory[-1] == 0
     assert max(spurious) == spurious[1] > 0.6
     assert continuum[-1] == max(continuum) > 0.5
@@ -24,6 +23,34 @@ def test_memories_turn_spurious_and_then_continuous():
         assert sum(point.kinds) == pytest.approx(point.minima)
         assert all(0 <= e < 0.5 for e in point.error)
         assert point.memory_share == point.kinds[0] / point.count
+
+
+# At distance d = 2 h the weight at a minimum u = h tanh(2 beta h u) is 0.9 where a = 2 beta h u = log 3, that
+# is, at 2 beta h^2 = a / tanh(a) = log(3) / 0.8. Wider apart, both patterns are memories with all the mass;
+# closer, none is.
+WIDE = math.log(3) / 0.8 / 2  # of beta h^2
+
+
+@pytest.mark.parametrize("beta", [1.0, 10 / 3, 10.0])
+def test_two_random_patterns_are_memories_exactly_where_their_gap_is_wide(beta):
+    point = capacity_curve("circle", [2], [beta], sets=16, draws=4)[0]
+    expected = []
+    for index in range(16):
+        pair = PATTERNS["circle"](2, 2, generator(0, "capacity", "set", index))
+        expected.append(float(beta * (pair[0] - pair[1]).square().sum() / 4 >= WIDE))
+    assert 0 < sum(expected) < 16
+    assert point.rows[:, 1, 0].tolist() == expected
+    assert point.mass[0] == pytest.approx(sum(expected) / 16)
+
+
+@pytest.mark.parametrize(("beta", "share"), [(1.0, 0.3782), (10 / 3, 0.7001), (10.0, 0.8312)])
+def test_share_of_two_memories_over_many_sets(beta, share):
+    # The gap angle is uniform on (0, pi) and h the sine of half of it. 20,000 pairs: 3.5 standard errors.
+    assert share == pytest.approx(1 - 2 / math.pi * math.asin(math.sqrt(WIDE / beta)), abs=1e-4)
+    patterns = PATTERNS["circle"](40_000, 2, generator(0, "pairs"))
+    h_squared = (patterns[::2] - patterns[1::2]).square().sum(1) / 4
+    error = math.sqrt(share * (1 - share) / 20_000)
+    assert float((beta * h_squared >= WIDE).double().mean()) == pytest.approx(share, abs=3.5 * error)
 
 
 def memory_mass(count, beta, sets, draws):

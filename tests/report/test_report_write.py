@@ -43,7 +43,7 @@ def test_the_same_run_gives_the_same_bytes(written, tmp_path, monkeypatch):
     run = read_run(written)
     some = {name: FIGURES[name] for name in ("transition", "examples", "histograms")}
     monkeypatch.setattr(figures, "FIGURES", some)
-    plates = draw_figures(run, tmp_path)
+    plates = draw_figures(run, tmp_path, FIGURES)
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (written / "figures" / path.name).read_bytes(), path.name
     page = (written / "report.html").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ __all__ = [
     "CLASSES",
     "Report",
     "counter",
+    "duration",
     "percent",
     "progress_shown",
     "show_json",
@@ -121,6 +122,17 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers
 def percent(interval: "Interval") -> str:
     """A fraction and its interval, in percent, without the sign."""
     return f"{100 * interval.value:.1f} ({100 * interval.low:.1f}–{100 * interval.high:.1f})"
+
+
+def duration(seconds: float) -> str:
+    """A rough time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    if seconds < 36 * 3600:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 86400:.0f} days"
 
 
 def thresholds_line(thresholds: "ThresholdInfo") -> str:

@@ -9,7 +9,15 @@ import typer
 
 from spurion.cli.errors import BAD_INPUT
 from spurion.cli.options import AllowDownload, AsJson, DeviceOption, Overrides, Seed, with_options
-from spurion.cli.show import CLASSES, percent, progress_shown, show_json, show_table, thresholds_line
+from spurion.cli.show import (
+    CLASSES,
+    duration,
+    percent,
+    progress_shown,
+    show_json,
+    show_table,
+    thresholds_line,
+)
 
 if TYPE_CHECKING:
     from spurion.phases.capacities import Capacity
@@ -20,7 +28,9 @@ if TYPE_CHECKING:
 def study(
     source: Annotated[
         str,
-        typer.Argument(metavar="RECIPE|FILE.yaml", help="A recipe, such as digits, or a configuration."),
+        typer.Argument(
+            metavar="RECIPE|FILE.yaml", help="A recipe, such as digits, or circle, or a configuration."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The run folder; runs/NAME if not given.")
@@ -50,17 +60,28 @@ def study(
     Example: spurion study digits --out runs/digits
 
     Example: spurion study digits --set "train_sizes=[2, 64, all]" --set sample_size=500 --dry-run
+
+    Example: spurion study circle --out runs/circle
     """
     import spurion.report
     import spurion.studies
+    from spurion.cli.circle import end_circle, plan_values, show_circle, show_circle_plan
+    from spurion.studies.circle.config import is_circle
+    from spurion.studies.circle.results import CircleResult
+    from spurion.studies.circle.run import CirclePlan
 
+    if thresholds is not None and is_circle(source):
+        raise ValueError("`--thresholds` does not apply to the circle, which has no thresholds.")
     every = with_options(overrides, {"thresholds": thresholds, "seed": seed})
     chosen = device.value if device else None
     if dry_run:
         plan = spurion.studies.plan(
             source, overrides=every, device=chosen, workers=workers, allow_download=allow_download
         )
-        show_json(_plan_values(plan)) if as_json else _show_plan(plan)
+        if isinstance(plan, CirclePlan):
+            show_json(plan_values(plan)) if as_json else show_circle_plan(plan)
+        else:
+            show_json(_plan_values(plan)) if as_json else _show_plan(plan)
         return
     folder = out or Path("runs") / Path(source).stem
     with progress_shown() as shown:
@@ -74,8 +95,12 @@ def study(
             report=shown,
         )
         page = spurion.report.write_report(folder)
-    show_json(result.to_json()) if as_json else _show_result(result, page)
-    _end(result)
+    if isinstance(result, CircleResult):
+        show_json(result.to_json()) if as_json else show_circle(result, page)
+        end_circle(result)
+    else:
+        show_json(result.to_json()) if as_json else _show_result(result, page)
+        _end(result)
 
 
 def report(
@@ -107,7 +132,7 @@ def _show_plan(plan: "Plan") -> None:
     typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None), nl=False)
     rows = [(str(train), str(samples)) for train, samples in plan.points]
     show_table(("training images", "samples"), rows, numbers=("training images", "samples"))
-    typer.echo(f"About {_duration(plan.seconds)} and {_size(plan.bytes)} of disk.")
+    typer.echo(f"About {duration(plan.seconds)} and {_size(plan.bytes)} of disk.")
     for note in plan.notes:
         typer.echo(note)
 
@@ -156,16 +181,6 @@ def _end(result: "StudyResult") -> None:
 def _failures(result: "StudyResult") -> list[str]:
     failed = [point for point in result.points if point.status == "failed"]
     return [f"K = {point.train_size} failed: {point.message}" for point in failed]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} minutes"
-    if seconds < 36 * 3600:
-        return f"{seconds / 3600:.1f} hours"
-    return f"{seconds / 86400:.0f} days"
 
 
 def _size(count: int) -> str:

@@ -54,7 +54,7 @@ PATTERNS: MappingProxyType[str, Draw] = MappingProxyType(
 """Random patterns by name: unit circle, unit sphere, standard normal, entries -1 and +1."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CapacityPoint:
     """Averages over sets of K patterns at one inverse temperature.
 
@@ -66,6 +66,8 @@ class CapacityPoint:
         mass: The mean basin mass of each class, in the same order.
         error: Standard errors of the masses over the sets; NaN for one set.
         elsewhere: The mean share of draws that did not come to rest.
+        rows: What is averaged: for each set the numbers of minima of each class, then their masses, with
+            shape (sets, 2, 3).
     """
 
     count: int
@@ -75,6 +77,7 @@ class CapacityPoint:
     mass: tuple[float, ...]
     error: tuple[float, ...]
     elsewhere: float
+    rows: Float[Tensor, "sets 2 3"]
 
     @property
     def memory_share(self) -> float:
@@ -165,4 +168,5 @@ def _average(count: int, beta: float, rows: Tensor) -> CapacityPoint:
         mass=tuple(mass.tolist()),
         error=tuple(error.tolist()),
         elsewhere=float(1 - mass.sum()),
+        rows=rows,
     )

@@ -4,8 +4,9 @@ __all__ = ["write_report"]
 
 from pathlib import Path
 
-from spurion.core.files import write_text
-from spurion.report.figures import draw_figures
+from spurion.core.files import read_json, write_text
+from spurion.report.circle.page import circle_page
+from spurion.report.figures import FIGURES, draw_figures
 from spurion.report.html import render
 from spurion.report.run import read_run
 
@@ -16,9 +17,9 @@ def write_report(folder: Path | str) -> Path:
     The same folder gives the same bytes, whenever it is built.
 
     Arguments:
-        folder: A run folder: `study.json`, and under `points/` for each done point `samples.csv`,
-            `gallery.npz`, and, for a trained model, `training.jsonl`. Gets `figures/*.png`, `figures/*.pdf`,
-            and `report.html`.
+        folder: A run folder: `study.json`, and for a study of images under `points/` for each done point
+            `samples.csv`, `gallery.npz`, and, for a trained model, `training.jsonl`; for the circle
+            `landscapes/` and `trained/`. Gets `figures/*.png`, `figures/*.pdf`, and `report.html`.
 
     Returns:
         The path of `report.html`.
@@ -28,8 +29,18 @@ def write_report(folder: Path | str) -> Path:
         OSError: If the folder cannot be written.
     """
     folder = Path(folder)
-    run = read_run(folder)
-    plates = draw_figures(run, folder / "figures")
+    if _is_circle(folder):
+        text = circle_page(folder)
+    else:
+        run = read_run(folder)
+        text = render(run, draw_figures(run, folder / "figures", FIGURES))
     page = folder / "report.html"
-    write_text(page, render(run, plates))
+    write_text(page, text)
     return page
+
+
+def _is_circle(folder: Path) -> bool:
+    """Whether a run folder, if there is one, is that of a study of the circle."""
+    path = folder / "study.json"
+    values = read_json(path) if path.is_file() else None
+    return isinstance(values, dict) and str(values.get("schema", "")).startswith("spurion.circle/")

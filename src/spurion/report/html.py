@@ -4,31 +4,73 @@ Styles, script, and images are inside; a content security policy forbids everyth
 script but ours. All text goes through Jinja's escaping: names of sets and files come from users.
 """
 
-__all__ = ["render"]
+__all__ = ["Page", "render", "render_page"]
 
 import base64
 import hashlib
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
+from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from spurion.report.blocks import Section
 from spurion.report.figures import Plate
-from spurion.report.overview import overview
+from spurion.report.overview import Overview, overview
 from spurion.report.run import Run
 from spurion.report.sections import SECTIONS
 
-SYMBOLS = re.compile(r"δm|δs|C_T|\b(?:memorized|spurious|generalized)\b", re.IGNORECASE)
+CLASSES = MappingProxyType({name: name for name in ("memorized", "spurious", "generalized")})
+"""The classes of images: each is set in its own color."""
+
+SUBTITLE = (
+    "What a diffusion model copies, what it dreams up twice, and what it can truly generate, as its training "
+    "set grows."
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one page is made of.
+
+    Attributes:
+        name: The study's name.
+        subtitle: What is shown, in a sentence.
+        overview: The top of the page.
+        sections: Everything below.
+        plates: Figures, by name.
+        styles: File names of its styles.
+        script: File name of its script.
+        symbols: CSS class of every word that is set in a color of its own.
+    """
+
+    name: str
+    subtitle: str
+    overview: Overview
+    sections: Sequence[Section]
+    plates: dict[str, Plate]
+    styles: tuple[str, ...] = ("report.css",)
+    script: str = "gallery.js"
+    symbols: Mapping[str, str] = field(default_factory=lambda: CLASSES)
 
 
 def render(run: Run, plates: dict[str, Plate]) -> str:
-    """Make the page.
+    """Make the page of a study of images.
 
     Arguments:
         run: The run.
         plates: Its figures, by name.
     """
+    sections = [section for section in (make(run) for make in SECTIONS) if section is not None]
+    return render_page(Page(run.study.name, SUBTITLE, overview(run), sections, plates))
+
+
+def render_page(page: Page) -> str:
+    """Make a page: one HTML file that needs nothing else."""
     environment = Environment(
         loader=PackageLoader("spurion.report"),
         autoescape=True,
@@ -37,23 +79,27 @@ def render(run: Run, plates: dict[str, Plate]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["prose"] = prose
+    environment.filters["prose"] = partial(prose, symbols=page.symbols)
     environment.filters["short"] = lambda number: f"{number:.6g}"
-    style, script = (_asset(name) for name in ("report.css", "gallery.js"))
-    sections = [section for section in (make(run) for make in SECTIONS) if section is not None]
+    style, script = "".join(_asset(name) for name in page.styles), _asset(page.script)
     return environment.get_template("report.html.j2").render(
-        study=run.study,
-        overview=overview(run),
-        sections=sections,
-        plates=plates,
+        name=page.name,
+        subtitle=page.subtitle,
+        overview=page.overview,
+        sections=page.sections,
+        plates=page.plates,
         style=Markup(style),
         script=Markup(script),
         policy=_policy(style, script),
     )
 
 
-def prose(text: str) -> Markup:
+def prose(text: str, symbols: Mapping[str, str] = CLASSES) -> Markup:
     """Escape a text, then set its symbols: thresholds with subscripts, the three classes in their colors.
+
+    Arguments:
+        text: The text.
+        symbols: CSS class of every word that is set in a color of its own, in lower case.
 
     Example:
         >>> prose("<b> δm")
@@ -61,16 +107,17 @@ def prose(text: str) -> Markup:
         >>> prose("Spurious")
         Markup('<b class="spurious">Spurious</b>')
     """
-    return Markup(SYMBOLS.sub(_set_symbol, str(escape(text))))
+    pattern = rf"δm|δs|C_T|\b(?:{'|'.join(symbols)})\b"
+    return Markup(re.sub(pattern, partial(_set_symbol, symbols), str(escape(text)), flags=re.IGNORECASE))
 
 
-def _set_symbol(match: re.Match[str]) -> str:
+def _set_symbol(symbols: Mapping[str, str], match: re.Match[str]) -> str:
     symbol = match.group()
-    if symbol == "C_T":
-        return "C<sub>T</sub>"
+    if symbol.lower() in symbols:
+        return f'<b class="{symbols[symbol.lower()]}">{symbol}</b>'
     if symbol[0] == "δ":
         return f"δ<sub>{symbol[1]}</sub>"
-    return f'<b class="{symbol.lower()}">{symbol}</b>'
+    return "C<sub>T</sub>"
 
 
 def _asset(name: str) -> str:

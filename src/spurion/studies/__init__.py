@@ -3,5 +3,4 @@
 __all__ = ["audit", "plan", "study"]
 
 from spurion.studies.audit import audit
-from spurion.studies.plan import plan
-from spurion.studies.sweep import study
+from spurion.studies.kinds import plan, study

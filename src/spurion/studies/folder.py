@@ -12,6 +12,8 @@
         gallery.npz            images for the report
         measurement.safetensors, point.json, seconds.json
 
+A study of the circle (`spurion.studies.circle`) has `pieces/`, `landscapes/` and `trained/` instead.
+
 One process at a time works in a run folder: a lock, released by the system when its holder ends, says so.
 """
 
@@ -26,8 +28,12 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from spurion.core.config import Config, build_config
 from spurion.core.files import read_json, write_json, write_text
-from spurion.studies.config import StudyConfig, load_config, resolve_config
+from spurion.studies.config import load_config
+
+RESULTS = ("points", "pieces")
+"""Folders of results: of a study of images, and of the circle."""
 
 LOCK_PATIENCE = 5.0
 """Seconds to wait for the workers of a killed run, which notice within a second that they are alone."""
@@ -50,7 +56,7 @@ class RunFolder:
         return self.root / "points" / f"{train_size:06d}"
 
     @contextmanager
-    def opened(self, config: StudyConfig) -> Iterator[None]:
+    def opened(self, config: Config) -> Iterator[None]:
         """Hold the folder for one study.
 
         Raises:
@@ -73,19 +79,20 @@ class RunFolder:
         finally:
             lock.release()
 
-    def _claim(self, config: StudyConfig) -> None:
+    def _claim(self, config: Config) -> None:
         values = config.model_dump(mode="json")
         if not self.config_file.exists():
-            if self.study_file.exists() or (self.root / "points").exists():
+            if self.study_file.exists() or any((self.root / name).exists() for name in RESULTS):
                 raise ValueError(
                     f"{self.root} holds a study without its config.yaml; put the file back "
                     f"or choose another `--out`."
                 )
             write_text(self.config_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
             return
-        stored = resolve_config(load_config(self.config_file), where=str(self.config_file)).model_dump(
-            mode="json"
-        )
+        found = load_config(self.config_file)
+        if found.get("kind") != values.get("kind"):
+            raise ValueError(f"{self.root} holds a study of another kind; choose another `--out`.")
+        stored = build_config(type(config), found, str(self.config_file)).model_dump(mode="json")
         difference = _first_difference(stored, values)
         if difference:
             field, old, new = difference

@@ -5,7 +5,15 @@ interrupted goes on where it was. What goes wrong with one model (a loss that is
 checkpoint) is recorded as a failed point; what goes wrong with the machine (a full disk) stops the study.
 """
 
-__all__ = ["PointTask", "conclude_point", "load_samples", "measure_point", "point_data"]
+__all__ = [
+    "PointTask",
+    "conclude_point",
+    "load_samples",
+    "measure_point",
+    "parameter_count",
+    "point_data",
+    "raise_if_full",
+]
 
 import errno
 import json
@@ -96,7 +104,7 @@ def measure_point(task: PointTask, report: Report) -> str:
             _measure(task, report)
         return ""
     except (ValueError, RuntimeError, MemoryError) as error:
-        _raise_if_full(task.folder)
+        raise_if_full(task.folder)
         return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -135,7 +143,12 @@ def _stage(report: Report, name: str, stage: str) -> Progress:
     return partial(report, name, stage)
 
 
-def _raise_if_full(folder: Path) -> None:
+def raise_if_full(folder: Path) -> None:
+    """Turn a failure on a full disk into the system's own error, which ends the study.
+
+    Raises:
+        OSError: If the disk is full.
+    """
     if shutil.disk_usage(folder).free < LEAST_FREE_BYTES:
         raise OSError(errno.ENOSPC, "no space left on the device", str(folder))
 
@@ -195,11 +208,12 @@ def _training_summary(folder: Path) -> TrainingSummary | None:
         return None
     last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
     return TrainingSummary(
-        iterations=last["step"], final_loss=last["loss"], parameters=_parameters(folder / "model")
+        iterations=last["step"], final_loss=last["loss"], parameters=parameter_count(folder / "model")
     )
 
 
-def _parameters(model: Path) -> int:
+def parameter_count(model: Path) -> int:
+    """Number of weights in a model folder."""
     total = 0
     for path in model.rglob("*.safetensors"):
         with safe_open(path, "pt") as file:

@@ -7,9 +7,10 @@ __all__ = ["FIGURES", "Picture", "Plate", "draw_figures"]
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 
@@ -38,6 +39,8 @@ FIGURES: dict[str, Callable[[Run, Width], Figure | None]] = {
     "training": draw_training,
 }
 
+RunT = TypeVar("RunT")
+
 PIXELS_PER_INCH = 96
 """CSS pixels in an inch."""
 
@@ -62,19 +65,22 @@ class Plate:
     narrow: Picture
 
 
-def draw_figures(run: Run, folder: Path) -> dict[str, Plate]:
+def draw_figures(
+    run: RunT, folder: Path, figures: Mapping[str, Callable[[RunT, Width], Figure | None]]
+) -> dict[str, Plate]:
     """Draw every figure the run has data for.
 
     Arguments:
         run: The run.
         folder: Gets `NAME.png` (200 dpi) and `NAME.pdf` of the wide form. A file left there by an earlier
             report under the name of a figure that has no data now is removed.
+        figures: How to draw each, by name.
 
     Returns:
-        The figures by name, in the order of `FIGURES`.
+        The figures by name, in the order of `figures`.
     """
     plates = {}
-    for name, draw in FIGURES.items():
+    for name, draw in figures.items():
         with figure_style():
             wide, narrow = draw(run, "wide"), draw(run, "narrow")
             paths = folder / f"{name}.png", folder / f"{name}.pdf"

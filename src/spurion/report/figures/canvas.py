@@ -175,7 +175,7 @@ def share_axis(ax: Axes, label: str = "share of samples") -> None:
     ax.set_ylabel(label)
 
 
-def interval_bars(ax: Axes, sizes: Sequence[int], intervals: Sequence[Interval], **look: Any) -> None:
+def interval_bars(ax: Axes, sizes: Sequence[float], intervals: Sequence[Interval], **look: Any) -> None:
     """Points with their 95 % intervals, joined by a thin line."""
     values = np.array([interval.value for interval in intervals])
     ends = np.array([[i.value - i.low for i in intervals], [i.high - i.value for i in intervals]])

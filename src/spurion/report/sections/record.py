@@ -1,6 +1,6 @@
 """How it was made, and what does not follow from it."""
 
-__all__ = ["limits", "provenance", "training"]
+__all__ = ["flat", "limits", "provenance", "training"]
 
 from collections.abc import Iterator
 from typing import Any
@@ -58,7 +58,7 @@ def provenance(run: Run) -> Section | None:
     if study.holdout:
         sources.append(("held-out images", study.holdout))
     rows = tuple(_source(role, source) for role, source in sources)
-    environment = tuple((Cell(key), Cell(entry)) for key, entry in _flat(study.environment))
+    environment = tuple((Cell(key), Cell(entry)) for key, entry in flat(study.environment))
     tables = (
         Table(
             "Inputs. The hash is the SHA-256 of the images’ content.",
@@ -82,11 +82,11 @@ def _source(role: str, source: SourceInfo) -> tuple[Cell, ...]:
     return Cell(role), Cell(source.name), number_cell(source.count, size), Cell(shape), Cell(source.sha256)
 
 
-def _flat(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def flat(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The entries of nested mappings as rows; what is null is left out."""
     for key, entry in values.items():
         if isinstance(entry, dict):
-            yield from _flat(entry)
+            yield from flat(entry)
         elif entry is not None:
             yield str(key), str(entry)
 
