@@ -49,6 +49,18 @@ class Faulty(Denoiser):
         return torch.where(bad, torch.nan, out.flatten(1)).view_as(x_t)
 
 
+class Recording(Denoiser):
+    """Another denoiser that keeps what it was given."""
+
+    def __init__(self, inner):
+        self.inner, self.seen = inner, []
+        self.schedule, self.shape, self.dtype = inner.schedule, inner.shape, inner.dtype
+
+    def denoise(self, x_t, t):
+        self.seen.append(x_t)
+        return self.inner.denoise(x_t, t)
+
+
 def network(shape, seed=0):
     """An MLP with random weights in every layer, in float64."""
     random = generator(seed, "network")

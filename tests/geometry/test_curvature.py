@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from curved import SCHEDULE, Faulty, Turned, network
+from curved import SCHEDULE, Faulty, Recording, Turned, network
 from spurion.core.random import generator
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
@@ -133,6 +133,12 @@ def test_every_point_has_its_status():
         assert measured.values.isnan().tolist() == [True, False, True, False], name
         assert torch.equal(measured.values[[1, 3]], getattr(good, name)().values), name
     assert found.asymmetry.isnan().tolist() == [True, False, True, False]
+
+
+def test_no_more_points_go_through_the_model_at_once_than_asked():
+    denoiser = Recording(network((3,)))
+    curvature(denoiser, torch.zeros(50, 3), T, batch_size=7)
+    assert max(len(x_t) for x_t in denoiser.seen) == 2  # each with 3 directions
 
 
 def test_constant_points_are_points():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from curved import SCHEDULE, Faulty, Turned
+from curved import SCHEDULE, Faulty, Recording, Turned
 from spurion.core.random import generator
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.schedule import VESchedule
@@ -82,10 +82,21 @@ def test_random_rows_smear_a_flat_spectrum(algorithm, shape):
     assert 0.75 < more.min() < more.max() < 1.25  # 1 -+ 1/5
 
 
-def test_square_images_are_perturbed_by_orthogonal_blocks():
-    jacobian = memory((1, 2, 2))
-    values = symmetrized_singular_values(jacobian, generator=random(), rows=4)
-    assert abs(values.square().sum() - 4) < 1e-9  # every direction has length 1
+@pytest.mark.parametrize("shape", [(2, 3, 3), (1, 2, 4)])
+def test_images_are_perturbed_by_orthogonal_planes(shape):
+    denoiser = Recording(ExactDenoiser(torch.zeros(1, *shape, dtype=torch.float64), SCHEDULE))
+    jacobian = ScoreJacobian(denoiser, torch.zeros(1, *shape), T)
+    values = symmetrized_singular_values(jacobian, generator=random(), rows=30)
+    # 30 directions of length 1, scaled by sqrt(D / 30), and N is the identity.
+    assert float(values.square().sum()) == pytest.approx(math.prod(shape))
+    forth, back = (x_t for x_t in denoiser.seen if len(x_t) == 30)
+    planes = ((forth - back) / (2 * jacobian.sigma)).flatten(0, 1)
+    assert len(planes) == 30 * shape[0]
+    torch.testing.assert_close(forth, -back)
+    if shape[1] == shape[2]:
+        # Rows of an orthogonal matrix have length 1; the whole image, of 2 x 3 rows, is scaled to 1.
+        eye = torch.eye(3, dtype=torch.float64) / 6
+        torch.testing.assert_close(planes @ planes.mT, eye.expand(60, -1, -1), atol=1e-12, rtol=0)
 
 
 def test_scores_that_are_not_subtracted_add_a_direction():

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from curved import SCHEDULE, SQUARES, Faulty, Mixed, Turned, network
+from curved import SCHEDULE, SQUARES, Faulty, Mixed, Recording, Turned, network
 from spurion.core.random import generator
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
@@ -83,6 +83,14 @@ def test_what_modules_do_not_support_is_done_otherwise(kind):
     torch.testing.assert_close(jacobian.full(), expected, atol=1e-13, rtol=0)
     torch.testing.assert_close(jacobian.push(vectors), vectors @ expected.mT, atol=1e-13, rtol=0)
     torch.testing.assert_close(jacobian.pull(vectors), vectors @ expected, atol=1e-13, rtol=0)
+
+
+def test_vectors_go_through_the_model_in_batches():
+    denoiser = Recording(NetworkDenoiser(Mixed(5, "without vmap"), SCHEDULE, (5,)))
+    for batch_size, expected in [(1, 3), (7, 6), (100, 15)]:
+        denoiser.seen.clear()
+        ScoreJacobian(denoiser, points(3, (5,)), T, batch_size=batch_size).full()
+        assert max(len(x_t) for x_t in denoiser.seen) == expected
 
 
 def test_a_u_net_has_products_in_both_directions():

@@ -57,7 +57,8 @@ class ScoreJacobian:
         denoiser: The model.
         x: Clean points, with shape (n, *shape).
         t: The time, one for all.
-        batch_size: How many vectors go through the model at once, which bounds the memory.
+        batch_size: How many vectors go through the model at once, but at least one for each point; this
+            bounds the memory.
 
     Attributes:
         x_t: The points :math:`\alpha_t x`, zero where not finite, in the dtype of the model.
