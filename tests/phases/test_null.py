@@ -88,6 +88,13 @@ def test_authpct_needs_two_different_training_images(copies):
     assert "AuthPct needs at least two different training images." in found.notes
 
 
+def test_two_different_training_images_are_enough_for_authpct():
+    train = torch.tensor([0.0, 1.0, 1.0]).reshape(3, 1, 1, 1)
+    samples, holdout = (torch.tensor(v).reshape(-1, 1, 1, 1) for v in ([0.1, 1.2, 2.5], [0.4, -1.5]))
+    found = null_test(samples, train, holdout, seed=0)
+    assert (found.authpct, found.authpct_holdout) == (pytest.approx(100 / 3), 50.0)
+
+
 def test_one_image_a_side_has_no_interval():
     found = null_test(images(10, "s"), images(1, "t"), images(5, "h"), seed=0)
     assert (found.share_closer_to_train.low, found.share_closer_to_train.high) == (0.0, 1.0)

@@ -224,7 +224,7 @@ class TestNearestInBlocks:
 
     @pytest.mark.parametrize("depth", [1, 5, 30])
     def test_what_is_farther_than_the_limit_may_stay_unknown(self, depth):
-        limit = float(torch.cdist(self.samples, self.images).min(dim=1).values.median())
+        limit = 1e-6 + float(torch.cdist(self.samples, self.images).min(dim=1).values.median())
         found, searched = self.found(depth, limit)
         for block, images in enumerate(self.blocks):
             expected = near(self.samples, self.images[images])
