@@ -233,4 +233,8 @@ class TestNearestInBlocks:
             assert torch.equal(found.indices[nearer, block], images[expected.indices[nearer, 0]])
             assert torch.allclose(found.distances[nearer, block], expected.distances[nearer, 0])
             assert (found.distances[~nearer, block] > limit).all()
-        assert (searched > 0) == (depth == 1)
+        known = torch.cdist(self.samples, self.images).topk(depth, largest=False)
+        unseen = [(~torch.isin(known.indices, block).any(dim=1)) for block in self.blocks]
+        open_ended = known.values[:, -1] <= limit
+        assert searched == sum(int((rows & open_ended).sum()) for rows in unseen)
+        assert (searched > 0) == (depth < 30)

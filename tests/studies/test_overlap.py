@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from spurion.core.random import generator
+from spurion.phases.intervals import Interval
 from spurion.phases.null import null_test
 from spurion.studies.overlap import Overlap, overlaps
 
@@ -80,6 +81,15 @@ def test_training_and_held_out_images_exchanged():
     assert overlaps(HOLDOUT, copies, TRAIN, null=right) == ()
 
 
+def test_only_a_share_that_is_surely_below_a_quarter_looks_exchanged():
+    null = null_test(SAMPLES, TRAIN, HOLDOUT, seed=0)
+    for high, warned in ((0.24, True), (0.26, False), (0.5, False)):
+        share = Interval(value=0.2, low=0.1, high=high)
+        found = kinds(TRAIN, SAMPLES, HOLDOUT, null=null.model_copy(update={"share_closer_to_train": share}))
+        assert found == ["swapped_holdout"] * warned
+    assert kinds(TRAIN, SAMPLES, HOLDOUT, null=null.model_copy(update={"share_closer_to_train": None})) == []
+
+
 @pytest.mark.parametrize("holdout", [None, HOLDOUT])
 def test_training_images_and_samples_exchanged(holdout):
     generated = images(30, "generated", levels=False)
@@ -97,4 +107,6 @@ def test_gray_levels_are_told_only_where_there_are_pixels():
     rounded = images(2000, "many")
     rounded[1500, 0, 0, 0] += 1e-4  # one value of one image is enough
     assert kinds(rounded, SAMPLES) == ["swapped_samples"]
-    assert kinds(images(2000, "many") + 1e-7, SAMPLES) == []
+    assert kinds(images(2000, "many") + 0.8e-5, SAMPLES) == []
+    assert kinds(images(2000, "many") + 1.2e-5, SAMPLES) == ["swapped_samples"]
+    assert kinds(images(2000, "many") + 2, SAMPLES) == ["swapped_samples"]  # levels, but out of range

@@ -117,11 +117,10 @@ def _fit(distances: Float[Tensor, "n m"], dim: int) -> Float64[Tensor, " m"]:
 def _logs(
     distances: Float[Tensor, "n m"], variances: Float64[Tensor, " m"], dim: int
 ) -> Float[Tensor, "n m"]:
-    """The logarithm of each Gaussian over m at each image."""
-    height = -0.5 * dim * (2 * math.pi * variances).log() - math.log(len(variances))
-    return (distances * (-0.5 / variances).float()).add_(height.float())
+    """The logarithm of each Gaussian at each image, but for a constant that drops out of every difference."""
+    return (distances * (-0.5 / variances).float()).add_((-0.5 * dim * variances.log()).float())
 
 
 def _mean_log(distances: Float[Tensor, "n m"], variances: Float64[Tensor, " m"], dim: int) -> float:
-    """The mean log-likelihood of the images."""
+    """The mean log-likelihood of the images, but for the same constant."""
     return float(_logs(distances, variances, dim).logsumexp(dim=1).double().mean())
