@@ -1,173 +1,117 @@
-"""Two sets of points and the walk through all of their pairs, block by block."""
+"""Bounds on the pairs of some queries and some reference images, and the pairs they cannot exclude.
 
-__all__ = ["Block", "Search"]
+Columns are looked at in groups: one pass over all pairs finds the least score of every group, and only
+groups whose least score is low enough are looked into.
+"""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+__all__ = ["Block"]
+
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Num
 from torch import Tensor
 
-from spurion.core.progress import Progress
-from spurion.neighbors.distances import Distance, as_distance
-from spurion.neighbors.distances.distance import subtracted
-from spurion.neighbors.screen import Points, Screen
-
-PAIR_BYTES = 128
-"""Bytes that a pair of a block can need when all of its pairs must be recomputed."""
-BLOCK_PAIRS = 2**24
-"""More pairs at once are no faster."""
-CROWDED = 1 / 32
-"""Share of a block's pairs from which on a product in float64 is cheaper than their subtraction."""
-SUBTRACT_ELEMENTS = 2**18
-"""Coordinates that are subtracted at once: few enough for the processor's cache."""
-LARGEST_VALUE = 1e150
-"""Squares of larger numbers overflow."""
+from spurion.neighbors.screen import GROUP, Points, Screen
 
 Indices = Int64[Tensor, " p"]
+Kept = Int64[Tensor, " kept"]
 
 
 @dataclass(frozen=True)
 class Block:
-    """Bounds on the pairs of consecutive queries (rows) and reference images (columns)."""
+    """Bounds on the pairs of consecutive queries (rows) and reference images (columns).
+
+    Attributes:
+        screen: Where the bounds come from.
+        number: The place of the block in its search.
+        first_row: The first query.
+        first_column: The first reference image.
+        x: The queries.
+        y: The reference images.
+        scores: The screen's scores, the largest number for pairs that are out of the question; with as many
+            columns as fill the last group.
+    """
 
     screen: Screen
+    number: int
     first_row: int
     first_column: int
     x: Points
     y: Points
-    product: Float[Tensor, "b c"]
-
-    def nearest_candidates(self, k: int, known: Float64[Tensor, " b"]) -> tuple[Indices, Indices]:
-        """The pairs (query, reference image) that may be among the k nearest of a query.
-
-        Arguments:
-            k: The number of neighbors.
-            known: A Euclidean distance for each query that its k-th nearest does not exceed, possibly
-                infinite.
-        """
-        limit = self.screen.scaled_square(known)
-        if k <= self.product.shape[1]:
-            lowest = self.product.topk(k, dim=1, largest=False)
-            columns = self.y.squares[lowest.indices]
-            bounds = self.screen.upper(lowest.values, self.x.squares[:, None], columns)
-            limit = torch.minimum(limit, bounds.amax(dim=1))
-        rows, columns = self._up_to(limit)
-        return rows + self.first_row, columns + self.first_column
-
-    def within_candidates(self, radius: float) -> tuple[Indices, Indices, Bool[Tensor, " p"]]:
-        """The pairs that may be at most `radius` apart, and which of them must be subtracted to know.
-
-        The radius is Euclidean; the bounds leave room for its rounding.
-        """
-        limit = self.screen.scaled_square(torch.full_like(self.x.squares, radius))
-        rows, columns = self._up_to(limit)
-        bounds = self.screen.upper(self.product[rows, columns], self.x.squares[rows], self.y.squares[columns])
-        return rows + self.first_row, columns + self.first_column, bounds > limit[rows]
-
-    def _up_to(self, limit: Float64[Tensor, " b"]) -> tuple[Indices, Indices]:
-        """Rows and columns of the block whose scaled squared distance may be at most the row's limit."""
-        near = self.product <= self.screen.lower_limit(self.x, limit)
-        rows, columns = near.nonzero(as_tuple=True)
-        return rows, columns
-
-
-@dataclass(frozen=True)
-class Search:
-    """Two embedded sets and how to walk through their pairs."""
-
-    queries: Float[Tensor, "n d"]
-    reference: Float[Tensor, "m d"]
-    distance: Distance
-    screen: Screen
-    exclude_self: bool
-    memory_limit: int
+    scores: Num[Tensor, "b c"]
 
     @classmethod
-    def prepare(
-        cls,
-        queries: Float[Tensor, "n *query_shape"],
-        reference: Float[Tensor, "m *reference_shape"],
-        distance: str | Distance,
-        exclude_self: bool,
-        memory_limit: int,
-    ) -> "Search":
-        """Check the arguments of a search and embed both sets; see `nearest` for what they are."""
-        distance = as_distance(distance)
-        if memory_limit < 1:
-            raise ValueError(f"`memory_limit` must be at least 1 byte, got {memory_limit}.")
-        if queries.shape[1:] != reference.shape[1:] or queries.shape[1:].numel() == 0 or queries.ndim < 2:
-            raise ValueError(
-                f"`queries` and `reference` must hold images of one shape, as (n, C, H, W), "
-                f"got {tuple(queries.shape)} and {tuple(reference.shape)}."
-            )
-        if exclude_self and not (queries is reference or torch.equal(queries, reference)):
-            raise ValueError("`exclude_self` needs `queries` and `reference` to be the same set of images.")
-        x = distance.embed(queries.detach())
-        y = x if reference is queries else distance.embed(reference.detach())
-        largest = max(_largest(x, "queries"), _largest(y, "reference"))
-        return cls(x, y, distance, Screen.of(x, y, largest), exclude_self, memory_limit)
+    def of(cls, screen: Screen, number: int, first: tuple[int, int], x: Points, y: Points) -> "Block":
+        """Compute the scores of a block that starts at a query and a reference image."""
+        scores = screen.scores(x, y)[: x.size]
+        return cls(screen, number, *first, x, y, scores)
 
-    def blocks(self, progress: Progress) -> Iterator[Block]:
-        """All pairs, reference by reference chunk, within the memory limit."""
-        height, width = self.block_shape()
-        row_starts = range(0, len(self.queries), height)
-        column_starts = range(0, len(self.reference), width)
-        total = len(row_starts) * len(column_starts)
-        for i, first_column in enumerate(column_starts):
-            y = self.screen.place(self.reference[first_column : first_column + width])
-            for j, first_row in enumerate(row_starts):
-                x = self.screen.place(self.queries[first_row : first_row + height])
-                yield self._block(self.screen, first_row, first_column, x, y)
-                progress(i * len(row_starts) + j + 1, total)
+    @property
+    def pairs(self) -> int:
+        """The number of pairs."""
+        return self.x.size * self.y.size
 
-    def is_crowded(self, block: Block, pairs: int) -> bool:
-        """Whether a block leaves so many pairs to subtract that it should be sharpened first."""
-        return pairs > CROWDED * block.product.numel() and self.screen.dtype != torch.float64
+    @property
+    def queries(self) -> slice:
+        """The rows of the block among all queries."""
+        return slice(self.first_row, self.first_row + self.x.size)
 
-    def sharpened(self, block: Block) -> Block:
-        """The same block with bounds from a product in float64: some 10^8 times as narrow."""
-        screen = replace(self.screen, dtype=torch.float64)
-        height, width = block.product.shape
-        x = screen.place(self.queries[block.first_row : block.first_row + height])
-        y = screen.place(self.reference[block.first_column : block.first_column + width])
-        return self._block(screen, block.first_row, block.first_column, x, y)
+    def forget(self, rows: Indices, columns: Indices) -> None:
+        """Put pairs, given as indices of queries and reference images, out of the question."""
+        self.scores[rows - self.first_row, columns - self.first_column] = largest(self.scores)
 
-    def _block(self, screen: Screen, first_row: int, first_column: int, x: Points, y: Points) -> Block:
-        product = screen.product(x, y)
-        if self.exclude_self:
-            product.diagonal(first_row - first_column).fill_(torch.inf)
-        return Block(screen, first_row, first_column, x, y, product)
+    def likely(self, k: int, limit: Float64[Tensor, " b"]) -> tuple[Indices, Indices]:
+        """Up to k pairs of every query with low scores, none surely farther than its limit."""
+        lowest = self._lowest()
+        if 4 * k <= lowest.shape[1]:
+            groups = lowest.argmin(dim=1)[:, None] if k == 1 else lowest.topk(k, 1, largest=False).indices
+            columns = self._members(groups).flatten(start_dim=1)
+            best = self.scores.gather(1, columns).topk(k, dim=1, largest=False).indices
+            columns = columns.gather(1, best)
+        else:
+            columns = self.scores.topk(min(k, self.scores.shape[1]), dim=1, largest=False).indices
+        rows = torch.arange(self.x.size, device=columns.device)[:, None].expand_as(columns)
+        return self._not_beyond(limit, rows.flatten(), columns.flatten())
 
-    def block_shape(self) -> tuple[int, int]:
-        """Queries and reference images of a block: half the memory for the reference, half for pairs."""
-        half = self.memory_limit // 2
-        row_bytes = 24 * self.queries.shape[1] + 16
-        width = min(max(1, half // row_bytes), max(1, len(self.reference)))
-        height = min(half // (row_bytes + PAIR_BYTES * width), BLOCK_PAIRS // width, len(self.queries))
-        return max(1, height), width
+    def candidates(self, limit: Float64[Tensor, " b"]) -> tuple[Indices, Indices]:
+        """All pairs (query, reference image) that are not surely farther than the limit of their query."""
+        residuals = self.x.residuals[: self.x.size] + self.y.residuals[: self.y.size].max()
+        ceiling = self.screen.ceiling(limit, self.x.squares[: self.x.size], residuals)
+        rows, groups = (self._lowest().double() <= ceiling[:, None]).nonzero(as_tuple=True)
+        columns = self._members(groups)
+        return self._not_beyond(limit, rows[:, None].expand_as(columns).flatten(), columns.flatten())
 
-    def subtract(self, rows: Int64[Tensor, " p"], columns: Int64[Tensor, " p"]) -> Float64[Tensor, " p"]:
-        """The distances of pairs (query, reference image), by subtraction in float64."""
-        step = max(1, SUBTRACT_ELEMENTS // self.queries.shape[1])
-        parts = zip(rows.split(step), columns.split(step), strict=True)
-        pairs = (subtracted(self.queries[row], self.reference[column]) for row, column in parts)
-        return self.distance.value(torch.cat(list(pairs)))
-
-
-def _largest(vectors: Float[Tensor, "n d"], name: str) -> float:
-    """The largest value in size.
-
-    Raises:
-        ValueError: If a value is NaN, infinite or too large to be squared.
-    """
-    if not vectors.numel():
-        return 0.0
-    low, high = (float(end) for end in vectors.aminmax())
-    if not -LARGEST_VALUE <= low <= high <= LARGEST_VALUE:  # false for NaN
-        raise ValueError(
-            f"`{name}` must hold finite numbers up to {LARGEST_VALUE:g} in size, "
-            f"got values from {low:g} to {high:g}."
+    def surely_within(self, radius: float, rows: Indices, columns: Indices) -> Bool[Tensor, " p"]:
+        """Which pairs, given as indices of queries and reference images, are surely within a distance."""
+        row, column = rows - self.first_row, columns - self.first_column
+        residuals = self.x.residuals[row] + self.y.residuals[column]
+        bounds = self.screen.farthest(
+            self.scores[row, column], self.x.squares[row], self.y.squares[column], residuals
         )
-    return max(-low, high)
+        return bounds <= radius
+
+    def _lowest(self) -> Num[Tensor, "b groups"]:
+        """The least score of every group: all columns that are equal modulo the number of groups."""
+        count, width = self.scores.shape
+        return self.scores.view(count, GROUP, width // GROUP).amin(dim=1)
+
+    def _members(self, groups: Int64[Tensor, "*pairs"]) -> Int64[Tensor, "*pairs group"]:
+        """The columns of groups."""
+        number = self.scores.shape[1] // GROUP
+        return groups[..., None] + number * torch.arange(GROUP, device=groups.device)
+
+    def _not_beyond(
+        self, limit: Float64[Tensor, " b"], row: Indices, column: Indices
+    ) -> tuple[Kept, Kept]:
+        """Of some pairs of the block those not surely farther than the limit of their query."""
+        residuals = self.x.residuals[row] + self.y.residuals[column]
+        ceiling = self.screen.ceiling(limit[row], self.x.squares[row], residuals)
+        scores = self.scores[row, column]
+        keep = (scores.double() <= ceiling) & (scores < largest(self.scores))
+        return row[keep] + self.first_row, column[keep] + self.first_column
+
+
+def largest(scores: Num[Tensor, "b c"]) -> float | int:
+    """The score of pairs that are out of the question."""
+    return torch.inf if scores.is_floating_point() else torch.iinfo(scores.dtype).max

@@ -1,142 +1,247 @@
-r"""Bounds on squared distances from one matrix product, safe against every rounding error.
+r"""Bounds on distances from one matrix product, safe against every rounding error.
 
-For centered points :math:`x, y` of :math:`D` coordinates the product form
+Points are centered and divided by a unit; then each is replaced by a point :math:`\tilde x` of low precision,
+whose *residual* :math:`\eta_x \geq \lVert x - \tilde x \rVert` is computed, not estimated. By the triangle
+inequality
 
-.. math:: \lVert x - y \rVert^2 = \lVert x \rVert^2 + \lVert y \rVert^2 - 2 x \cdot y
+.. math:: \lVert \tilde x - \tilde y \rVert - \eta_x - \eta_y \leq \lVert x - y \rVert
+          \leq \lVert \tilde x - \tilde y \rVert + \eta_x + \eta_y .
 
-is fast and, near zero, meaningless. What it does give is an interval. With unit roundoff :math:`u`, a
-product of rows in any order of summation errs by at most
-:math:`\gamma_D \lVert x \rVert \lVert y \rVert`, :math:`\gamma_D = D u / (1 - D u)` (Cauchy-Schwarz);
-rounding the centered points and the three terms adds less than
-:math:`9 u (\lVert x \rVert^2 + \lVert y \rVert^2)`. Hence
+The middle is found from a matrix product, fast and, near zero, meaningless:
 
-.. math::
-    \bigl| \widehat{d^2} - d^2 \bigr| \leq
-    \varepsilon \bigl( \lVert x \rVert^2 + \lVert y \rVert^2 \bigr), \qquad
-    \varepsilon = 1.01 \gamma_{D + 16} + 8 (D + 16) u_{64} ,
+.. math:: \lVert \tilde x - \tilde y \rVert^2
+          = \lVert \tilde x \rVert^2 + \lVert \tilde y \rVert^2 - 2 \tilde x \cdot \tilde y .
 
-where the excess over the sum of the parts keeps the order of distances as float64 subtraction computes
-them. The bound splits into a term of the row and a term of the column, so it costs nothing.
+With unit roundoff :math:`u`, a product of :math:`D` terms in any order of summation errs by at most
+:math:`\gamma_D \lVert \tilde x \rVert \lVert \tilde y \rVert`, :math:`\gamma_D = D u / (1 - D u)`
+(Cauchy-Schwarz), so that the right side is known to within
+:math:`\varepsilon ( \lVert \tilde x \rVert^2 + \lVert \tilde y \rVert^2 )`, where, with the rounding of its
+three terms and of their sum,
 
-Points are divided by a power of two so that no square overflows; what underflows then is at most
-:math:`D 2^{-120}` of the largest square.
+.. math:: \varepsilon = 1.01 \gamma_{D + 16} + 2 v + 8 (D + 16) u_{64}
+
+and :math:`v` is the roundoff of a product that is stored in less precision than it was summed in. The
+bound splits into a term of the row and a term of the column, so it costs nothing.
+
+Limits are widened by more than what subtraction in float64 can err, so a pair outside them is farther
+by that computation too. Points are divided by a power of two so that no square overflows; what underflows
+then is at most :math:`D 2^{-120}` of the largest square.
 
 References:
     | Accuracy and Stability of Numerical Algorithms (Higham, 2002), Sec. 3.1
 """
 
-__all__ = ["Points", "Screen"]
+__all__ = ["GROUP", "FloatScreen", "Points", "Screen"]
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Num
 from torch import Tensor
+
+from spurion.neighbors.rows import Rows
 
 CENTER_ROWS = 1024
 """The center is the mean of this many rows: any center is right, a near one makes bounds tight."""
 
-PLACE_ELEMENTS = 2**18
-"""Coordinates that are centered at once."""
+GROUP = 32
+"""Points are filled up to a multiple of this many with points at infinity."""
 
-LARGEST_DIM = 2**22
-"""From this many coordinates on a single-precision bound is too wide to be of use."""
+TINY = 1e-150
+"""Distances below this are not told apart: their squares underflow."""
 
 
 class Points(NamedTuple):
-    """Centered, scaled rows with shape (n, d) and their squared norms, float64, with shape (n,)."""
+    """Points in the precision of a screen, filled up to a multiple of `GROUP` with points at infinity.
 
-    rows: Float[Tensor, "n d"]
+    Attributes:
+        rows: The points, with shape (n, d).
+        squares: Their squared norms, with shape (n,).
+        residuals: Upper bounds on how far they are from the points they stand for, with shape (n,).
+        size: The number of points, without those that fill up.
+    """
+
+    rows: Num[Tensor, "n d"]
     squares: Float64[Tensor, " n"]
+    residuals: Float64[Tensor, " n"]
+    size: int
+
+    def part(self, first: int, last: int) -> "Points":
+        """Consecutive points from `first`, a multiple of `GROUP`, up to `last`."""
+        end = -(-last // GROUP) * GROUP
+        inside = slice(first, end)
+        size = min(last, self.size) - first
+        return Points(self.rows[inside], self.squares[inside], self.residuals[inside], size)
 
 
-@dataclass(frozen=True)
-class Screen:
-    """A common center, scale and precision for two sets of points.
+@dataclass(frozen=True, eq=False)
+class Screen(ABC):
+    """A common center, unit and precision for two sets of points.
 
     Attributes:
         center: The point that is subtracted, float64, with shape (d,).
-        scale: The power of two by which centered points are divided.
-        dtype: The precision of the product.
+        scale: The unit by which centered points are divided.
     """
 
     center: Float64[Tensor, " d"]
     scale: float
-    dtype: torch.dtype
 
-    @classmethod
-    def of(cls, queries: Float[Tensor, "n d"], reference: Float[Tensor, "m d"], largest: float) -> "Screen":
-        """Choose center, scale and precision.
-
-        Arguments:
-            queries: The one set, with shape (n, d).
-            reference: The other set, with shape (m, d).
-            largest: No coordinate of either is larger in size.
-        """
-        some = reference[:: len(reference) // CENTER_ROWS + 1].double()
-        center = some.sum(dim=0) / max(1, len(some))
-        single = reference.shape[1] < LARGEST_DIM and _products_are_exact(queries.device)
-        scale = 2.0 ** math.frexp(2 * largest)[1]
-        return cls(center, scale, torch.float32 if single else torch.float64)
+    name: ClassVar[str]
 
     @property
+    @abstractmethod
     def slack(self) -> float:
         r"""The relative bound :math:`\varepsilon`."""
-        terms = len(self.center) + 16
-        rounding = terms * torch.finfo(self.dtype).eps / 2
-        return 1.01 * rounding / (1 - rounding) + 4 * terms * torch.finfo(torch.float64).eps
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """The precision of the points."""
+
+    @abstractmethod
+    def scores(self, x: Points, y: Points) -> Num[Tensor, "n m"]:
+        r"""Numbers s with :math:`s + (1 - \varepsilon) |x|^2 \leq` the square for every pair of points.
+
+        They are at most :math:`2 \varepsilon (|x|^2 + |y|^2)` below it.
+        """
+
+    @property
+    def margin(self) -> float:
+        """The relative error of subtraction in float64, and more."""
+        return 2 * (len(self.center) + 16) * torch.finfo(torch.float64).eps
 
     @property
     def underflow(self) -> float:
         """The absolute bound on what underflows in scaled squares."""
         return len(self.center) * 2.0**-120
 
-    def place(self, points: Float[Tensor, "n d"]) -> Points:
-        """Center, scale and round points, a part at a time."""
-        rows = torch.empty(points.shape, dtype=self.dtype, device=points.device)
-        squares = torch.empty(len(points), dtype=torch.float64, device=points.device)
-        step = max(1, PLACE_ELEMENTS // max(1, points.shape[1]))
-        for start in range(0, len(points), step):
-            part = slice(start, start + step)
-            rows[part] = (points[part].double() - self.center) / self.scale
-            squares[part] = rows[part].double().square().sum(dim=1)
-        return Points(rows, squares)
+    def place(self, rows: Rows, part: slice) -> Points:
+        """Center, scale and round some points, a few at a time."""
+        first, last, _ = part.indices(len(rows))
+        count = last - first
+        full = -(-count // GROUP) * GROUP
+        placed = torch.zeros(full, self.width, dtype=self.dtype, device=rows.device)
+        squares = torch.full((full,), torch.inf, dtype=torch.float64, device=rows.device)
+        residuals = torch.zeros_like(squares)
+        for piece, points in rows.parts(part):
+            mine = slice(piece.start - first, piece.stop - first)
+            rounded, squares[mine], residuals[mine] = self.rounded(points)
+            placed[mine, : rows.dim] = rounded
+        return Points(placed, squares, residuals.mul_(1 + self.margin), count)
 
-    def product(self, x: Points, y: Points) -> Float[Tensor, "n m"]:
-        """The part of the lower bounds that varies within a row; see `lower_limit` and `upper`."""
-        with torch.autocast(x.rows.device.type, enabled=False):
-            product = (-2 * x.rows) @ y.rows.T
-        return product.add_(((1 - self.slack) * y.squares).to(self.dtype))
+    @property
+    def width(self) -> int:
+        """The number of coordinates of a point, zeros for alignment among them."""
+        return len(self.center)
 
-    def lower_limit(self, x: Points, limit: Float64[Tensor, " n"]) -> Float[Tensor, "n 1"]:
-        """Where `product` exceeds this, the squared distance surely exceeds `limit` (scaled).
+    def rounded(
+        self, points: Float[Tensor, "b d"]
+    ) -> tuple[Num[Tensor, "b d"], Float64[Tensor, " b"], Float64[Tensor, " b"]]:
+        """Points in the precision of the screen, their squared norms and their residuals."""
+        exact = (points.double() - self.center).div_(self.scale)
+        rows = exact.to(self.dtype)
+        back = rows.double()
+        residuals = (exact - back).square_().sum(dim=1).sqrt_() + self.centering
+        return rows, back.square().sum(dim=1), residuals
+
+    @property
+    def centering(self) -> float:
+        """What rounding the centered points in float64 can add to a residual."""
+        return math.sqrt(len(self.center)) * 2.0**-51
+
+    def ceiling(
+        self,
+        limit: Float64[Tensor, "*pairs"],
+        x_squares: Float64[Tensor, "*#pairs"],
+        residuals: Float64[Tensor, "*#pairs"],
+    ) -> Float64[Tensor, "*pairs"]:
+        """Where a score exceeds this, the distance surely exceeds `limit`.
 
         Arguments:
-            x: The points of the rows of `product`.
-            limit: A scaled squared distance for each row, possibly infinite.
+            limit: Distances, possibly infinite.
+            x_squares: The squared norm of the row's point.
+            residuals: The sum of both points' residuals.
         """
-        shifted = limit - (1 - self.slack) * x.squares + self.underflow
-        rounded_up = torch.nextafter(shifted.to(self.dtype), torch.tensor(torch.inf, dtype=self.dtype))
-        return rounded_up.clamp(max=torch.finfo(self.dtype).max)[:, None]
+        reach = (limit * (1 + self.margin) + TINY) / self.scale + residuals
+        return reach.square() - (1 - self.slack) * x_squares + self.underflow
 
-    def upper(
+    def farthest(
         self,
-        product: Float[Tensor, "*pairs"],
+        scores: Num[Tensor, "*pairs"],
         x_squares: Float64[Tensor, "*#pairs"],
         y_squares: Float64[Tensor, "*pairs"],
+        residuals: Float64[Tensor, "*#pairs"],
     ) -> Float64[Tensor, "*pairs"]:
-        """Upper bounds on scaled squared distances, from entries of `product` and the squared norms."""
+        """Upper bounds on distances, from the scores of pairs and their points' norms and residuals."""
         widened = (1 + self.slack) * x_squares + 2 * self.slack * y_squares
-        return product.double() + widened + self.underflow
-
-    def scaled_square(self, distance: Float64[Tensor, "*batch"]) -> Float64[Tensor, "*batch"]:
-        """The square of a distance in the units of the bounds."""
-        return (distance / self.scale).square()
+        square = (scores.double() + widened + self.underflow).clamp(min=0)
+        return (square.sqrt() + residuals) * (self.scale * (1 + self.margin))
 
 
-def _products_are_exact(device: torch.device) -> bool:
-    """Whether float32 matrix products on this device are really computed in float32."""
-    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
-    return backend.matmul.fp32_precision in ("none", "ieee")
+@dataclass(frozen=True, eq=False)
+class FloatScreen(Screen):
+    """Points in float32 or float64.
+
+    Attributes:
+        precision: The precision of points and product.
+    """
+
+    precision: torch.dtype = torch.float32
+
+    @classmethod
+    def of(cls, reference: Rows, largest: float, precision: torch.dtype) -> "FloatScreen":
+        """Choose center and unit.
+
+        Arguments:
+            reference: The points that the center is taken from.
+            largest: No coordinate is larger in size.
+            precision: The precision of points and product.
+        """
+        return cls(middle(reference), unit(largest), precision)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """What a search calls this screen."""
+        return str(self.precision).removeprefix("torch.")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the points."""
+        return self.precision
+
+    @property
+    def slack(self) -> float:
+        r"""The relative bound :math:`\varepsilon`."""
+        return slack_of(len(self.center), torch.finfo(self.precision).eps / 2)
+
+    def scores(self, x: Points, y: Points) -> Float[Tensor, "n m"]:
+        """The lower bounds on squares, less the term of the row."""
+        with torch.autocast(x.rows.device.type, enabled=False):
+            product = (-2 * x.rows) @ y.rows.T
+        return product.add_(((1 - self.slack) * y.squares).to(self.precision))
+
+
+def slack_of(dim: int, roundoff: float, stored: float = 0.0) -> float:
+    r"""The relative bound :math:`\varepsilon` of the module.
+
+    Arguments:
+        dim: The number D of terms of a product.
+        roundoff: The unit roundoff u of their sum.
+        stored: The roundoff v of storing the product.
+    """
+    rounding = (dim + 16) * roundoff
+    return 1.01 * rounding / (1 - rounding) + 2 * stored + 4 * (dim + 16) * torch.finfo(torch.float64).eps
+
+
+def middle(rows: Rows) -> Float64[Tensor, " d"]:
+    """The mean of some rows, float64."""
+    some = rows.take(torch.arange(0, len(rows), len(rows) // CENTER_ROWS + 1)).double()
+    return some.sum(dim=0) / max(1, len(some))
+
+
+def unit(largest: float) -> float:
+    """The power of two by which points with coordinates up to `largest` are divided, once centered."""
+    return 2.0 ** math.frexp(2 * largest)[1]

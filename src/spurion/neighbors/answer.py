@@ -1,0 +1,112 @@
+"""From bounds to answers: which pairs are subtracted, and what is made of them."""
+
+__all__ = ["nearest_by_faiss", "nearest_by_screens", "within_by_faiss", "within_by_screens"]
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from spurion.core.progress import Progress, silent
+from spurion.neighbors.blocks import Block
+from spurion.neighbors.checkpoint import Checkpoint
+from spurion.neighbors.faiss_engine import certified_nearest, range_candidates
+from spurion.neighbors.found import Neighbors, Pairs, as_pairs, merged, nobody
+from spurion.neighbors.walk import Search, Work
+
+
+def nearest_by_screens(search: Search, k: int, checkpoint: Checkpoint, progress: Progress) -> Neighbors:
+    """The k nearest of every query, block by block from where the checkpoint is."""
+    device = search.reference.device
+    done, state = checkpoint.load()
+    found = nobody(len(search.queries), k, device)
+    if state:
+        found = Neighbors(state["distances"].to(device), state["indices"].to(device))
+    for block in search.blocks(progress, done):
+        mine, done = block.queries, block.number + 1
+        better = _improved(search, block, Neighbors(found.distances[mine], found.indices[mine]))
+        found.distances[mine], found.indices[mine] = better.distances, better.indices
+        checkpoint.offer(done, {"distances": found.distances, "indices": found.indices})
+    checkpoint.save(done, {"distances": found.distances, "indices": found.indices})
+    return Neighbors(found.distances, found.indices, search.work)
+
+
+def _improved(search: Search, block: Block, known: Neighbors) -> Neighbors:
+    """The nearest among known neighbors of a block's queries and its reference images.
+
+    A few likely pairs are subtracted first: with the limit they give, few others are left.
+    """
+    limit = search.distance.radius(known.distances[:, -1])
+    rows, columns = block.likely(known.indices.shape[1], limit)
+    known = merged(known, rows - block.first_row, columns, search.subtract(rows, columns))
+    block.forget(rows, columns)
+    limit = search.distance.radius(known.distances[:, -1])
+    others = block.candidates(limit)
+    while search.is_crowded(block, len(others[0])):
+        block = search.refined(block)
+        block.forget(rows, columns)
+        others = block.candidates(limit)
+    return merged(known, others[0] - block.first_row, others[1], search.subtract(*others))
+
+
+def within_by_screens(search: Search, radius: float, checkpoint: Checkpoint, progress: Progress) -> Pairs:
+    """All pairs within a distance, block by block from where the checkpoint is."""
+    done, state = checkpoint.load()
+    rows, columns = _collected(state, search.reference.device)
+    for block in search.blocks(progress, done):
+        found, done = _near(search, block, radius), block.number + 1
+        rows.append(found[0])
+        columns.append(found[1])
+        if checkpoint.is_due():
+            rows, columns = [torch.cat(rows)], [torch.cat(columns)]
+            checkpoint.save(done, {"rows": rows[0], "columns": columns[0]})
+    pairs = torch.cat(rows), torch.cat(columns)
+    checkpoint.save(done, {"rows": pairs[0], "columns": pairs[1]})
+    return as_pairs(*pairs, len(search.queries), search.work)
+
+
+def _collected(state: dict[str, Tensor], device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
+    nothing = torch.empty(0, dtype=torch.int64, device=device)
+    return [state.get("rows", nothing).to(device)], [state.get("columns", nothing).to(device)]
+
+
+def _near(search: Search, block: Block, radius: float) -> tuple[Int64[Tensor, " p"], Int64[Tensor, " p"]]:
+    """The pairs of a block that are within a distance."""
+    euclidean = _euclidean(search, radius)
+    limit = torch.full_like(block.x.squares[: block.x.size], euclidean)
+    rows, columns = block.candidates(limit)
+    keep = block.surely_within(euclidean, rows, columns)
+    while search.is_crowded(block, int((~keep).sum())):
+        block = search.refined(block)
+        rows, columns = block.candidates(limit)
+        keep = block.surely_within(euclidean, rows, columns)
+    keep[~keep] = search.subtract(rows[~keep], columns[~keep]) <= radius
+    return rows[keep], columns[keep]
+
+
+def _euclidean(search: Search, radius: float) -> float:
+    return float(search.distance.radius(torch.tensor(radius, dtype=torch.float64)))
+
+
+def nearest_by_faiss(search: Search, k: int, progress: Progress) -> Neighbors:
+    """The k nearest of every query; those that faiss leaves in doubt are searched by our own screens."""
+    found, doubt = certified_nearest(
+        search, nobody(len(search.queries), k, search.reference.device), progress
+    )
+    refused = doubt.nonzero()[:, 0]
+    if len(refused):
+        again = search.selected(refused, Work())
+        better = nearest_by_screens(again, k, Checkpoint(None, {}), silent)
+        found.distances[refused], found.indices[refused] = better.distances, better.indices
+        search.work.refined += again.work.pairs + again.work.refined
+        search.work.subtracted += again.work.subtracted
+    return Neighbors(found.distances, found.indices, search.work)
+
+
+def within_by_faiss(search: Search, radius: float, progress: Progress) -> Pairs:
+    """All pairs within a distance: faiss proposes more, subtraction decides."""
+    rows, columns = _collected({}, search.reference.device)
+    for row, column in range_candidates(search, _euclidean(search, radius), progress):
+        keep = search.subtract(row, column) <= radius
+        rows.append(row[keep])
+        columns.append(column[keep])
+    return as_pairs(torch.cat(rows), torch.cat(columns), len(search.queries), search.work)

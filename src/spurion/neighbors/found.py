@@ -1,0 +1,83 @@
+"""What searches return, and how pairs become it."""
+
+__all__ = ["Neighbors", "Pairs", "as_pairs", "merged", "nobody"]
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from spurion.neighbors.walk import Work
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The k nearest neighbors of each query, nearest first.
+
+    Attributes:
+        distances: In the unit of the distance, float64, with shape (n, k).
+        indices: Positions in the reference, with shape (n, k).
+        work: How they were found.
+    """
+
+    distances: Float64[Tensor, "n k"]
+    indices: Int64[Tensor, "n k"]
+    work: Work = field(default_factory=Work, compare=False)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All pairs within a radius, as the rows of a sparse matrix.
+
+    Attributes:
+        indptr: Query i owns `indices[indptr[i] : indptr[i + 1]]`, with shape (n + 1,).
+        indices: Positions in the reference, increasing for each query, with shape (p,).
+        work: How they were found.
+    """
+
+    indptr: Int64[Tensor, " n_plus_1"]
+    indices: Int64[Tensor, " p"]
+    work: Work = field(default_factory=Work, compare=False)
+
+    @property
+    def counts(self) -> Int64[Tensor, " n"]:
+        """The number of pairs of each query, with shape (n,)."""
+        return self.indptr.diff()
+
+
+def nobody(count: int, k: int, device: torch.device) -> Neighbors:
+    """Neighbors not found yet: infinitely far, at position -1."""
+    distances = torch.full((count, k), torch.inf, dtype=torch.float64, device=device)
+    return Neighbors(distances, torch.full((count, k), -1, device=device))
+
+
+def merged(
+    known: Neighbors,
+    rows: Int64[Tensor, " p"],
+    columns: Int64[Tensor, " p"],
+    distances: Float64[Tensor, " p"],
+) -> Neighbors:
+    """The k nearest among known neighbors and other pairs (query, reference image), ties by lowest index."""
+    if not len(rows):
+        return known
+    count, k = known.indices.shape
+    known_rows = torch.arange(count, device=rows.device).repeat_interleave(k)
+    all_rows = torch.cat([known_rows, rows])
+    all_columns = torch.cat([known.indices.flatten(), columns])
+    all_distances = torch.cat([known.distances.flatten(), distances])
+    order = all_columns.argsort()
+    order = order[all_distances[order].argsort(stable=True)]
+    order = order[all_rows[order].argsort(stable=True)]
+    sizes = all_rows.bincount(minlength=count)
+    starts = sizes.cumsum(dim=0) - sizes
+    first = order[starts[:, None] + torch.arange(k, device=rows.device)]
+    return Neighbors(all_distances[first], all_columns[first])
+
+
+def as_pairs(rows: Int64[Tensor, " p"], columns: Int64[Tensor, " p"], count: int, work: Work) -> Pairs:
+    """Sparse rows from pairs in any order."""
+    indptr = torch.zeros(count + 1, dtype=torch.int64, device=rows.device)
+    torch.cumsum(rows.bincount(minlength=count), dim=0, out=indptr[1:])
+    order = columns.argsort()
+    return Pairs(indptr, columns[order[rows[order].argsort(stable=True)]], work)

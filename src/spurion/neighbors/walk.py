@@ -1,0 +1,209 @@
+"""Two sets of points and the walk through all of their pairs, block by block, in bounded memory.
+
+A quarter of the memory holds points of the reference, a quarter those of the queries, a quarter a block that
+is looked at more finely, a quarter the bounds on the pairs of a block.
+"""
+
+__all__ = ["Search", "Work"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from spurion.core.progress import Progress
+from spurion.neighbors.blocks import Block
+from spurion.neighbors.distances import Distance
+from spurion.neighbors.distances.distance import subtracted
+from spurion.neighbors.rows import Rows, same_rows
+from spurion.neighbors.screen import GROUP, Points, Screen
+from spurion.neighbors.screens import screens_for, survey
+
+PAIR_BYTES = 160
+"""Bytes that a pair of a block can need when all of its pairs must be recomputed."""
+ROW_BYTES = 32
+"""Bytes that a coordinate of a block's points can need when the block is looked at more finely."""
+BLOCK_ROWS = 1024
+"""More queries at once are no faster."""
+BLOCK_PAIRS = 2**22
+"""More pairs at once are no faster: their scores leave the processor's cache."""
+CROWDED = 1 / 64
+"""Share of a block's pairs from which on a finer product is cheaper than their subtraction."""
+SUBTRACT_ELEMENTS = 2**18
+"""Coordinates that are subtracted at once: few enough for the processor's cache."""
+
+
+@dataclass
+class Work:
+    """How a search came to its answer.
+
+    Attributes:
+        engine: What proposed: the name of the last screen that blocks started with, or faiss.
+        pairs: All pairs that were compared.
+        refined: Pairs whose bounds were recomputed by a finer product.
+        subtracted: Pairs whose distances were recomputed by subtraction.
+    """
+
+    engine: str = ""
+    pairs: int = 0
+    refined: int = 0
+    subtracted: int = 0
+
+    @property
+    def recomputed(self) -> float:
+        """The share of pairs that the first bound could not decide."""
+        return (self.refined + self.subtracted) / max(1, self.pairs)
+
+
+@dataclass
+class Search:
+    """Two embedded sets and how to walk through their pairs.
+
+    Attributes:
+        queries: The embedded queries.
+        reference: The embedded reference.
+        distance: What their Euclidean distances stand for.
+        own: For each query the position in the reference that is left out, -1 for none.
+        memory_limit: Working memory in bytes.
+        screens: From the fastest to the finest.
+        work: What was done so far.
+    """
+
+    queries: Rows
+    reference: Rows
+    distance: Distance
+    own: Int64[Tensor, " n"]
+    memory_limit: int
+    screens: list[Screen]
+    work: Work = field(default_factory=Work)
+    _start: int = 0
+    _kept: dict[int, Points] = field(default_factory=dict)
+    _crowded: list[bool] = field(default_factory=list)
+
+    @classmethod
+    def prepare(
+        cls,
+        queries: Rows,
+        reference: Rows,
+        distance: Distance,
+        *,
+        exclude_self: bool = False,
+        memory_limit: int = 2**31,
+        engine: str = "auto",
+    ) -> "Search":
+        """Read both sets once and choose the screens; see `nearest` for the arguments."""
+        first = survey(queries, "queries")
+        second = first if queries.is_same_as(reference) else survey(reference, "reference")
+        screens = screens_for(reference, (first, second), engine)
+        own = torch.full((len(queries),), -1, device=reference.device)
+        if exclude_self:
+            if not same_rows(queries, reference):
+                raise ValueError(
+                    "`exclude_self` needs `queries` and `reference` to be the same set of images."
+                )
+            own = torch.arange(len(queries), device=reference.device)
+        work = Work("faiss" if engine == "faiss" else screens[0].name)
+        return cls(queries, reference, distance, own, memory_limit, screens, work)
+
+    def selected(self, indices: Int64[Tensor, " p"], work: Work) -> "Search":
+        """The same search for some of the queries."""
+        queries, own = self.queries.selected(indices), self.own[indices]
+        return replace(self, queries=queries, own=own, work=work, _start=0, _kept={}, _crowded=[])
+
+    def blocks(self, progress: Progress, first: int = 0) -> Iterator[Block]:
+        """All pairs, the reference read once, from a block on.
+
+        Arguments:
+            progress: Called with (blocks done, blocks in all).
+            first: The number of blocks that are done already.
+        """
+        chunk, height, width = self.block_shape()
+        n, m = len(self.queries), len(self.reference)
+        total = sum(-(-(min(m, at + chunk) - at) // width) for at in range(0, m, chunk)) * -(-n // height)
+        number = 0
+        for start in range(0, m, chunk):
+            stop = min(m, start + chunk)
+            placed: tuple[Screen, Points] | None = None
+            for top in range(0, n, height):
+                for left in range(start, stop, width):
+                    number += 1
+                    if number <= first:
+                        continue
+                    screen = self.screens[self._start]
+                    if placed is None or placed[0] is not screen:
+                        placed = (screen, screen.place(self.reference, slice(start, stop)))
+                    y = placed[1].part(left - start, min(left + width, stop) - start)
+                    x = self._queries(screen, top, height)
+                    self.work.pairs += x.size * y.size
+                    yield self._block(screen, number - 1, (top, left), x, y)
+                    progress(number, total)
+
+    def _queries(self, screen: Screen, top: int, height: int) -> Points:
+        """The points of some queries, kept if all fit into the memory."""
+        if top in self._kept and self._kept[top].rows.dtype == screen.dtype:
+            return self._kept[top]
+        points = screen.place(self.queries, slice(top, top + height))
+        if self.queries.count * self._point_bytes() > self.memory_limit // 4:
+            self._kept.clear()
+        self._kept[top] = points
+        return points
+
+    def _point_bytes(self) -> int:
+        """The bytes of a point, in the widest precision that blocks may start with."""
+        return (8 if self.screens[0].dtype == torch.float64 else 4) * (self.reference.dim + 16)
+
+    def _block(self, screen: Screen, number: int, at: tuple[int, int], x: Points, y: Points) -> Block:
+        block = Block.of(screen, number, at, x, y)
+        own = self.own[block.queries] - block.first_column
+        rows = ((own >= 0) & (own < y.size)).nonzero()[:, 0]
+        block.forget(rows + block.first_row, own[rows] + block.first_column)
+        return block
+
+    def block_shape(self) -> tuple[int, int, int]:
+        """Reference images that are held, queries of a block and its reference images."""
+        quarter = self.memory_limit // 4
+        chunk = _multiple(quarter // self._point_bytes())
+        fine = quarter // (ROW_BYTES * (self.reference.dim + 16))
+        height = max(1, min(BLOCK_ROWS, fine // 4, len(self.queries)))
+        width = min(fine - height, min(quarter // PAIR_BYTES, BLOCK_PAIRS) // height, chunk)
+        return chunk, height, min(_multiple(width), _multiple(len(self.reference) + GROUP - 1))
+
+    def is_crowded(self, block: Block, pairs: int) -> bool:
+        """Whether a block leaves so many pairs to subtract that it should be refined first.
+
+        If that is so for most blocks, the next ones start with the finer screen.
+        """
+        if block.screen is self.screens[-1]:
+            return False
+        crowded = pairs > CROWDED * block.pairs
+        if block.screen is self.screens[self._start] and self._start < len(self.screens) - 2:
+            self._crowded.append(crowded)
+            if sum(self._crowded) > max(1, len(self._crowded) // 2):
+                self._start += 1
+                self._crowded.clear()
+                self.work.engine = self.screens[self._start].name
+        return crowded
+
+    def refined(self, block: Block) -> Block:
+        """The same block with bounds from the next finer screen."""
+        screen = self.screens[self.screens.index(block.screen) + 1]
+        x = screen.place(self.queries, block.queries)
+        columns = slice(block.first_column, block.first_column + block.y.size)
+        self.work.refined += block.pairs
+        y = screen.place(self.reference, columns)
+        return self._block(screen, block.number, (block.first_row, block.first_column), x, y)
+
+    def subtract(self, rows: Int64[Tensor, " p"], columns: Int64[Tensor, " p"]) -> Float64[Tensor, " p"]:
+        """The distances of pairs (query, reference image), by subtraction in float64."""
+        step = max(1, SUBTRACT_ELEMENTS // self.queries.dim)
+        parts = zip(rows.split(step), columns.split(step), strict=True)
+        pairs = (subtracted(self.queries.take(row), self.reference.take(column)) for row, column in parts)
+        self.work.subtracted += len(rows)
+        return self.distance.value(torch.cat(list(pairs)))
+
+
+def _multiple(number: int) -> int:
+    """The largest multiple of `GROUP` up to a number, at least one."""
+    return max(GROUP, number // GROUP * GROUP)
