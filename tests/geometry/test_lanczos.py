@@ -155,6 +155,8 @@ def test_top_singular_values_of_an_asymmetric_network():
     expected = torch.linalg.svdvals(jacobian.full())
     exact = top_singular_values(jacobian, 3, generator=random(), spare=32, iterations=0)  # all 35 columns
     torch.testing.assert_close(exact, expected[:, :3], atol=1e-10, rtol=0)
+    none_to_spare = top_singular_values(jacobian, 35, generator=random(), spare=0)
+    torch.testing.assert_close(none_to_spare, expected, atol=1e-10, rtol=0)
     # A rough basis gives values that are too small, and power iterations make them better.
     errors = [
         expected[:, :3] - top_singular_values(jacobian, 3, generator=random(), spare=3, iterations=count)
