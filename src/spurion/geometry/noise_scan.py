@@ -18,7 +18,7 @@ References:
     | A Threshold Selection Method from Gray-Level Histograms (Otsu, 1979)
 """
 
-__all__ = ["Choice", "Scan", "choose_time", "nearest_time", "noise_times", "scan_curvature"]
+__all__ = ["Choice", "Scan", "choose_time", "clearest", "nearest_time", "noise_times", "scan_curvature"]
 
 import math
 from collections.abc import Sequence
@@ -116,11 +116,17 @@ def choose_time(scan: Scan, cut: float = CUT) -> Choice | None:
         the cut, as for a model of one pattern, or where every point failed: then there is nothing to choose
         by.
     """
-    separation = scan.separation(cut)
+    return clearest(scan.times, scan.noise, scan.separation(cut))
+
+
+def clearest(
+    times: Sequence[float], noise: Sequence[float], separation: Float64[Tensor, " times"]
+) -> Choice | None:
+    """The time of the largest separation, the first of equals; None where all are 0 or NaN."""
     index = int(separation.nan_to_num().argmax())
     if not float(separation[index]) > 0:
         return None
-    return Choice(index, scan.times[index], scan.noise[index], separation)
+    return Choice(index, times[index], noise[index], separation)
 
 
 def noise_times(
@@ -139,7 +145,7 @@ def noise_times(
 
     Example:
         >>> noise_times(DDPMSchedule(), count=4)
-        (2, 19, 70, 258)
+        (2, 18, 79, 258)
     """
     if count < 1:
         raise ValueError(f"`count` must be at least 1, got {count}.")
@@ -164,8 +170,8 @@ def nearest_time(schedule: Schedule, noise: float) -> float:
         ValueError: If `noise` is not positive, or the schedule is of another kind.
 
     Example:
-        >>> nearest_time(DDPMSchedule(), 0.1), nearest_time(VESchedule(2.0), 0.1)
-        (26, 0.0025)
+        >>> nearest_time(DDPMSchedule(), 0.1), nearest_time(VESchedule(2.0), 0.5)
+        (26, 0.0625)
     """
     if not noise > 0:
         raise ValueError(f"`noise` must be positive, got {noise}.")
