@@ -7,12 +7,29 @@ dictionary.
 __all__ = ["MEASURES"]
 
 from spurion.geometry.critical import CriticalNoise
+from spurion.geometry.curvature_measures import (
+    IntrinsicDimension,
+    LogDeterminant,
+    MeanCurvature,
+    SoftDirections,
+)
 from spurion.geometry.energy import RelativeEnergy
+from spurion.geometry.log_density import FlowLogDensity
 from spurion.geometry.measure import Measure
 from spurion.geometry.recovery import RecoveryArea
 from spurion.geometry.volume import LogVolume
 
-MEASURES: dict[str, Measure] = {
-    measure.name: measure for measure in (CriticalNoise(), LogVolume(), RecoveryArea(), RelativeEnergy())
-}
+_ALL: tuple[Measure, ...] = (
+    CriticalNoise(),
+    LogVolume(),
+    RecoveryArea(),
+    SoftDirections(),
+    IntrinsicDimension(),
+    MeanCurvature(),
+    LogDeterminant(),
+    RelativeEnergy(),
+    FlowLogDensity(),
+)
+
+MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
 """The name a user types, and the measure with its default settings."""

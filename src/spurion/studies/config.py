@@ -29,6 +29,7 @@ from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training import TrainingConfig
 from spurion.neighbors.distances import DISTANCES, Distance, load_distance
 from spurion.phases.thresholds import parse_rule
+from spurion.studies.geometry.config import GeometryConfig
 
 MINIMUM_MULTIPLE = 1000
 """A sample size given as a multiple of K is never below this: 4 K is 8 samples at K = 2."""
@@ -71,6 +72,7 @@ class StudyConfig(Config):
     """Everything that decides the numbers of a study.
 
     `weights`: where the distance finds its weights, see `load_distance`; null looks in the usual places.
+    `geometry`: what is measured of basins, curvature and energy; null for nothing.
     """
 
     name: str = Field(min_length=1)
@@ -89,6 +91,7 @@ class StudyConfig(Config):
     ratio: RatioConfig = RatioConfig()
     epsilon: float = Field(0.1, gt=0, lt=0.5)
     gallery: int = Field(48, ge=0)
+    geometry: GeometryConfig | None = GeometryConfig()
 
     @field_validator("distance")
     @classmethod

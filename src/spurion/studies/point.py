@@ -105,7 +105,7 @@ def measure_point(task: PointTask, report: Report) -> str:
         return ""
     except (ValueError, RuntimeError, MemoryError) as error:
         raise_if_full(task.folder)
-        return " ".join(str(error).split()) or type(error).__name__
+        return one_sentence(error)
 
 
 def _measure(task: PointTask, report: Report) -> None:
@@ -141,6 +141,11 @@ def _measure(task: PointTask, report: Report) -> None:
 
 def _stage(report: Report, name: str, stage: str) -> Progress:
     return partial(report, name, stage)
+
+
+def one_sentence(error: Exception) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def raise_if_full(folder: Path) -> None:

@@ -29,6 +29,7 @@ from spurion.phases.null import NullTest
 from spurion.phases.rarefaction import Rarefaction
 from spurion.phases.sensitivity import Sensitivity
 from spurion.phases.thresholds import ThresholdInfo
+from spurion.studies.geometry.results import GeometryResult, ScanResult
 
 
 class SourceInfo(Config):
@@ -99,6 +100,7 @@ class PointResult(AuditResult):
         None, description="Spurious share expected at the smallest sample size of the study (rarefaction)."
     )
     training: TrainingSummary | None = None
+    geometry: GeometryResult | None = None
     seconds: dict[str, float] = Field(default_factory=dict, description="Wall time of each stage.")
 
 
@@ -116,6 +118,7 @@ class StudyResult(Config):
     common_size: int | None = Field(description="Smallest sample size over the points.")
     points: tuple[PointResult, ...]
     capacities: Capacities | None
+    curvature: ScanResult | None = Field(None, description="The noise at which curvature is read, and why.")
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

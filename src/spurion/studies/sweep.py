@@ -4,7 +4,7 @@
 
     recipe or YAML -> StudyConfig -> points: train -> sample -> measure   (in parallel, resumable)
                                   -> thresholds from the pooled distances
-                                  -> points: conclude
+                                  -> points: conclude -> geometry
                                   -> capacities -> study.json
 """
 
@@ -24,6 +24,8 @@ from spurion.studies.audit import thresholds_for
 from spurion.studies.config import StudyConfig
 from spurion.studies.environment import Crew, crew_for, environment
 from spurion.studies.folder import RunFolder, stage_seconds
+from spurion.studies.geometry.results import ScanResult
+from spurion.studies.geometry.sweep import add_geometry
 from spurion.studies.measurement import load_measurement
 from spurion.studies.point import PointTask, conclude_point, measure_point, point_data
 from spurion.studies.recipes import named_config
@@ -79,7 +81,8 @@ def study(
             concluded[task.train_size] if task.train_size in concluded else _failed(task, failures)
             for task in tasks
         ]
-        result = _assemble(config, crew, pool, holdout, points)
+        points, curvature = add_geometry(points, tasks, crew, report)
+        result = _assemble(config, crew, pool, holdout, points, curvature)
         write_json(folder.study_file, result.to_json())
     return result
 
@@ -126,7 +129,12 @@ def _failed(task: PointTask, failures: dict[int, str]) -> PointResult:
 
 
 def _assemble(
-    config: StudyConfig, crew: Crew, pool: ImageSet, holdout: ImageSet | None, points: list[PointResult]
+    config: StudyConfig,
+    crew: Crew,
+    pool: ImageSet,
+    holdout: ImageSet | None,
+    points: list[PointResult],
+    curvature: ScanResult | None,
 ) -> StudyResult:
     done = [point for point in points if point.rarefaction is not None]
     common = min((point.sample_size for point in done), default=None)
@@ -139,6 +147,7 @@ def _assemble(
         common_size=common,
         points=tuple(_at_common_size(point, common) for point in points),
         capacities=_capacities(config, done),
+        curvature=curvature,
         notes=_notes(points),
     )
 

@@ -1,0 +1,173 @@
+"""The geometry of one training size: the scan that chooses the noise, and the measures themselves.
+
+Both leave their results in the point's folder and are not computed twice. A model at which geometry fails
+keeps its other results, with a note.
+"""
+
+__all__ = ["GeometryTask", "geometry_point", "scan_point"]
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from spurion.core.engine import Report
+from spurion.core.files import read_json, write_json
+from spurion.core.random import derive_seed, generator
+from spurion.diffusion.denoiser import Denoiser
+from spurion.diffusion.device import choose_device
+from spurion.diffusion.folder import load_denoiser
+from spurion.geometry.jacobian import coefficients
+from spurion.geometry.measures import MEASURES
+from spurion.studies.audit import labels_of
+from spurion.studies.folder import timed
+from spurion.studies.geometry.config import GeometryConfig
+from spurion.studies.geometry.groups import Group, choose_groups
+from spurion.studies.geometry.measuring import Geometry, Setting, measure_geometry
+from spurion.studies.geometry.results import EXPECTED, GeometryResult, MeasureResult, ScanResult
+from spurion.studies.geometry.rows import write_rows
+from spurion.studies.geometry.scan import scan
+from spurion.studies.geometry.summary import middle, orders, reading
+from spurion.studies.measurement import load_measurement
+from spurion.studies.point import PointTask, load_samples, one_sentence, point_data, raise_if_full
+
+
+@dataclass(frozen=True)
+class GeometryTask:
+    """One training size whose classes are known, and the time at which its curvature is read."""
+
+    point: PointTask
+    config: GeometryConfig
+    time: int | float
+
+
+def scan_point(task: PointTask, report: Report) -> ScanResult | str:
+    """Scan the curvature at training points of one model, and choose the noise at which it is read.
+
+    Returns:
+        The scan, or one sentence on why there is none.
+
+    Raises:
+        OSError: If the disk is full or cannot be written.
+    """
+    stored, config = task.folder / "scan.json", task.config.geometry or GeometryConfig()
+    if stored.exists():
+        return ScanResult.model_validate(read_json(stored))
+    pool, _ = point_data(task.config, task.allow_download)
+    order = torch.randperm(task.train_size, generator=generator(task.seed, "geometry", "scan"))
+    points = pool.images[order[: config.scan_points]]
+    try:
+        with timed(task.folder, "scan"):
+            found = scan(_model(task), points, config, train_size=task.train_size, seed=_seed(task))
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise_if_full(task.folder)
+        return one_sentence(error)
+    write_json(stored, found.model_dump(mode="json"))
+    report(task.name, "scan", 1, 1)
+    return found
+
+
+def geometry_point(task: GeometryTask, report: Report) -> GeometryResult | str:
+    """Measure the geometry of one training size; write `geometry.json` and `geometry.csv`.
+
+    Returns:
+        The result, or one sentence on why there is none.
+
+    Raises:
+        OSError: If the disk is full or cannot be written.
+    """
+    folder = task.point.folder
+    stored, thresholds = folder / "geometry.json", task.point.thresholds
+    key = {"time": task.time, "thresholds": thresholds and thresholds.model_dump(mode="json")}
+    if stored.exists() and (values := read_json(stored))["key"] == key:
+        return GeometryResult.model_validate(values["result"])
+    try:
+        with timed(folder, "geometry"):
+            result = _measure(task, report)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise_if_full(folder)
+        return one_sentence(error)
+    write_json(stored, {"key": key, "result": result.model_dump(mode="json")})
+    return result
+
+
+def _measure(task: GeometryTask, report: Report) -> GeometryResult:
+    point, denoiser = task.point, _model(task.point)
+    groups = _groups(task)
+    tolerance = point.thresholds.spurious if point.thresholds else None
+    setting = Setting(
+        config=task.config,
+        time=task.time,
+        tolerance=tolerance,
+        distance=point.config.load_distance(point.allow_download),
+        references=_references(task),
+        seed=_seed(point),
+    )
+    progress = partial(report, point.name, "geometry")
+    found = measure_geometry(denoiser, groups, setting, progress=progress)
+    write_rows(point.folder / "geometry.csv", found)
+    return _result(task, denoiser, groups, found)
+
+
+def _groups(task: GeometryTask) -> list[Group]:
+    point = task.point
+    pool, holdout = point_data(point.config, point.allow_download)
+    labels = None
+    if point.thresholds is not None:
+        labels = labels_of(load_measurement(point.measurement_file), point.thresholds)
+    return choose_groups(
+        load_samples(point.folder),
+        labels,
+        pool.images[: point.train_size],
+        None if holdout is None else holdout.images,
+        most=task.config.points,
+        least=task.config.least,
+        seed=_seed(point),
+    )
+
+
+def _references(task: GeometryTask) -> Tensor:
+    """Training images that are the same for all training sizes: drawn from the whole set."""
+    pool, _ = point_data(task.point.config, task.point.allow_download)
+    order = torch.randperm(len(pool), generator=generator(task.point.config.seed, "geometry", "references"))
+    return pool.images[order[: task.config.references]]
+
+
+def _result(task: GeometryTask, denoiser: Denoiser, groups: list[Group], found: Geometry) -> GeometryResult:
+    thresholds = task.point.thresholds
+    alpha, sigma = coefficients(denoiser.schedule, task.time)
+    notes = []
+    if thresholds is None or thresholds.spurious is None:
+        notes.append("Basins were not looked for: without a threshold nothing says what counts as recovered.")
+    return GeometryResult(
+        groups={group.name: group.size for group in groups},
+        dim=math.prod(denoiser.shape),
+        tolerance=thresholds.spurious if thresholds else None,
+        time=task.time,
+        noise=sigma / alpha,
+        measures=tuple(_measure_result(name, found) for name in found.values),
+        spectra={name: tuple(ranks.nanmedian(dim=0).values.tolist()) for name, ranks in found.ranks.items()},
+        asymmetry={name: middle(values) for name, values in found.asymmetry.items()},
+        notes=tuple(notes),
+    )
+
+
+def _measure_result(name: str, found: Geometry) -> MeasureResult:
+    measure, groups = MEASURES[name], found.values[name]
+    return MeasureResult(
+        name=name,
+        unit=measure.unit,
+        source=measure.source,
+        groups={group: reading(values) for group, values in groups.items()},
+        orders=orders(groups, EXPECTED[name]),
+    )
+
+
+def _model(task: PointTask) -> Denoiser:
+    return load_denoiser(task.folder / "model", device=choose_device(task.config.training.device))
+
+
+def _seed(task: PointTask) -> int:
+    return derive_seed(task.seed, "geometry")

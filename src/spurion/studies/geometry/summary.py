@@ -1,0 +1,72 @@
+"""From one value a point to medians with intervals, and to the order of the classes."""
+
+__all__ = ["middle", "orders", "reading"]
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spurion.geometry.measure import STATUSES, Measured
+from spurion.phases.classification import CLASSES
+from spurion.phases.ordering import compare, median
+from spurion.studies.geometry.results import GroupReading, OrderResult, Reading
+
+PAIRS = ((0, 1), (1, 2), (0, 2))
+"""The pairs of classes that are compared: each with the next one, and the two ends."""
+
+
+def reading(measured: Measured) -> GroupReading:
+    """Median of a group with its interval; null where fewer than six points have a place in the order."""
+    known = _known(measured)
+    found = median(known)
+    counts = torch.bincount(measured.status, minlength=len(STATUSES)).tolist()
+    statuses = {name: count for name, count in zip(STATUSES, counts, strict=True) if count}
+    value, low, high = (None, None, None) if found is None else map(_reading, found)
+    return GroupReading(value=value, low=low, high=high, n=len(known), statuses=statuses)
+
+
+def orders(groups: dict[str, Measured], descending: bool) -> tuple[OrderResult, ...]:
+    """Compare the classes pairwise, in the direction in which the paper expects them.
+
+    Arguments:
+        groups: The values of each group; classes without points are left out.
+        descending: Whether memorized > spurious > generalized is expected, or the reverse.
+    """
+    found = []
+    for first, last in PAIRS:
+        higher, lower = (CLASSES[first], CLASSES[last]) if descending else (CLASSES[last], CLASSES[first])
+        if higher not in groups or lower not in groups:
+            continue
+        above, below = _known(groups[higher]), _known(groups[lower])
+        if len(above) and len(below):
+            result = compare(above, below)
+            found.append(
+                OrderResult(
+                    auc=result.auc,
+                    p_value=result.p_value,
+                    higher=higher,
+                    lower=lower,
+                    n=(len(above), len(below)),
+                )
+            )
+    return tuple(found)
+
+
+def middle(values: Float[Tensor, " n"] | None) -> float | None:
+    """Median of the numbers among the values; None where there are none."""
+    if values is None or bool(values.isnan().all()):
+        return None
+    return float(values.nanmedian())
+
+
+def _known(measured: Measured) -> Float[Tensor, " m"]:
+    ranked = measured.ranked()
+    return ranked[~ranked.isnan()]
+
+
+def _reading(value: float) -> Reading:
+    if math.isinf(value):
+        return "always" if value > 0 else "never"
+    return value

@@ -1,0 +1,55 @@
+"""Geometry over all training sizes of a study: one noise for all of them, then every size on its own."""
+
+__all__ = ["add_geometry"]
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from spurion.core.engine import Report, run_tasks
+from spurion.studies.environment import Crew
+from spurion.studies.folder import stage_seconds
+from spurion.studies.geometry.point import GeometryTask, geometry_point, scan_point
+from spurion.studies.geometry.results import GeometryResult, ScanResult
+from spurion.studies.point import PointTask
+from spurion.studies.results import PointResult
+
+
+def add_geometry(
+    points: Sequence[PointResult], tasks: Sequence[PointTask], crew: Crew, report: Report
+) -> tuple[list[PointResult], ScanResult | None]:
+    """Measure the geometry of all models that there are.
+
+    Arguments:
+        points: The results, whose classes are known, by training size.
+        tasks: Their tasks, in the same order.
+        crew: Who does the work.
+        report: Called with the progress of each training size.
+
+    Returns:
+        The results with their geometry, and the scan that chose the noise; None where no model was scanned.
+    """
+    ready = [
+        replace(task, thresholds=point.thresholds)
+        for point, task in zip(points, tasks, strict=True)
+        if point.status == "done"
+    ]
+    config = ready[0].config.geometry if ready else None
+    if config is None:
+        return list(points), None
+    ((_, scan),) = run_tasks(scan_point, ready[-1:], workers=1, threads=crew.threads, report=report)
+    if isinstance(scan, str):
+        return [_with_geometry(point, ready[-1], scan) for point in points], None
+    jobs = [GeometryTask(task, config, scan.chosen_time) for task in ready]
+    results = run_tasks(geometry_point, jobs, workers=crew.workers, threads=crew.threads, report=report)
+    found = {ready[index].train_size: (ready[index], result) for index, result in results}
+    return [_with_geometry(point, *found.get(point.train_size, (None, None))) for point in points], scan
+
+
+def _with_geometry(
+    point: PointResult, task: PointTask | None, found: GeometryResult | str | None
+) -> PointResult:
+    if task is None:
+        return point
+    if isinstance(found, str):
+        return point.model_copy(update={"notes": (*point.notes, f"The geometry was not measured: {found}")})
+    return point.model_copy(update={"geometry": found, "seconds": stage_seconds(task.folder)})
