@@ -150,6 +150,21 @@ class TestEmbedder:
             bool((call[0] == x[index]).all()) for call, index in zip(calls, (0, 1, 2, 1), strict=True)
         ] == [True] * 4
 
+    def test_a_vector_that_just_fits_is_remembered(self, calls):
+        embedder = self.embedder(calls, remembered_bytes=80)
+        embedder(images(1))
+        embedder(images(1))
+        assert len(calls) == 1
+
+    def test_negative_zero_is_zero(self, calls):
+        embedder = self.embedder(calls)
+        embedder(torch.zeros(1, 1, 2, 3))
+        embedder(-torch.zeros(1, 1, 2, 3))
+        assert len(calls) == 1
+
+    def test_no_images_have_no_vectors_of_the_right_length(self, calls):
+        assert self.embedder(calls)(images(0)).shape == (0, 20)
+
     def test_nothing_is_remembered_without_room(self, calls):
         embedder = self.embedder(calls, remembered_bytes=79)
         embedder(images(1))
