@@ -123,9 +123,8 @@ def test_a_training_that_fails_is_named_and_tried_again(tmp_path, monkeypatch):
     only += ["phases.counts=[]", "laws.betas=[]"]
     monkeypatch.setattr(pieces, "train_and_compare", diverge)
     failed = spurion.study("circle", out=tmp_path, overrides=only, workers=1)
-    assert failed.notes == (
-        "K = 2, paper failed: The training loss became nan at step 3; lower `learning_rate` or set `clip_norm`.",
-    )
+    (note,) = failed.notes
+    assert note.startswith("K = 2, paper failed: The training loss became nan at step 3; lower ")
     assert (failed.trained[0].status, failed.trained[0].iterations) == ("failed", 6)
     monkeypatch.undo()
     assert spurion.study("circle", out=tmp_path, overrides=only, workers=1).trained[0].status == "done"

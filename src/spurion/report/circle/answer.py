@@ -54,7 +54,8 @@ def _set_in_words(state: State) -> str:
         kinds = "none of them a memory" if not memories else f"{memories} of them memories"
         if total == 1 and not memories:
             kinds = "no memory"
-    return f"{state.count} pattern{'' if state.count == 1 else 's'} make {minima}, {kinds}"
+    subject = "1 pattern makes" if state.count == 1 else f"{state.count} patterns make"
+    return f"{subject} {minima}, {kinds}"
 
 
 def _peak(points: list[PhasePoint]) -> PhasePoint:

@@ -3,6 +3,7 @@
 __all__ = ["view_data"]
 
 import base64
+import math
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,8 @@ def _start(run: CircleRun, betas: list[float]) -> list[int]:
     counts = [landscape.count or 10**6 for landscape in run.landscapes]
     if not counts:
         return [0, 0]
-    row = min(range(len(counts)), key=lambda i: abs(counts[i] - 9))
-    column = min(range(len(betas)), key=lambda i: abs(betas[i] - 10 / 3))
+    row = min(range(len(counts)), key=lambda i: abs(math.log(counts[i] / 9)))
+    column = min(range(len(betas)), key=lambda i: abs(math.log(betas[i] * 0.3)))
     return [row, column]
 
 
