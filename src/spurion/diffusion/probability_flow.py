@@ -31,6 +31,7 @@ from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.schedule import DDPMSchedule, Schedule
 
 _LEAST_TIME = 1e-4
+_ROUNDING = 1e-6  # of times given in float32
 
 
 def least_time(schedule: Schedule) -> float | int:
@@ -62,7 +63,8 @@ def follow(
         clip: Whether every posterior mean is clipped to [-1, 1], the range of images.
 
     Returns:
-        The clean items, with the shape, dtype and device of `x_t`.
+        The clean items, with the shape, dtype and device of `x_t`; NaN where an answer of the model on the
+        way was not finite.
 
     Raises:
         ValueError: If `steps` is below 1, or a time is out of range.
@@ -70,25 +72,25 @@ def follow(
     if steps < 1:
         raise ValueError(f"`steps` must be at least 1, got {steps}.")
     schedule, least = denoiser.schedule, least_time(denoiser.schedule)
-    if t.numel() and not float(t.min()) >= least:
+    if t.numel() and not float(t.min()) >= least * (1 - _ROUNDING):
         raise ValueError(f"`t` must be at least {least:g}, where the flow ends, got {float(t.min()):g}.")
     t = t.cpu()
     calls, order = flow_calls(schedule, t, steps).sort(descending=True, stable=True)
-    order = order.to(x_t.device)
+    times, order = _grid(schedule, t[order], calls), order.to(x_t.device)
     low, high = (-1.0, 1.0) if clip else (-math.inf, math.inf)
-    state, times = x_t[order], _grid(schedule, t[order.cpu()], calls)
-    clean = torch.empty_like(state)
+    clean, state, broken = torch.empty_like(x_t), x_t[order], torch.zeros_like(order, dtype=torch.bool)
     for index, now in enumerate(times):
         left = int((calls > index).sum())  # those with more calls come first
-        state, now = state[:left], now[:left]
-        x_hat = denoiser(state, now.to(x_t.device)).clamp(low, high)
-        clean[:left] = x_hat
+        x_hat = denoiser(state[:left], now[:left].to(x_t.device))
+        broken[:left] |= ~x_hat.isfinite().flatten(1).all(dim=1)
+        x_hat = x_hat.clamp(low, high)
+        x_hat[broken[:left]] = 0.0  # so that the model never sees what is not finite
+        clean[order[:left]] = x_hat
         if index + 1 < len(times):
-            of_x_hat, of_x_t = _coefficients(schedule, now, times[index + 1][:left], state)
-            state = of_x_hat * x_hat + of_x_t * state
-    result = torch.empty_like(clean)
-    result[order] = clean
-    return result
+            of_x_hat, of_x_t = _coefficients(schedule, now[:left], times[index + 1][:left], state)
+            state = of_x_hat * x_hat + of_x_t * state[:left]
+    clean[order[broken]] = math.nan
+    return clean
 
 
 def _grid(schedule: Schedule, t: Tensor, calls: Tensor) -> Tensor:

@@ -106,7 +106,7 @@ def _search(
     if config.search == "scan":
         found = scan(trials, points, config.draws, levels, config.needed, config.every_draw)
     else:
-        found = bisect(trials, points, trials.checks, levels, config.needed, config.every_draw)
+        found = bisect(trials, points, config.draws, trials.checks, levels, config.needed, config.every_draw)
     failed = trials.failed
     critical = found.critical.masked_fill(failed, -1)
     own = found.own.masked_fill(failed.unsqueeze(1), -1)

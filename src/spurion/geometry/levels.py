@@ -53,6 +53,6 @@ def check_levels(schedule: Schedule, times: Num[Tensor, " levels"]) -> None:
         raise ValueError(f"`times` must be a list of at least one time, got shape {tuple(times.shape)}.")
     if not bool((times.diff() > 0).all()):
         raise ValueError("`times` must increase from each to the next.")
-    if not float(times[0]) >= least_time(schedule):
+    if not float(times[0]) >= least_time(schedule) * (1 - 1e-6):
         raise ValueError(f"`times` must be at least {least_time(schedule):g}, got {float(times[0]):g}.")
     schedule.sigma(times)  # which checks the type of the times and their upper end

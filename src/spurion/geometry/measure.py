@@ -82,8 +82,13 @@ class Measure(ABC):
         """
 
 
-def check_points(denoiser: Denoiser, x: Float[Tensor, "..."]) -> Bool[Tensor, " n"]:
+def check_points(denoiser: Denoiser, x: Float[Tensor, "..."], name: str = "x") -> Bool[Tensor, " n"]:
     """Check the shape of the points, and tell which are finite.
+
+    Arguments:
+        denoiser: The model.
+        x: The points.
+        name: What messages call them.
 
     Returns:
         Which points hold finite numbers only, with shape (n,).
@@ -94,9 +99,9 @@ def check_points(denoiser: Denoiser, x: Float[Tensor, "..."]) -> Bool[Tensor, " 
     wanted = tuple(denoiser.shape)
     if x.ndim != len(wanted) + 1 or tuple(x.shape[1:]) != wanted:
         raise ValueError(
-            f"`x` must hold points of the model's shape, (n, {', '.join(map(str, wanted))}), "
+            f"`{name}` must hold points of the model's shape, (n, {', '.join(map(str, wanted))}), "
             f"got {tuple(x.shape)}."
         )
     if not len(x):
-        raise ValueError("`x` must hold at least one point, got none.")
+        raise ValueError(f"`{name}` must hold at least one point, got none.")
     return x.flatten(1).isfinite().all(dim=1)

@@ -83,6 +83,7 @@ def integrate(
     high: float,
     *,
     tolerance: float,
+    noise: Float64[Tensor, " n"] | None = None,
     panels: int = 16,
     limit: int = 10_000,
 ) -> Integrals:
@@ -94,6 +95,8 @@ def integrate(
         low: The lower end.
         high: The upper end.
         tolerance: The largest error, as a share of the integral of the absolute value of the function.
+        noise: The error of each integral that rounding of the function makes; it is added to the stated
+            error, and no effort is made to get below it. By default there is none.
         panels: The number of intervals to begin with.
         limit: Evaluations of one function after which no more are made.
 
@@ -104,17 +107,18 @@ def integrate(
         raise ValueError(f"`tolerance` must be positive, got {tolerance}.")
     if min(panels, limit) < 1:
         raise ValueError(f"`panels` and `limit` must be at least 1, got {panels} and {limit}.")
+    noise = torch.zeros(count, dtype=torch.float64) if noise is None else noise
     intervals = _first(integrand, count, low, (high - low) / panels, panels)
     evaluations = torch.full((count,), 4 * panels + 1)
     while True:
         owner, error = intervals.owner, intervals.error()
         total, missing = _sums(owner, intervals.integral(), count), _sums(owner, error, count)
-        allowed = tolerance * _sums(owner, intervals.magnitude(), count)
+        allowed = (tolerance * _sums(owner, intervals.magnitude(), count)).maximum(noise)
         working = (missing > allowed) & (evaluations < limit)  # not of NaN
         share = (allowed / (2 * owner.bincount(minlength=count)))[owner]
         split = working[owner] & (error > share) & (intervals.width > _NARROWEST * (high - low))
         if not bool(split.any()):
-            return Integrals(total, missing, missing <= allowed, evaluations)
+            return Integrals(total, missing + noise, missing <= allowed, evaluations)
         halves = _halves(integrand, _Intervals(*(each[split] for each in intervals)))
         evaluations += 2 * halves.owner.bincount(minlength=count)
         intervals = _Intervals(*(torch.cat([a[~split], b]) for a, b in zip(intervals, halves, strict=True)))

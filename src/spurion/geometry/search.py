@@ -7,12 +7,15 @@ point the last one before the first where fewer than m of its M draws succeed; e
 
 Scanning tries all draws of a point at level 0, 1, ..., c + 1 (Algorithm 1 of the paper). If success is
 monotone (a draw that fails at a level fails at every higher one, which common random numbers make nearly
-true), then c is the m-th largest own level, and the same answer needs far fewer trials: the :math:`M - m + 1`
-weakest draws decide. They are bisected; every other draw is then tried once, at the level they leave
-possible, and only a draw that fails there becomes one of the weakest, to be bisected itself.
+true), then c is the m-th largest own level, and the same answer needs far fewer trials: the M - m + 1 weakest
+draws decide. The first draw is bisected, after a trial at level 0; the other weak ones begin at its own
+level, walk from there by a quarter of the level, and are bisected once they have both succeeded and failed.
+Every other draw is then tried once, at the level that the weak ones leave possible, and only a draw that
+fails there becomes one of the weakest, to be bisected itself.
 
-Whether success is monotone is checked: each draw is tried once more, at random below its own level. A point
-where such a trial fails is scanned. Two answers are then known, and if they differ, the point is undecided.
+Whether success is monotone is checked: some draws are tried once more, at random below their own level. A
+point where such a trial fails is scanned. Two answers are then known, and if they differ, the point is
+undecided.
 """
 
 __all__ = ["Found", "Trial", "bisect", "scan"]
@@ -83,7 +86,8 @@ def scan(
 def bisect(
     trial: Trial,
     points: Int64[Tensor, " n"],
-    checks: Float[Tensor, "n M"],
+    draws: int,
+    checks: Float[Tensor, "n c"],
     levels: int,
     needed: int,
     every: bool,
@@ -93,16 +97,16 @@ def bisect(
     Arguments:
         trial: Tells which trials succeed.
         points: The points to search, as `trial` knows them, with shape (n,).
-        checks: Where each draw is checked, uniform random numbers in [0, 1), with shape (n, M).
+        draws: The number M of draws.
+        checks: Where the last c draws are checked, uniform random numbers in [0, 1), with shape (n, c).
         levels: The number L of levels.
         needed: The number m of draws that must succeed, 1 to M.
         every: Whether to find the own level of every draw.
     """
-    draws = checks.shape[1]
     weak = draws if every else draws - needed + 1
-    low, high = torch.full(checks.shape, -1), torch.full(checks.shape, levels)
+    low, high = torch.full((len(points), draws), -1), torch.full((len(points), draws), levels)
     while True:
-        row, draw, level = _next(low, high, weak)
+        row, draw, level = _next(low, high, levels, weak)
         if not len(row):
             break
         success = trial(points[row], draw, level)
@@ -116,25 +120,42 @@ def bisect(
     return _rescanned(found, trial, points, levels, needed, every)
 
 
-def _next(low: Tensor, high: Tensor, weak: int) -> tuple[Tensor, Tensor, Tensor]:
+def _next(low: Tensor, high: Tensor, levels: int, weak: int) -> tuple[Tensor, Tensor, Tensor]:
     """The next trials as (row, draw, level); none if all is known."""
     order = high.argsort(dim=1, stable=True)
     is_weak = torch.zeros_like(high, dtype=torch.bool).scatter_(1, order[:, :weak], True)
-    bound = high.gather(1, order[:, weak - 1 : weak])  # a lowest level known not to be critical
+    bound = high.gather(1, order[:, weak - 1 : weak])  # the lowest level known not to be critical
     open_ = low + 1 < high.minimum(bound)
-    bisected = open_ & is_weak
-    wanted = torch.where(bisected.any(dim=1, keepdim=True), bisected, open_)
-    level = torch.where(is_weak, (low + high.minimum(bound)) // 2, bound - 1)
+    first, others = open_ & is_weak, open_ & is_weak
+    first[:, 1:] = False
+    wanted = open_
+    for urgent in (others, first):
+        wanted = torch.where(urgent.any(dim=1, keepdim=True), urgent, wanted)
+    level = torch.where(is_weak, _between(low, high, levels), bound - 1)
     row, draw = wanted.nonzero(as_tuple=True)
     return row, draw, level[row, draw]
 
 
+def _between(low: Tensor, high: Tensor, levels: int) -> Tensor:
+    """Where to try draws that are known to succeed at `low` and to fail at `high`."""
+    begin, end = low < 0, high == levels
+    up = (low + ((low + 1) // 4).clamp(min=1)).clamp(max=levels - 1)
+    down = (high - (high // 4).clamp(min=1)).maximum(low + 1)
+    middle = (low + high) // 2
+    level = torch.where(end, up, torch.where(begin, down, middle))
+    level = torch.where(begin & end, low[:, :1].clamp(min=0), level)
+    level[:, 0] = middle[:, 0].masked_fill(begin[:, 0], 0)
+    return level
+
+
 def _monotone(trial: Trial, points: Tensor, checks: Tensor, low: Tensor) -> Tensor:
-    """Whether every draw also succeeds at one random level below the highest it was seen to succeed at."""
-    level = (checks * low.clamp(min=0)).long()
+    """Whether the last draws also succeed at a random level below the highest they are known to."""
+    others = low.shape[1] - checks.shape[1]
+    low = low[:, others:]
     row, draw = (low > 0).nonzero(as_tuple=True)
+    level = (checks * low.clamp(min=0)).long()[row, draw]
     monotone = torch.ones(len(points), dtype=torch.bool)
-    monotone[row[~trial(points[row], draw, level[row, draw])]] = False
+    monotone[row[~trial(points[row], others + draw, level)]] = False
     return monotone
 
 

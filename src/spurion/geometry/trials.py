@@ -19,6 +19,8 @@ from spurion.geometry.basin import BasinConfig
 from spurion.neighbors import Distance
 from spurion.neighbors.distances.distance import subtracted
 
+_CHECKS = 3
+
 
 class Trials:
     """Whether points are recovered from draws of noise at levels of a ladder.
@@ -35,7 +37,7 @@ class Trials:
 
     Attributes:
         failed: The points that are not finite or from which the model's answer once was not, with shape (n,).
-        checks: Uniform random numbers, one for each draw, from the streams of the points, with shape (n, M).
+        checks: Uniform random numbers from the streams of the points, for at most 3 draws, with shape (n, c).
         evaluations: How many noisy points were denoised so far.
     """
 
@@ -59,7 +61,9 @@ class Trials:
         for row, stream in zip(noise, streams, strict=True):
             row.normal_(generator=stream)
         self._noise = noise.to(denoiser.device, denoiser.dtype)
-        self.checks = torch.stack([torch.rand(config.draws, generator=stream) for stream in streams])
+        self.checks = torch.stack(
+            [torch.rand(min(_CHECKS, config.draws), generator=stream) for stream in streams]
+        )
         self.failed = ~finite
         self.evaluations = 0
 
