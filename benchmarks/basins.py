@@ -4,8 +4,8 @@
 
 The model is the exact denoiser of real digits, so that points of all kinds are there: digits that stand
 alone, digits with a near copy in the training set, means of two digits, digits of a dense patch, and digits
-that the model does not know. Three searches with the same draws (M = 10, 40 levels from step 1 to 976, 20 DDIM
-steps):
+that the model does not know. Three searches with the same draws (M = 10, 20 DDIM steps) and 40 levels, from
+step 1 to 976:
 
 - published: a batch of points climbs together until not one is recovered often enough, as the paper's
   program does;
