@@ -152,18 +152,24 @@ class _Model:
 
     def x_hat(self, y: Tensor, t: float | int) -> Tensor:
         self.calls += 1
-        alpha, _ = self.coefficients(t)
+        x_t, lost = self._noisy(y, t)
         with torch.no_grad():
-            return self._denoiser((alpha * y).to(self._denoiser.dtype), t).to(y)
+            return self._denoiser(x_t, t).to(y).masked_fill(lost, math.nan)
 
     def x_hat_and_trace(self, y: Tensor, t: float | int) -> tuple[Tensor, Tensor]:
         """Posterior mean, and the trace of its derivative by y."""
         self.calls += 1
         self.traces += 1
         alpha, _ = self.coefficients(t)
-        x_t = (alpha * y).to(self._denoiser.dtype)
+        x_t, lost = self._noisy(y, t)
         x_hat, trace = denoise_and_trace(self._denoiser, x_t, t, self._probes)
-        return x_hat.to(y), alpha * trace.to(y)
+        return x_hat.to(y).masked_fill(lost, math.nan), alpha * trace.to(y)
+
+    def _noisy(self, y: Tensor, t: float | int) -> tuple[Tensor, Tensor]:
+        """Items for the denoiser, those that are no longer finite replaced by zeros; and which these are."""
+        alpha, _ = self.coefficients(t)
+        lost = ~y.flatten(1).isfinite().all(1).view(-1, *[1] * (y.ndim - 1))
+        return (alpha * y.masked_fill(lost, 0)).to(self._denoiser.dtype), lost
 
     @property
     def schedule(self) -> Schedule:
@@ -180,7 +186,7 @@ def _continuous(
     def slope(log_r: float, state: np.ndarray) -> np.ndarray:
         y = torch.from_numpy(state[: n * dim]).view(x.shape).to(x.device)
         time = min(1.0, math.exp(2 * (log_r - ends[1])))
-        x_hat, trace = model.x_hat_and_trace(torch.where(failed.view(-1, *[1] * (x.ndim - 1)), 0, y), time)
+        x_hat, trace = model.x_hat_and_trace(y.masked_fill(failed.view(-1, *[1] * (x.ndim - 1)), 0), time)
         both = torch.cat([(y - x_hat).flatten(1), (dim - trace).unsqueeze(1)], dim=1)
         failed.logical_or_(~both.isfinite().all(1))
         both[failed] = 0
@@ -223,8 +229,9 @@ def _heun(model: _Model, x: Tensor, nodes: list[int], prior: Prior) -> Tensor:
         x_hat, further = model.x_hat_and_trace(y, t)
         value += math.log(ratio / r) * (dim - (trace + further) / 2)
         r, trace = ratio, further
-    value += prior(alpha * y) + dim * math.log(alpha)
-    return torch.where(value.isfinite(), value, math.nan)
+    lost = ~y.flatten(1).isfinite().all(1)
+    value += prior(alpha * y.masked_fill(lost.view(-1, *[1] * (x.ndim - 1)), 0)) + dim * math.log(alpha)
+    return torch.where(value.isfinite() & ~lost, value, math.nan)
 
 
 def _nodes(model: _Model, t: int, steps: int) -> list[int]:
