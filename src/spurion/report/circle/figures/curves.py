@@ -146,7 +146,7 @@ def _plot_sweep(ax: Axes, run: CircleRun) -> None:
         )
     _plot_saturation(ax, run.study.phases)
     top = ax.get_ylim()[1]
-    low, high = ax.get_xlim()
+    low, high = min(p.beta for p in run.study.sweep) / 2, 2 * max(p.beta for p in run.study.sweep)
     betas_law = np.geomspace(low, high, 100)
     ax.plot(
         betas_law,
@@ -158,4 +158,4 @@ def _plot_sweep(ax: Axes, run: CircleRun) -> None:
     ax.set_xlim(low, high)
     ax.set_ylim(0, max(top, 1))
     ax.set_title("random sets")
-    ax.legend(loc="upper left")
+    ax.legend(loc="center right")

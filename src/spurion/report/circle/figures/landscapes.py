@@ -19,7 +19,7 @@ from spurion.report.circle.words import KIND_COLORS, KIND_MARKERS, KINDS, beta_t
 from spurion.report.figures.canvas import INK, Width, new_figure, width_of
 from spurion.studies.circle.results import State
 
-COLUMNS = {"wide": 4, "narrow": 2}
+COLUMNS = 4
 ROWS = 4
 ARROWS = 11
 FEW = 100
@@ -43,7 +43,9 @@ def draw_landscapes(run: CircleRun, width: Width) -> Figure | None:
     if not run.landscapes:
         return None
     shown = _rows(run)
-    columns = spread(len(shown[0].states), COLUMNS[width])
+    columns = spread(len(shown[0].states), COLUMNS)
+    if width == "narrow":
+        columns = columns[1:3] if len(columns) == COLUMNS else columns[:2]
     side = width_of(width) / len(columns)
     figure = new_figure(width, len(shown) * side + 0.5)
     axes = figure.subplots(len(shown), len(columns), squeeze=False)
