@@ -35,17 +35,25 @@ def _improved(search: Search, block: Block, known: Neighbors) -> Neighbors:
 
     A few likely pairs are subtracted first: with the limit they give, few others are left.
     """
-    limit = search.distance.radius(known.distances[:, -1])
-    rows, columns = block.likely(known.indices.shape[1], limit)
-    known = merged(known, rows - block.first_row, columns, search.subtract(rows, columns))
-    block.forget(rows, columns)
-    limit = search.distance.radius(known.distances[:, -1])
-    others = block.candidates(limit)
-    while search.is_crowded(block, len(others[0])):
+    k = known.indices.shape[1]
+    seen: list[tuple[Int64[Tensor, " p"], Int64[Tensor, " p"]]] = []
+    while True:
+        for pairs in seen:
+            block.forget(*pairs)
+        seen.append(block.likely(k, search.distance.radius(known.distances[:, -1])))
+        block.forget(*seen[-1])
+        known = _with(search, block, known, *seen[-1])
+        others = block.candidates(search.distance.radius(known.distances[:, -1]))
+        if not search.is_crowded(block, len(others[0])):
+            return _with(search, block, known, *others)
         block = search.refined(block)
-        block.forget(rows, columns)
-        others = block.candidates(limit)
-    return merged(known, others[0] - block.first_row, others[1], search.subtract(*others))
+
+
+def _with(
+    search: Search, block: Block, known: Neighbors, rows: Int64[Tensor, " p"], columns: Int64[Tensor, " p"]
+) -> Neighbors:
+    """The nearest among known neighbors and pairs of a block, once these are subtracted."""
+    return merged(known, rows - block.first_row, columns, search.subtract(rows, columns))
 
 
 def within_by_screens(search: Search, radius: float, checkpoint: Checkpoint, progress: Progress) -> Pairs:

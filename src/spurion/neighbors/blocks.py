@@ -31,6 +31,7 @@ class Block:
         y: The reference images.
         scores: The screen's scores, the largest number for pairs that are out of the question; with as many
             columns as fill the last group.
+        lowest: For every query and group of columns a number that no score of the group is below.
     """
 
     screen: Screen
@@ -40,12 +41,15 @@ class Block:
     x: Points
     y: Points
     scores: Num[Tensor, "b c"]
+    lowest: Num[Tensor, "b groups"]
 
     @classmethod
     def of(cls, screen: Screen, number: int, first: tuple[int, int], x: Points, y: Points) -> "Block":
         """Compute the scores of a block that starts at a query and a reference image."""
         scores = screen.scores(x, y)[: x.size]
-        return cls(screen, number, *first, x, y, scores)
+        groups = scores.shape[1] // GROUP
+        lowest = scores.view(x.size, GROUP, groups).amin(dim=1)
+        return cls(screen, number, *first, x, y, scores, lowest)
 
     @property
     def pairs(self) -> int:
@@ -63,9 +67,8 @@ class Block:
 
     def likely(self, k: int, limit: Float64[Tensor, " b"]) -> tuple[Indices, Indices]:
         """Up to k pairs of every query with low scores, none surely farther than its limit."""
-        lowest = self._lowest()
-        if 4 * k <= lowest.shape[1]:
-            groups = lowest.argmin(dim=1)[:, None] if k == 1 else lowest.topk(k, 1, largest=False).indices
+        if 4 * k <= self.lowest.shape[1]:
+            groups = self.lowest.topk(k, dim=1, largest=False).indices
             columns = self._members(groups).flatten(start_dim=1)
             best = self.scores.gather(1, columns).topk(k, dim=1, largest=False).indices
             columns = columns.gather(1, best)
@@ -78,7 +81,7 @@ class Block:
         """All pairs (query, reference image) that are not surely farther than the limit of their query."""
         residuals = self.x.residuals[: self.x.size] + self.y.residuals[: self.y.size].max()
         ceiling = self.screen.ceiling(limit, self.x.squares[: self.x.size], residuals)
-        rows, groups = (self._lowest().double() <= ceiling[:, None]).nonzero(as_tuple=True)
+        rows, groups = (self.lowest.double() <= ceiling[:, None]).nonzero(as_tuple=True)
         columns = self._members(groups)
         return self._not_beyond(limit, rows[:, None].expand_as(columns).flatten(), columns.flatten())
 
@@ -91,19 +94,12 @@ class Block:
         )
         return bounds <= radius
 
-    def _lowest(self) -> Num[Tensor, "b groups"]:
-        """The least score of every group: all columns that are equal modulo the number of groups."""
-        count, width = self.scores.shape
-        return self.scores.view(count, GROUP, width // GROUP).amin(dim=1)
-
     def _members(self, groups: Int64[Tensor, "*pairs"]) -> Int64[Tensor, "*pairs group"]:
-        """The columns of groups."""
-        number = self.scores.shape[1] // GROUP
+        """The columns of groups: all that are equal modulo the number of groups."""
+        number = self.lowest.shape[1]
         return groups[..., None] + number * torch.arange(GROUP, device=groups.device)
 
-    def _not_beyond(
-        self, limit: Float64[Tensor, " b"], row: Indices, column: Indices
-    ) -> tuple[Kept, Kept]:
+    def _not_beyond(self, limit: Float64[Tensor, " b"], row: Indices, column: Indices) -> tuple[Kept, Kept]:
         """Of some pairs of the block those not surely farther than the limit of their query."""
         residuals = self.x.residuals[row] + self.y.residuals[column]
         ceiling = self.screen.ceiling(limit[row], self.x.squares[row], residuals)

@@ -23,11 +23,11 @@ from spurion.neighbors.screens import screens_for, survey
 
 PAIR_BYTES = 160
 """Bytes that a pair of a block can need when all of its pairs must be recomputed."""
-ROW_BYTES = 32
+ROW_BYTES = 12
 """Bytes that a coordinate of a block's points can need when the block is looked at more finely."""
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 256
 """More queries at once are no faster."""
-BLOCK_PAIRS = 2**22
+BLOCK_PAIRS = 2**21
 """More pairs at once are no faster: their scores leave the processor's cache."""
 CROWDED = 1 / 64
 """Share of a block's pairs from which on a finer product is cheaper than their subtraction."""

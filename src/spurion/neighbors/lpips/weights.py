@@ -122,12 +122,13 @@ def find_weights(network: str, weights: str | None, allow_download: bool = False
         raise ValueError(
             f"LPIPS needs the weights {backbone.file} of torchvision"
             f"{'' if folder is None else f', which are not in {folder}'}: name the file or its folder by "
-            f"`--weights`, or allow the download by `--allow-download`."
+            f"`--weights` (in a study by `--set weights=`), or allow the download by `--allow-download`."
         )
     if linear is None:
         raise ValueError(
             f"LPIPS needs its linear weights {backbone.linear_file}: install torchmetrics or lpips, which "
-            f"carry them, or put the file beside the network's and name the folder by `--weights`."
+            f"carry them, or put the file beside the network's and name the folder by `--weights` (in a "
+            f"study by `--set weights=`)."
         )
     return features, linear
 
