@@ -71,7 +71,7 @@ def test_classify_prints_a_table(planted, tmp_path):
     words = result.stdout.split()
     assert words[words.index("memorized", words.index("class")) :][:3] == ["memorized", "7", "38.9"]
     assert f"Every sample: {out}" in result.stdout.replace("\n", "")
-    assert "measure distances" in result.stderr
+    assert "search train" in result.stderr
 
 
 def test_classify_by_the_held_out_null(planted):

@@ -22,7 +22,7 @@ def test_planted_classes_are_found_exactly(seed):
     assert result.rarefaction.at(70) == pytest.approx(15 / 70)
     assert result.controls.noisy_copies.value == 1
     assert result.controls.held_out.value == 0
-    assert result.train_duplicates == 0
+    assert found.duplicates == 0
     multiple = torch.bincount(sets.source[sets.labels == 0], minlength=20)
     assert result.census.spurious == 3
     assert result.census.memorized == int((multiple >= 2).sum())
@@ -40,7 +40,10 @@ def test_the_public_function_takes_tensors_and_image_sets():
         ImageSet(sets.holdout, "c"),
         thresholds="fixed:0.5,0.5",
     )
-    assert by_tensor == by_set
+    assert by_tensor.model_copy(update={"inputs": by_set.inputs}) == by_set
+    named = [getattr(by_set.inputs, role).name for role in ("train", "samples", "holdout")]
+    assert named == ["a", "b", "c"]
+    assert by_tensor.inputs.train.name == "training images"
     assert by_tensor.counts == (30, 15, 25)
 
 
@@ -79,7 +82,8 @@ def test_exact_copies_and_training_duplicates():
     train = torch.cat([sets.train, sets.train[:4]])
     result = audit(train, sets.train, thresholds="fixed:0,0")
     assert result.counts == (20, 0, 0)
-    assert result.train_duplicates == 8
+    assert result.train_duplicates == tuple((i, 20 + i) for i in range(4))
+    assert result.counts == (20, 0, 0)
 
 
 def test_bad_rules():

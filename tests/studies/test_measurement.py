@@ -2,7 +2,13 @@ import pytest
 import torch
 
 from planted import planted
-from spurion.studies.measurement import COPY_NOISE, load_measurement, measure, save_measurement
+from spurion.studies.measurement import (
+    COPY_NOISE,
+    load_measurement,
+    measure,
+    save_measurement,
+    search,
+)
 
 
 def brute(x, y):
@@ -22,8 +28,7 @@ def test_distances_are_those_of_brute_force():
     torch.testing.assert_close(found.holdout_train, brute(sets.holdout, sets.train).min(dim=1).values)
     held = brute(sets.holdout, sets.holdout).fill_diagonal_(torch.inf).min(dim=1).values
     torch.testing.assert_close(found.holdout_holdout.sort().values, held.sort().values)
-    train = brute(sets.train, sets.train).fill_diagonal_(torch.inf).min(dim=1).values
-    torch.testing.assert_close(found.train_train, train)
+    assert found.first_equal.tolist() == list(range(len(sets.train)))
     assert found.null is not None
 
 
@@ -46,7 +51,7 @@ def test_one_training_image_has_no_second_neighbor():
     sets = planted()
     found = measure(sets.train[:1], sets.samples)
     assert torch.isinf(found.distance_train_2).all()
-    assert len(found.train_train) == 0
+    assert found.duplicates == 0
     assert found.null is None
 
 
@@ -78,3 +83,31 @@ def test_bad_sets():
     broken[3, 0, 0, 0] = torch.nan
     with pytest.raises(ValueError, match="finite"):
         measure(sets.train, broken)
+
+
+def test_the_second_neighbor_is_no_duplicate_of_the_first():
+    sets = planted()
+    train = torch.cat([sets.train, sets.train[:3], sets.train[:1]])
+    found, plain = measure(train, sets.samples), measure(sets.train, sets.samples)
+    assert torch.equal(found.distance_train_2, plain.distance_train_2)
+    assert found.first_equal.tolist() == [*range(20), 0, 1, 2, 0]
+    assert found.duplicates == 7
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_every_stage_is_told(held_out):
+    sets, told = planted(), []
+    measure(sets.train, sets.samples, sets.holdout if held_out else None, progress=lambda *s: told.append(s))
+    stages = list(dict.fromkeys(stage for stage, _, _ in told))
+    first = "search train and held-out" if held_out else "search train"
+    assert stages == [first, "search samples", "controls and null"]
+    assert all(0 <= done <= total for _, done, total in told)
+
+
+def test_deep_neighbors_and_groups_are_kept():
+    sets = planted(train=80)
+    for holdout in (None, sets.holdout):
+        found = search(torch.cat([sets.train, sets.train[5:6]]), sets.samples, holdout)
+        assert found.to_train.indices.shape == (70, 50)
+        assert found.groups == ((5, 80),)
+        assert torch.equal(found.to_train.distances[:, 0], found.measurement.distance_train)

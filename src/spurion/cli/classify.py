@@ -2,6 +2,7 @@
 
 __all__ = ["classify"]
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from spurion.data import ImageSet
     from spurion.studies.measurement import Measurement
-    from spurion.studies.results import AuditResult
+    from spurion.studies.results import Findings
 
 SHARE = "share in % (95 % interval)"
 
@@ -69,12 +70,12 @@ def classify(
     trained_on, drawn = opened(train), opened(samples)
     held_out = None if holdout is None else opened(holdout)
     with progress_shown() as shown:
-        shown("", "measure distances", 0, 0)
         measurement = measure(
             trained_on.images,
             drawn.images,
             None if held_out is None else held_out.images,
             distance=chosen_distance,
+            progress=partial(shown, ""),
         )
     chosen = thresholds_for(thresholds or ("valley" if held_out is None else "holdout:0.01"), measurement)
     result = conclude(measurement, chosen, drawn.images, AuditRules(), distance=chosen_distance)
@@ -83,6 +84,7 @@ def classify(
         "samples": source_values(drawn),
         "holdout": held_out and source_values(held_out),
         **result.model_dump(mode="json"),
+        "train_duplicates": measurement.duplicates,
     }
     if out is not None:
         _write_classes(out, measurement, labels_of(measurement, chosen), values)
@@ -102,7 +104,7 @@ def _write_classes(
     write_json(folder / "classification.json", values)
 
 
-def _show_classes(result: "AuditResult", out: Path | None) -> None:
+def _show_classes(result: "Findings", out: Path | None) -> None:
     notes = list(result.notes)
     if (found := result.thresholds) is not None:
         typer.echo(thresholds_line(found))

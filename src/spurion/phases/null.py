@@ -28,6 +28,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.progress import Progress, silent
 from spurion.neighbors import Distance, Neighbors, as_distance, nearest
 from spurion.neighbors.distances.distance import subtracted
 from spurion.phases.copying import CopyTest, authenticity, c_t, nearest_cells
@@ -66,13 +67,18 @@ def searches(
     holdout: Float[Tensor, "h *shape"],
     *,
     distance: str | Distance = "l2",
+    progress: Progress = silent,
 ) -> Searches:
-    """Make the three searches of a null test; see `null_test` for the arguments."""
-    return Searches(
-        nearest(samples, train, min(DEPTH, len(train)), distance=distance),
-        nearest(samples, holdout, min(DEPTH, len(holdout)), distance=distance),
-        nearest(holdout, train, min(REVEALING, len(train)), distance=distance),
-    )
+    """Make the three searches of a null test, each with its progress; see `null_test` for the arguments."""
+    found = [
+        nearest(queries, reference, min(depth, len(reference)), distance=distance, progress=progress)
+        for queries, reference, depth in (
+            (samples, train, DEPTH),
+            (samples, holdout, DEPTH),
+            (holdout, train, REVEALING),
+        )
+    ]
+    return Searches(*found)
 
 
 class NullTest(Config):

@@ -2,5 +2,5 @@
 
 __all__ = ["audit", "plan", "study"]
 
-from spurion.studies.audit import audit
+from spurion.studies.auditing.run import audit
 from spurion.studies.kinds import plan, study

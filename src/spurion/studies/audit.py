@@ -2,15 +2,14 @@
 
 An audit has two halves. `measure` finds distances; it is the long half, and knows no threshold.
 `conclude` takes thresholds and turns distances into classes and everything that follows from them. A
-study pools the distances of all its training sizes between the halves; `audit` does both for one set.
-Neither knows anything of training.
+study pools the distances of all its training sizes between the halves; `spurion.audit` does both for one set
+(`spurion.studies.auditing`). Neither knows anything of training.
 """
 
-__all__ = ["AuditRules", "audit", "conclude", "labels_of", "thresholds_for"]
+__all__ = ["AuditRules", "conclude", "labels_of", "thresholds_for"]
 
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from pydantic import Field
@@ -18,8 +17,6 @@ from torch import Tensor
 
 from spurion.core.config import Config
 from spurion.core.random import derive_seed
-from spurion.data import open_images
-from spurion.data.open import Source
 from spurion.neighbors import Distance, DistanceInfo, Pairs, as_distance, within
 from spurion.phases.census import census
 from spurion.phases.classification import classify, classify_by_ratio
@@ -27,8 +24,8 @@ from spurion.phases.intervals import ClassFractions, Interval, class_fractions, 
 from spurion.phases.rarefaction import collision_rate, rarefaction
 from spurion.phases.sensitivity import sensitivity
 from spurion.phases.thresholds import ThresholdInfo, thresholds_by_rule
-from spurion.studies.measurement import COPY_NOISE, Measurement, measure
-from spurion.studies.results import AuditResult, Controls
+from spurion.studies.measurement import COPY_NOISE, Measurement
+from spurion.studies.results import Controls, Findings
 
 
 class AuditRules(Config):
@@ -73,7 +70,7 @@ def conclude(
     rules: AuditRules,
     *,
     distance: str | Distance = "l2",
-) -> AuditResult:
+) -> Findings:
     """Turn distances into classes and everything that follows from them.
 
     Arguments:
@@ -101,61 +98,16 @@ def conclude(
         **_by_holdout(measurement, rules),
         "null": measurement.null,
         "controls": _controls(measurement, thresholds, rules.seed),
-        "train_duplicates": int((measurement.train_train == 0).sum()),
     }
     if labels is None or thresholds.spurious is None:
         notes.append("No threshold could be identified, so no sample was classified by absolute distance.")
-        return AuditResult(**found, notes=tuple(notes))
+        return Findings(**found, notes=tuple(notes))
     pairs = within(samples, samples, thresholds.spurious, distance=distance, exclude_self=True)
-    return AuditResult(
+    return Findings(
         **found,
         **_by_class(measurement, thresholds, pairs, labels, rules),
         notes=tuple(notes),
     )
-
-
-def audit(
-    train: Source,
-    samples: Source,
-    holdout: Source | None = None,
-    *,
-    thresholds: str | None = None,
-    distance: str | Distance = "l2",
-    seed: int = 0,
-) -> AuditResult:
-    """Measure samples of a model against the images it was trained on.
-
-    Arguments:
-        train: The training images: an image set, a tensor in [-1, 1] with shape (n, C, H, W), or a path.
-        samples: The samples, at least 2, of the same shape.
-        holdout: Images of the same kind that the model never saw.
-        thresholds: "fixed:DM,DS", "valley" or "holdout:ALPHA"; by default "holdout:0.01" with held-out
-            images, else "valley".
-        distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
-        seed: Seed of controls, bootstrap and the null test's subsets.
-
-    Returns:
-        Fractions with intervals, the held-out null, census, rarefaction and controls. What could not be
-        computed is None, with the reason among the notes.
-
-    Raises:
-        ValueError: If images cannot be read or do not fit together, or the rule lacks what it needs.
-    """
-    rule = thresholds or ("holdout:0.01" if holdout is not None else "valley")
-    reference, queries = _open(train), _open(samples)
-    distance = as_distance(distance)
-    measurement = measure(
-        reference, queries, None if holdout is None else _open(holdout), distance=distance, seed=seed
-    )
-    return conclude(
-        measurement, thresholds_for(rule, measurement), queries, AuditRules(seed=seed), distance=distance
-    )
-
-
-def _open(source: Source) -> Float[Tensor, "n channels height width"]:
-    """Images of a source; floats in memory are in [-1, 1], as everywhere in the package."""
-    floats = isinstance(source, Tensor | np.ndarray) and "float" in str(source.dtype)
-    return open_images(source, value_range=(-1, 1) if floats else None).images
 
 
 def _by_class(

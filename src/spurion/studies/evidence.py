@@ -1,6 +1,6 @@
 """The evidence of a point: one row for each sample, and images for the report's gallery."""
 
-__all__ = ["gallery_indices", "write_gallery", "write_samples_csv"]
+__all__ = ["gallery_indices", "save_gallery", "write_gallery", "write_samples_csv"]
 
 import csv
 import math
@@ -78,6 +78,18 @@ def write_gallery(
         per_class: How many samples to show of each class.
     """
     index = gallery_indices(measurement.distance_train, labels, per_class)
+    save_gallery(path, measurement, labels, samples, train, index)
+
+
+def save_gallery(
+    path: Path,
+    measurement: Measurement,
+    labels: Int64[Tensor, " n"] | None,
+    samples: Float[Tensor, "n channels height width"],
+    train: Float[Tensor, "k channels height width"],
+    index: Int64[Tensor, " g"],
+) -> None:
+    """Write the samples at `index`, in that order; otherwise as `write_gallery`."""
     shown = torch.full_like(index, -1) if labels is None else labels[index]
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(

@@ -3,21 +3,36 @@
 For samples S', a training set S and, if there is one, a held-out set H:
 
 - ``distance_train``, ``nearest_train``: from each sample to its nearest training image (the paper's olive
-  histogram), ``distance_train_2``: to the second nearest (infinite if S has one image);
+  histogram), ``distance_train_2``: to the nearest that is no duplicate of that image (infinite if S holds but
+  one image, once or often);
 - ``distance_sample``, ``nearest_sample``: to the nearest other sample (the gray histogram);
 - ``copies``: from training images with a whisper of noise to the training set (control; none if the distance
   knows no other images than it was given);
 - ``holdout_train``, ``holdout_holdout``: from held-out images to the training set, and to the nearest other
   held-out image at the number of samples (the null of the `holdout` threshold rule).
 
+- ``first_equal``: for each training image the first one that is equal to it, often itself.
+
 A sample is never its own neighbor. See Pham et al. (2025), Eq. 9-11.
 """
 
-__all__ = ["COPY_NOISE", "Measurement", "load_measurement", "measure", "save_measurement"]
+__all__ = [
+    "COPY_NOISE",
+    "Found",
+    "Measurement",
+    "Stages",
+    "load_measurement",
+    "measure",
+    "save_measurement",
+    "search",
+]
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -27,14 +42,18 @@ from torch import Tensor
 
 from spurion.core.files import atomic_write
 from spurion.core.random import generator
-from spurion.neighbors import Distance, DistanceInfo, as_distance, nearest
-from spurion.phases.null import NullTest, null_test
+from spurion.neighbors import Distance, DistanceInfo, Neighbors, as_distance, nearest
+from spurion.phases.exposure import duplicate_groups, second_outside
+from spurion.phases.null import DEPTH, NullTest, Searches, null_test, searches
 
 COPY_NOISE = 0.01
 """Standard deviation of the noise on control copies, in the unit of the images ([-1, 1])."""
 
 COPIES = 200
 """Number of control copies."""
+
+Stages = Callable[[str, int, int], None]
+"""Called as ``progress(stage, done, total)``: how far a named stage is."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +67,31 @@ class Measurement:
     distance_sample: Float[Tensor, " n"]
     nearest_sample: Int64[Tensor, " n"]
     copies: Float[Tensor, " c"]
-    train_train: Float[Tensor, " k"]
+    first_equal: Int64[Tensor, " k"]
     holdout_train: Float[Tensor, " h"]
     holdout_holdout: Float[Tensor, " g"]
     null: NullTest | None
+
+    @property
+    def duplicates(self) -> int:
+        """Number of training images with an equal one elsewhere in the training set."""
+        sizes = self.first_equal.bincount()
+        return int(sizes[sizes > 1].sum())
+
+
+@dataclass(frozen=True)
+class Found:
+    """A measurement, and what was found on the way that is not stored.
+
+    Attributes:
+        measurement: The distances.
+        to_train: The training images nearest to each sample, up to `DEPTH` of them.
+        groups: Equal images of the training set, from `duplicate_groups`.
+    """
+
+    measurement: Measurement
+    to_train: Neighbors
+    groups: tuple[tuple[int, ...], ...]
 
 
 def measure(
@@ -61,6 +101,7 @@ def measure(
     *,
     distance: str | Distance = "l2",
     seed: int = 0,
+    progress: Stages | None = None,
 ) -> Measurement:
     """Measure samples against a training set; see the module.
 
@@ -70,27 +111,54 @@ def measure(
         holdout: Images from the same source that the model never saw, with shape (h, *shape).
         distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
         seed: Seed of the controls and of the null test's subsets.
+        progress: Called with the stage and how far it is.
 
     Raises:
         ValueError: If shapes differ, or there are fewer than two samples.
     """
+    return search(train, samples, holdout, distance=distance, seed=seed, progress=progress).measurement
+
+
+def search(
+    train: Float[Tensor, "k *train_shape"],
+    samples: Float[Tensor, "n *sample_shape"],
+    holdout: Float[Tensor, "h *holdout_shape"] | None = None,
+    *,
+    distance: str | Distance = "l2",
+    seed: int = 0,
+    progress: Stages | None = None,
+) -> Found:
+    """Measure samples against a training set and keep the neighbors; arguments as for `measure`.
+
+    Raises:
+        ValueError: As in `measure`.
+    """
     _check(train, samples, holdout)
-    distance = as_distance(distance)
-    olive = nearest(samples, train, min(2, len(train)), distance=distance)
-    gray = nearest(samples, samples, 1, distance=distance, exclude_self=True)
-    return Measurement(
+    distance, told = as_distance(distance), progress or _silent
+    groups = duplicate_groups(train)
+    known = None
+    if holdout is not None:
+        known = searches(
+            samples, train, holdout, distance=distance, progress=partial(told, "search train and held-out")
+        )
+    olive = known.to_train if known else _to_train(samples, train, distance, told)
+    gray = nearest(
+        samples, samples, 1, distance=distance, exclude_self=True, progress=partial(told, "search samples")
+    )
+    told("controls and null", 0, 1)
+    measurement = Measurement(
         distance=distance.info,
-        distance_train=olive.distances[:, 0],
-        nearest_train=olive.indices[:, 0],
-        distance_train_2=_second(olive.distances),
+        distance_train=olive.distances[:, 0].clone(),
+        nearest_train=olive.indices[:, 0].clone(),
+        distance_train_2=second_outside(olive, groups, samples, train, distance=distance),
         distance_sample=gray.distances[:, 0],
         nearest_sample=gray.indices[:, 0],
         copies=_copy_distances(train, distance, seed),
-        train_train=_within_set(train, distance),
-        holdout_train=_to_train(holdout, train, distance),
-        holdout_holdout=_matched(holdout, len(samples), distance, seed),
-        null=None if holdout is None else null_test(samples, train, holdout, distance=distance, seed=seed),
+        first_equal=_first_equal(len(train), groups),
+        **_held_out(known, train, samples, holdout, distance, seed, groups),
     )
+    told("controls and null", 1, 1)
+    return Found(measurement, olive, groups)
 
 
 def save_measurement(measurement: Measurement, path: Path) -> None:
@@ -135,8 +203,15 @@ def _check(train: Tensor, samples: Tensor, holdout: Tensor | None) -> None:
             )
 
 
-def _second(distances: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
-    return distances[:, 1] if distances.shape[1] > 1 else torch.full_like(distances[:, 0], torch.inf)
+def _silent(stage: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def _to_train(
+    samples: Float[Tensor, "n *shape"], train: Float[Tensor, "k *shape"], distance: Distance, told: Stages
+) -> Neighbors:
+    depth = min(DEPTH, len(train))
+    return nearest(samples, train, depth, distance=distance, progress=partial(told, "search train"))
 
 
 def _copy_distances(
@@ -149,24 +224,34 @@ def _copy_distances(
     return nearest(reference[chosen] + COPY_NOISE * noise, reference, 1, distance=distance).distances[:, 0]
 
 
-def _within_set(images: Float[Tensor, "k *shape"], distance: Distance) -> Float[Tensor, " none_or_k"]:
-    if len(images) < 2:
-        return torch.empty(0, dtype=torch.float64)
-    return nearest(images, images, 1, distance=distance, exclude_self=True).distances[:, 0]
+def _first_equal(count: int, groups: Sequence[Sequence[int]]) -> Int64[Tensor, " k"]:
+    first = torch.arange(count)
+    for group in groups:
+        first[list(group)] = group[0]
+    return first
 
 
-def _to_train(
-    holdout: Float[Tensor, "h *shape"] | None, train: Float[Tensor, "k *shape"], distance: Distance
-) -> Float[Tensor, " h"]:
-    if holdout is None:
-        return torch.empty(0, dtype=torch.float64)
-    return nearest(holdout, train, 1, distance=distance).distances[:, 0]
-
-
-def _matched(
-    holdout: Float[Tensor, "h *shape"] | None, size: int, distance: Distance, seed: int
-) -> Float[Tensor, " g"]:
-    if holdout is None:
-        return torch.empty(0, dtype=torch.float64)
-    chosen = torch.randperm(len(holdout), generator=generator(seed, "holdout", "matched"))[:size]
-    return _within_set(holdout[chosen], distance)
+def _held_out(
+    known: Searches | None,
+    train: Float[Tensor, "k *shape"],
+    samples: Float[Tensor, "n *shape"],
+    holdout: Float[Tensor, "h *shape"] | None,
+    distance: Distance,
+    seed: int,
+    groups: Sequence[Sequence[int]],
+) -> dict[str, Any]:
+    """The distances of held-out images and the null test; empty without them."""
+    empty = torch.empty(0, dtype=torch.float64)
+    if known is None or holdout is None:
+        return {"holdout_train": empty, "holdout_holdout": empty, "null": None}
+    chosen = torch.randperm(len(holdout), generator=generator(seed, "holdout", "matched"))[: len(samples)]
+    among = empty
+    if len(chosen) > 1:
+        matched = holdout[chosen]
+        among = nearest(matched, matched, 1, distance=distance, exclude_self=True).distances[:, 0]
+    null = null_test(samples, train, holdout, seed=seed, distance=distance, known=known, groups=groups)
+    return {
+        "holdout_train": known.holdout_to_train.distances[:, 0].clone(),
+        "holdout_holdout": among,
+        "null": null,
+    }

@@ -22,8 +22,8 @@ from spurion.neighbors import Distance
 from spurion.phases.classification import CLASSES
 from spurion.phases.exposure import digests
 from spurion.phases.intervals import Interval
-from spurion.studies.audit import audit
-from spurion.studies.results import AuditResult
+from spurion.studies.auditing.results import AuditResult
+from spurion.studies.auditing.run import audit
 
 _ROLES = ("train", "samples", "holdout")
 

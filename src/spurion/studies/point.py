@@ -42,7 +42,7 @@ from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
 from spurion.studies.evidence import write_gallery, write_samples_csv
 from spurion.studies.folder import stage_seconds, timed
 from spurion.studies.measurement import load_measurement, measure, save_measurement
-from spurion.studies.results import AuditResult, PointResult, TrainingSummary
+from spurion.studies.results import Findings, PointResult, TrainingSummary
 
 LEAST_FREE_BYTES = 2**20
 
@@ -135,7 +135,8 @@ def _measure(task: PointTask, report: Report) -> None:
         held_out = None if holdout is None else holdout.images
         seed = derive_seed(task.seed, "measure")
         distance = config.load_distance(task.allow_download)
-        found = measure(images, samples, held_out, distance=distance, seed=seed)
+        told = partial(report, task.name)
+        found = measure(images, samples, held_out, distance=distance, seed=seed, progress=told)
         save_measurement(found, task.measurement_file)
 
 
@@ -189,15 +190,16 @@ def conclude_point(task: PointTask, report: Report) -> PointResult:
         pool, _ = point_data(config, task.allow_download)
         write_samples_csv(task.folder / "samples.csv", measurement, labels)
         write_gallery(task.folder / "gallery.npz", measurement, labels, samples, pool.images, config.gallery)
-    result = _result(task, audited)
+    result = _result(task, audited, measurement.duplicates)
     write_json(stored, result.model_dump(mode="json"))
     report(task.name, "conclude", 1, 1)
     return result
 
 
-def _result(task: PointTask, audited: AuditResult) -> PointResult:
+def _result(task: PointTask, audited: Findings, duplicates: int) -> PointResult:
     return PointResult(
         **dict(audited),
+        train_duplicates=duplicates,
         train_size=task.train_size,
         sample_size=task.sample_size,
         status="done",

@@ -2,7 +2,8 @@
 
 `digits` runs on a laptop in minutes. `mnist-5k` takes the paper's network to 5,000 real digits. The others
 are the paper's own studies (Pham et al., 2025, Tables 1-3): 38 training sizes, the DDPM of that size, 4 K
-samples; each needs a data set from the Hugging Face hub and weeks of accelerator time.
+samples, the paper's distance; each needs a data set from the Hugging Face hub and weeks of accelerator time,
+and those in color the weights of LPIPS.
 """
 
 __all__ = ["RECIPES", "named_config"]
@@ -71,7 +72,14 @@ def _paper_training(batch_size: int, iterations: int) -> Values:
 
 
 def _paper(
-    source: str, network: str, first_drop: int, plateau: int, available: int, batch_size: int, iterations: int
+    source: str,
+    network: str,
+    first_drop: int,
+    plateau: int,
+    available: int,
+    batch_size: int,
+    iterations: int,
+    distance: str = "lpips-alex",
 ) -> Callable[[], Values]:
     def values() -> Values:
         return {
@@ -82,6 +90,7 @@ def _paper(
             "training": _paper_training(batch_size, iterations),
             "sampler": {"kind": "ddpm", "steps": 1000},
             "sample_size": "4x",
+            "distance": distance,
         }
 
     return values
@@ -90,8 +99,8 @@ def _paper(
 RECIPES: dict[str, Callable[[], Values]] = {
     "digits": _digits,
     "mnist-5k": _mnist_5k,
-    "mnist": _paper("mnist", "mnist-128", 4000, 32000, 60000, 128, 400_000),
-    "fashion-mnist": _paper("fashion-mnist", "mnist-128", 4000, 16000, 60000, 128, 400_000),
+    "mnist": _paper("mnist", "mnist-128", 4000, 32000, 60000, 128, 400_000, "l2"),
+    "fashion-mnist": _paper("fashion-mnist", "mnist-128", 4000, 16000, 60000, 128, 400_000, "l2"),
     "cifar10": _paper("cifar10", "cifar10-128", 2000, 16000, 50000, 128, 500_000),
     "cifar10-64": _paper("cifar10", "cifar10-64", 500, 8000, 50000, 128, 500_000),
     "cifar10-96": _paper("cifar10", "cifar10-96", 2000, 16000, 50000, 128, 500_000),

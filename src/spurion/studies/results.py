@@ -1,4 +1,4 @@
-"""What an audit or a study found, as it is stored: the types behind `study.json` and its JSON Schema.
+"""What a study found, as it is stored: the types behind `study.json` and its JSON Schema.
 
 The report reads these and nothing else. All distances are in the unit that `DistanceInfo` names (for
 l2: Euclidean norm of images scaled to [-1, 1]); all fractions lie in [0, 1]; a value that could not be
@@ -6,9 +6,9 @@ computed is null, with the reason among the notes. Nothing here depends on the c
 """
 
 __all__ = [
-    "AuditResult",
     "Controls",
     "DistanceInfo",
+    "Findings",
     "PointResult",
     "SourceInfo",
     "StudyResult",
@@ -61,7 +61,7 @@ class TrainingSummary(Config):
     parameters: int
 
 
-class AuditResult(Config):
+class Findings(Config):
     """What a set of samples is, measured against a training set."""
 
     distance: DistanceInfo
@@ -82,13 +82,10 @@ class AuditResult(Config):
     census: Census | None = None
     sensitivity: Sensitivity | None = None
     controls: Controls | None = None
-    train_duplicates: int | None = Field(
-        None, description="Training images with an exact copy elsewhere in the training set."
-    )
     notes: tuple[str, ...] = ()
 
 
-class PointResult(AuditResult):
+class PointResult(Findings):
     """One training size of a study: how it was sampled and what the samples are."""
 
     train_size: int
@@ -96,6 +93,9 @@ class PointResult(AuditResult):
     status: Literal["done", "failed"]
     message: str = Field("", description="Why a point failed; empty otherwise.")
     sampler: dict[str, Any]
+    train_duplicates: int | None = Field(
+        None, description="Training images with an exact copy elsewhere in the training set."
+    )
     spurious_at_common_size: float | None = Field(
         None, description="Spurious share expected at the smallest sample size of the study (rarefaction)."
     )

@@ -4,7 +4,7 @@ Both leave their results in the point's folder and are not computed twice. A mod
 keeps its other results, with a note.
 """
 
-__all__ = ["GeometryTask", "geometry_point", "scan_point"]
+__all__ = ["GeometryTask", "geometry_point", "geometry_result", "scan_point"]
 
 import math
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ def _measure(task: GeometryTask, report: Report) -> GeometryResult:
     progress = partial(report, point.name, "geometry")
     found = measure_geometry(denoiser, groups, setting, progress=progress)
     write_rows(point.folder / "geometry.csv", found)
-    return _result(task, denoiser, groups, found)
+    return geometry_result(denoiser, groups, found, time=task.time, tolerance=tolerance)
 
 
 def _groups(task: GeometryTask) -> list[Group]:
@@ -135,17 +135,32 @@ def _references(task: GeometryTask) -> Tensor:
     return pool.images[order[: task.config.references]]
 
 
-def _result(task: GeometryTask, denoiser: Denoiser, groups: list[Group], found: Geometry) -> GeometryResult:
-    thresholds = task.point.thresholds
-    alpha, sigma = coefficients(denoiser.schedule, task.time)
+def geometry_result(
+    denoiser: Denoiser,
+    groups: list[Group],
+    found: Geometry,
+    *,
+    time: int | float,
+    tolerance: float | None,
+) -> GeometryResult:
+    """What the geometry of one model came to.
+
+    Arguments:
+        denoiser: The model.
+        groups: The points.
+        found: What was measured at them.
+        time: The time at which the curvature was read.
+        tolerance: The distance up to which a point counts as recovered; None where there was none.
+    """
+    alpha, sigma = coefficients(denoiser.schedule, time)
     notes = []
-    if thresholds is None or thresholds.spurious is None:
+    if tolerance is None:
         notes.append("Basins were not looked for: without a threshold nothing says what counts as recovered.")
     return GeometryResult(
         groups={group.name: group.size for group in groups},
         dim=math.prod(denoiser.shape),
-        tolerance=thresholds.spurious if thresholds else None,
-        time=task.time,
+        tolerance=tolerance,
+        time=time,
         noise=sigma / alpha,
         measures=tuple(_measure_result(name, found) for name in found.values),
         spectra={name: tuple(ranks.nanmedian(dim=0).values.tolist()) for name, ranks in found.ranks.items()},

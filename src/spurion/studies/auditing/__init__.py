@@ -1,0 +1,1 @@
+"""The audit of one model: what is read, found, said and stored."""

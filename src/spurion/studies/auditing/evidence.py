@@ -1,0 +1,122 @@
+"""What follows from the distances of an audit beside the classes: metrics, power, exposure, geometry."""
+
+__all__ = ["metrics", "missed", "model_geometry"]
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from spurion.core.random import derive_seed, generator
+from spurion.neighbors import Distance, Neighbors
+from spurion.phases.metrics import Evidence, Metric, all_metrics
+from spurion.phases.power import Power, power
+from spurion.phases.thresholds import HoldoutRule, ThresholdInfo, parse_rule
+from spurion.studies.auditing.sources import Images, Model
+from spurion.studies.geometry.config import GeometryConfig
+from spurion.studies.geometry.groups import choose_groups
+from spurion.studies.geometry.measuring import Setting, measure_geometry
+from spurion.studies.geometry.point import geometry_result
+from spurion.studies.geometry.results import GeometryResult, ScanResult
+from spurion.studies.geometry.scan import scan
+from spurion.studies.measurement import Found, Stages
+
+MOST_BYTES = 2**32
+"""Vectors of the training set that the metrics may hold."""
+
+
+def missed(samples: int, thresholds: ThresholdInfo, held_out: int) -> Power:
+    """The copy rates that a number of samples could have missed, under a rule."""
+    rule = parse_rule(thresholds.rule)
+    if isinstance(rule, HoldoutRule) and thresholds.memorized is not None:
+        return power(samples, false_positive_rate=rule.alpha, held_out=held_out)
+    return power(samples)
+
+
+def metrics(
+    images: Images, found: Found, distance: Distance, *, seed: int
+) -> tuple[tuple[Metric, ...], tuple[str, ...]]:
+    """Metrics of copying that users of other tools know, on the vectors of the distance; and notes.
+
+    Nothing is computed where the vectors of the training set would take more than 4 GiB.
+    """
+    train, samples = images.train.images, images.samples.images
+    size = distance.embed(train[:2])[:1].nbytes * len(train)
+    if size > MOST_BYTES:
+        return (), (
+            f"The metrics of other tools were left out: the vectors of the training set take "
+            f"{size / 2**30:.0f} GiB.",
+        )
+    neighbors = found.to_train
+    evidence = Evidence(
+        samples=_vectors(samples, distance),
+        train=_vectors(train, distance),
+        holdout=None if images.holdout is None else _vectors(images.holdout.images, distance),
+        to_train=Neighbors(distance.radius(neighbors.distances), neighbors.indices),
+        groups=found.groups,
+        null=found.measurement.null,
+    )
+    return all_metrics(evidence, seed=derive_seed(seed, "metrics")), ()
+
+
+def _vectors(images: Float[Tensor, "n *shape"], distance: Distance) -> Float[Tensor, "n d"]:
+    return distance.embed(images).flatten(1)
+
+
+def model_geometry(
+    model: Model,
+    images: Images,
+    labels: Int64[Tensor, " n"] | None,
+    thresholds: ThresholdInfo,
+    distance: Distance,
+    *,
+    points: int,
+    seed: int,
+    progress: Stages,
+) -> tuple[GeometryResult, ScanResult]:
+    """Basins, curvature and energies of the model at some samples of each class.
+
+    Arguments:
+        model: The model.
+        images: The sets.
+        labels: The classes of the samples, or None.
+        thresholds: The spurious one is the distance up to which a point counts as recovered.
+        distance: The distance of that threshold.
+        points: How many points of each group.
+        seed: The seed of every choice and of all noise.
+        progress: Called with the stage and how far it is.
+
+    Raises:
+        ValueError: If the model cannot be measured.
+    """
+    train = images.train.images
+    config = GeometryConfig(points=points)
+    progress("scan", 0, 1)
+    order = torch.randperm(len(train), generator=generator(seed, "geometry", "scan"))
+    scanned = scan(
+        model.denoiser, train[order[: config.scan_points]], config, train_size=len(train), seed=seed
+    )
+    groups = choose_groups(
+        images.samples.images,
+        labels,
+        train,
+        None if images.holdout is None else images.holdout.images,
+        most=points,
+        least=min(config.least, points),
+        seed=seed,
+    )
+    order = torch.randperm(len(train), generator=generator(seed, "geometry", "references"))
+    setting = Setting(
+        config=config,
+        time=scanned.chosen_time,
+        tolerance=thresholds.spurious,
+        distance=distance,
+        references=train[order[: config.references]],
+        seed=derive_seed(seed, "geometry"),
+    )
+    found = measure_geometry(
+        model.denoiser, groups, setting, progress=lambda done, total: progress("geometry", done, total)
+    )
+    result = geometry_result(
+        model.denoiser, groups, found, time=scanned.chosen_time, tolerance=thresholds.spurious
+    )
+    return result, scanned

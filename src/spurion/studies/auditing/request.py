@@ -1,0 +1,90 @@
+"""What an audit was asked to do, checked before anything is read."""
+
+__all__ = ["ASKED", "DEFAULT_ALPHA", "Request", "check_sources", "condition_of", "rule_for", "unseen"]
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spurion.data.open import Source
+from spurion.neighbors import Distance
+from spurion.phases.gate import Condition, decide, parse_condition
+from spurion.phases.thresholds import parse_rule
+from spurion.studies.measurement import Stages
+
+DEFAULT_ALPHA = 0.01
+"""The share of the held-out rule where no rule is named."""
+
+ASKED = ("memorized", "spurious", "generalized", "closer_to_train")
+"""What a condition may ask for."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an audit was asked to do, beside its images.
+
+    Attributes:
+        rule: The rule of the thresholds.
+        condition: What the gate decides; None if nothing was asked.
+        distance: The distance.
+        seed: Seed of everything random.
+        resize: Side to which images are resized; None for none.
+        points: Points of each class at which geometry is measured; 0 for none.
+        redact: Whether names and images are left out.
+        progress: Called with the stage and how far it is.
+    """
+
+    rule: str
+    condition: Condition | None
+    distance: Distance
+    seed: int
+    resize: int | None
+    points: int
+    redact: bool
+    progress: Stages
+
+
+def check_sources(
+    samples: Source | None, model: Path | str | None, generate: int | None, points: int
+) -> None:
+    """Refuse what does not go together: samples are given or drawn, and a model needs something to do.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if (samples is None) == (generate is None):
+        raise ValueError("either `samples` or `model` with `generate` must be given, and not both.")
+    if generate is not None and generate < 2:
+        raise ValueError(f"`generate` must be at least 2, got {generate}.")
+    if model is None and (generate is not None or points):
+        raise ValueError("`generate` and `geometry` need a `model`.")
+    if model is not None and generate is None and not points:
+        raise ValueError("`model` needs `generate`, or with samples that are given `geometry`.")
+    if points and points < 6:
+        raise ValueError(f"`geometry` must be at least 6 points of each class, got {points}.")
+
+
+def rule_for(thresholds: str | None, held_out: bool) -> str:
+    """The rule that was asked for, or the one that the sets allow.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    if thresholds is None:
+        return f"holdout:{DEFAULT_ALPHA:g}" if held_out else "valley"
+    parse_rule(thresholds)
+    return thresholds
+
+
+def condition_of(text: str) -> Condition:
+    """Read a condition, before any work is done for it.
+
+    Raises:
+        ValueError: If it cannot be read, or asks for a share that is not known.
+    """
+    condition = parse_condition(text)
+    decide(condition, dict.fromkeys(ASKED), 0)
+    return condition
+
+
+def unseen(stage: str, done: int, total: int) -> None:
+    """Show nothing."""

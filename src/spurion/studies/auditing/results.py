@@ -1,0 +1,84 @@
+"""What an audit found, as it is stored: the types behind `audit.json` and its JSON Schema.
+
+The report of an audit reads these and the files beside them, never images or models.
+"""
+
+__all__ = ["AuditResult", "Histograms", "Inputs", "ModelInfo", "audit_schema"]
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from spurion.core.config import Config
+from spurion.phases.exposure import Exposure
+from spurion.phases.gate import Verdict
+from spurion.phases.metrics import Metric
+from spurion.phases.power import Power
+from spurion.studies.geometry.results import GeometryResult, ScanResult
+from spurion.studies.overlap import Overlap
+from spurion.studies.results import Findings, SourceInfo
+
+
+class Inputs(Config):
+    """The sets of images, by their role; the hash is that of the content."""
+
+    train: SourceInfo
+    samples: SourceInfo
+    holdout: SourceInfo | None = None
+    resize: int | None = Field(
+        None, description="Side to which the central square of every image was resized."
+    )
+
+
+class ModelInfo(Config):
+    """The model that was given, and how it was sampled if it was."""
+
+    name: str
+    sampler: dict[str, Any] | None = Field(None, description="Null if its samples were given.")
+    seed: int | None = Field(None, description="Seed of the samples; null if they were given.")
+
+
+class Histograms(Config):
+    """How many distances lie between edges; distances below the first edge, 0 too, are in the first bin."""
+
+    edges: tuple[float, ...] = Field(description="Increasing, equally wide on a log scale.")
+    train: tuple[int, ...] = Field(description="Samples by distance to the nearest training image.")
+    samples: tuple[int, ...] = Field(description="Samples by distance to the nearest other sample.")
+    holdout: tuple[int, ...] | None = Field(
+        None, description="Held-out images by distance to the nearest training image."
+    )
+
+
+class AuditResult(Findings):
+    """A whole audit: `audit.json`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: Literal["spurion.audit/1"] = Field("spurion.audit/1", alias="schema")
+    redacted: bool = Field(False, description="Whether names and all that shows images were left out.")
+    inputs: Inputs
+    model: ModelInfo | None = None
+    exposure: tuple[Exposure, ...] = Field((), description="Copied training images, most copied first.")
+    train_duplicates: tuple[tuple[int, ...], ...] = Field(
+        (), description="Groups of equal training images, by index."
+    )
+    metrics: tuple[Metric, ...] = ()
+    power: Power
+    verdict: Verdict | None = Field(None, description="Null if none was asked for.")
+    warnings: tuple[Overlap, ...] = ()
+    limitations: tuple[str, ...] = Field(description="What cannot be concluded, a sentence each.")
+    histograms: Histograms
+    geometry: GeometryResult | None = None
+    curvature: ScanResult | None = Field(None, description="The noise at which curvature is read, and why.")
+    seed: int = Field(description="Seed of controls, bootstrap and subsets.")
+    environment: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values as stored in `audit.json`."""
+        values = self.model_dump(mode="json", by_alias=True)
+        return {"schema": values["schema"], **values}
+
+
+def audit_schema() -> dict[str, Any]:
+    """JSON Schema of `audit.json`."""
+    return AuditResult.model_json_schema(by_alias=True, mode="serialization")

@@ -1,0 +1,248 @@
+"""The audit of one model: its samples against the images it was trained on.
+
+`search` finds distances, a rule makes thresholds, `conclude` makes classes; around them stands what is needed
+to defend the answer: warnings about the sets, power, exposure, the metrics of others, and what cannot be
+concluded.
+"""
+
+__all__ = ["audit"]
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from spurion.core.random import derive_seed
+from spurion.data import ImageSet
+from spurion.data.open import Source
+from spurion.diffusion.device import DeviceName
+from spurion.diffusion.samplers import SamplerConfig
+from spurion.neighbors import Distance, DistanceInfo, as_distance
+from spurion.phases.exposure import exposure
+from spurion.phases.gate import Condition, Verdict, decide
+from spurion.phases.thresholds import ThresholdInfo
+from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
+from spurion.studies.auditing.evidence import metrics, missed, model_geometry
+from spurion.studies.auditing.folder import AuditFolder
+from spurion.studies.auditing.histograms import histograms
+from spurion.studies.auditing.limitations import limitations
+from spurion.studies.auditing.request import ASKED, Request, check_sources, condition_of, rule_for, unseen
+from spurion.studies.auditing.results import AuditResult, Inputs, ModelInfo
+from spurion.studies.auditing.sources import Images, Model, open_sets
+from spurion.studies.environment import Crew, environment
+from spurion.studies.measurement import Found, Stages, search
+from spurion.studies.overlap import overlaps
+from spurion.studies.results import Findings, SourceInfo
+
+
+def audit(
+    train: Source,
+    samples: Source | None = None,
+    holdout: Source | None = None,
+    *,
+    model: Path | str | None = None,
+    generate: int | None = None,
+    sampler: SamplerConfig | None = None,
+    thresholds: str | None = None,
+    distance: str | Distance = "l2",
+    fail_if: str | None = None,
+    geometry: int = 0,
+    resize: int | None = None,
+    redact: bool = False,
+    out: Path | str | None = None,
+    seed: int = 0,
+    device: DeviceName = "auto",
+    allow_download: bool = False,
+    progress: Stages | None = None,
+) -> AuditResult:
+    """Measure samples of a model against the images it was trained on.
+
+    Arguments:
+        train: The training images: an image set, a tensor in [-1, 1] with shape (n, C, H, W), or a path; see
+            `open_images`.
+        samples: The samples, at least 2, of the same shape; None if the audit shall draw them.
+        holdout: Images of the same kind that the model never saw.
+        model: A model folder, of Spurion or diffusers, to draw samples from or to measure the geometry of.
+        generate: How many samples to draw from the model, instead of `samples`.
+        sampler: How to draw them; by default ancestral sampling with 1,000 steps.
+        thresholds: "fixed:DM,DS", "valley" or "holdout:ALPHA"; by default "holdout:0.01" with held-out
+            images, else "valley".
+        distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
+        fail_if: A condition such as "memorized > 0.01", decided on the interval; see `spurion.phases.gate`.
+        geometry: Measure basins, curvature and energies of the model at so many points of each class
+            (at least 6); 0 measures none.
+        resize: Crop the central square of every image and resize it to this height and width.
+        redact: Leave names, and everything that shows images, out of the result and of all files.
+        out: A folder for `audit.json`, `samples.csv` and `gallery.npz`, and `samples.npz` if they are drawn.
+        seed: Seed of samples, controls, bootstrap and the null test's subsets.
+        device: Where the model computes.
+        allow_download: Whether a data set may be fetched.
+        progress: Called with the stage and how far it is.
+
+    Returns:
+        Everything `audit.json` holds. What could not be computed is None, with the reason among the notes.
+
+    Raises:
+        ValueError: If images or model cannot be read or do not fit together, the rule lacks what it needs,
+            the condition cannot be read, or `out` holds something else.
+        OSError: If `out` cannot be written or the disk is full.
+    """
+    check_sources(samples, model, generate, geometry)
+    request = Request(
+        rule=rule_for(thresholds, holdout is not None),
+        condition=None if fail_if is None else condition_of(fail_if),
+        distance=as_distance(distance),
+        seed=seed,
+        resize=resize,
+        points=geometry,
+        redact=redact,
+        progress=progress or unseen,
+    )
+    folder = None if out is None else AuditFolder(Path(out), redact)
+    source = (
+        None
+        if model is None
+        else Model.load(model, generate, sampler or SamplerConfig(), seed=seed, device=device)
+    )
+    kept = folder.path if folder and not redact else None
+    drawn = source.draw(kept, request.progress) if source and generate else samples
+    request.progress("read images", 0, 0)
+    images = open_sets(train, drawn, holdout, resize=resize, allow_download=allow_download)  # type: ignore[arg-type]
+    if redact:
+        images = images.nameless()
+    found = search(*_tensors(images), distance=request.distance, seed=seed, progress=request.progress)
+    limits = thresholds_for(request.rule, found.measurement)
+    labels = labels_of(found.measurement, limits)
+    result = _conclude(request, images, found, limits, labels, source)
+    if folder is not None:
+        folder.write(result, images, found.measurement, labels)
+    return result
+
+
+def _conclude(
+    request: Request,
+    images: Images,
+    found: Found,
+    thresholds: ThresholdInfo,
+    labels: Int64[Tensor, " n"] | None,
+    model: Model | None,
+) -> AuditResult:
+    """Everything that follows from the distances."""
+    seed, count = request.seed, len(images.samples)
+    measurement, distance = found.measurement, request.distance
+    request.progress("conclude", 0, 1)
+    findings = conclude(
+        measurement, thresholds, images.samples.images, AuditRules(seed=seed), distance=distance
+    )
+    values, notes = _geometry(request, images, thresholds, labels, model)
+    values["metrics"], more = metrics(images, found, distance, seed=seed)
+    if labels is not None:
+        values["exposure"] = exposure(
+            measurement.nearest_train, labels, groups=found.groups, names=images.train.item_names
+        )
+    held_out = 0 if images.holdout is None else len(images.holdout)
+    power = missed(count, thresholds, held_out)
+    device = "cpu" if model is None else str(model.denoiser.device)
+    result = AuditResult(
+        **dict(findings) | {"notes": (*findings.notes, *notes, *more)},
+        redacted=request.redact,
+        inputs=_inputs(images, request.resize),
+        model=None if model is None else _model(model, request.redact),
+        train_duplicates=found.groups,
+        power=power,
+        verdict=_verdict(request.condition, findings, count),
+        warnings=_warnings(images, found),
+        limitations=limitations(
+            findings, power, held_out=held_out > 0, model=model is not None and model.generate is not None
+        ),
+        histograms=histograms(measurement),
+        seed=seed,
+        environment=environment(Crew(1, torch.get_num_threads(), device)),
+        **values,
+    )
+    request.progress("conclude", 1, 1)
+    return _redacted(result) if request.redact else result
+
+
+def _tensors(images: Images) -> tuple[Tensor, Tensor, Tensor | None]:
+    held_out = None if images.holdout is None else images.holdout.images
+    return images.train.images, images.samples.images, held_out
+
+
+def _geometry(
+    request: Request,
+    images: Images,
+    thresholds: ThresholdInfo,
+    labels: Int64[Tensor, " n"] | None,
+    model: Model | None,
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The geometry where it was asked for, or a note on why there is none."""
+    if model is None or not request.points:
+        return {}, ()
+    try:
+        measured, scanned = model_geometry(
+            model,
+            images,
+            labels,
+            thresholds,
+            request.distance,
+            points=request.points,
+            seed=derive_seed(request.seed, "geometry"),
+            progress=request.progress,
+        )
+    except (ValueError, RuntimeError) as error:
+        return {}, (f"The geometry was not measured: {' '.join(str(error).split())}",)
+    return {"geometry": measured, "curvature": scanned}, ()
+
+
+def _verdict(condition: Condition | None, findings: Findings, count: int) -> Verdict | None:
+    if condition is None:
+        return None
+    shares = {name: getattr(findings.fractions, name, None) for name in ASKED[:3]}
+    shares["closer_to_train"] = findings.null.share_closer_to_train if findings.null else None
+    return decide(condition, shares, count)
+
+
+def _warnings(images: Images, found: Found) -> Any:
+    return overlaps(
+        *_tensors(images),
+        null=found.measurement.null,
+        holdout_names=images.holdout.item_names if images.holdout else None,
+        sample_names=images.samples.item_names,
+    )
+
+
+def _inputs(images: Images, resize: int | None) -> Inputs:
+    def described(found: ImageSet) -> SourceInfo:
+        return SourceInfo(name=found.name, count=len(found), shape=found.shape, sha256=found.sha256)
+
+    return Inputs(
+        train=described(images.train),
+        samples=described(images.samples),
+        holdout=None if images.holdout is None else described(images.holdout),
+        resize=resize,
+    )
+
+
+def _model(model: Model, redact: bool) -> ModelInfo:
+    drawn = model.generate is not None
+    return ModelInfo(
+        name="model" if redact else model.name,
+        sampler=model.sampler.model_dump(mode="json") if drawn else None,
+        seed=model.seed if drawn else None,
+    )
+
+
+def _redacted(result: AuditResult) -> AuditResult:
+    """Without the names of weights' files; the hashes stay. Sets and images lost their names before."""
+    distance = result.distance
+    if distance.weights is None:
+        return result
+    hashes = re.findall(r"sha256 [0-9a-f]+", distance.weights)
+    plain = DistanceInfo(
+        name=distance.name, unit=distance.unit, weights=", ".join(hashes) or "not named here"
+    )
+    return result.model_copy(update={"distance": plain})
