@@ -41,6 +41,7 @@ def test_paper_recipes_follow_tables_1_and_3(recipe, drop, plateau, available):
     assert (training.ema_decay, training.clip_norm, training.replacement) == (0.9999, 1.0, False)
     assert (config.sampler.kind, config.sampler.steps, config.sample_size) == ("ddpm", 1000, "4x")
     assert config.data.subset_seed == 3407
+    assert config.distance == ("l2" if "mnist" in recipe else "lpips-alex")
 
 
 @pytest.mark.parametrize(("rule", "size", "count"), [(2000, 5, 2000), ("4x", 2, 1000), ("16x", 100, 1600)])
