@@ -159,6 +159,15 @@ def test_never_always_measured_and_failed_are_told_apart():
     assert measured.ranked()[2].isnan()
 
 
+def test_recovery_from_the_lowest_level_only_is_a_measurement():
+    memories = crowd(20, 16, "lowest")
+    ladder = torch.tensor([1, 900, 950])
+    result = basins(ExactDenoiser(memories, DDPM), memories[:3], 0.2, seed=0, times=ladder)
+    assert words(result) == ["measured"] * 3
+    assert result.critical.tolist() == [0, 0, 0]
+    assert torch.equal(result.sigma, DDPM.sigma(ladder[:1]).expand(3))
+
+
 class BreaksDown(Denoiser):
     """The exact denoiser of some patterns, NaN for states whose first coordinate is above a limit."""
 

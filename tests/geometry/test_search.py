@@ -67,6 +67,19 @@ def test_checks_are_made_below_what_is_known():
     assert table.made[-3:] == [(0, 1, 2), (0, 2, 7), (1, 1, 4)]
 
 
+def test_the_other_draws_walk_from_the_level_of_the_first():
+    # The first draw: level 0, then bisection of 0..40 down to 16. The second begins there and walks down by a
+    # quarter of the level, rounded down, until it succeeds; then it is bisected.
+    table = Table(monotone(torch.tensor([[16, 8]]), 40))
+    bisect(table, torch.arange(1), 2, torch.zeros(1, 0), 40, 2, True)
+    assert [level for _, draw, level in table.made if draw == 0] == [0, 20, 10, 15, 17, 16]
+    assert [level for _, draw, level in table.made if draw == 1] == [16, 12, 9, 7, 8]
+    # And up: by a quarter of the next level, at least one.
+    table = Table(monotone(torch.tensor([[16, 23]]), 40))
+    bisect(table, torch.arange(1), 2, torch.zeros(1, 0), 40, 1, True)
+    assert [level for _, draw, level in table.made if draw == 1] == [16, 20, 25, 22, 23, 24]
+
+
 def test_scan_tries_everything_up_to_the_first_level_where_too_few_succeed():
     table = Table(monotone(torch.tensor([[2, 5, 5], [-1, -1, 5]]), 8))
     found = scan(table, torch.arange(2), 3, 8, 2, False)
