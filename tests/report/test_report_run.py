@@ -109,7 +109,7 @@ def test_study_of_another_form_is_named(folder):
         ("\n0,memorized,", "\n0,memorized,-", "negative or infinite"),
         ("\n0,memorized,", "\n0,memorized,inf", "damaged"),
         ("\n0,memorized,", "\n0,memorized", "damaged"),
-        ("\n0,", "\n0,memorized,0.1,0,,0.1,1\n0,", "study.json has 50 samples, the file 51"),
+        ("\n0,", "\n0,memorized,0.1,0,,0.1,1\n0,", "there must be 50 samples, the file has 51"),
     ],
 )
 def test_damaged_samples_are_named(folder, old, new, reason):

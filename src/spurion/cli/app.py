@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 import spurion
+from spurion.cli.audit import audit
 from spurion.cli.classify import classify
 from spurion.cli.doctor import doctor
 from spurion.cli.errors import BAD_INPUT, INTERRUPTED, explain
@@ -98,7 +99,7 @@ def _spurion(
     """
 
 
-for verb in (study, train, sample, neighbors, classify, report, doctor):
+for verb in (study, audit, train, sample, neighbors, classify, report, doctor):
     app.command()(verb)
 
 

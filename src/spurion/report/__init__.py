@@ -5,6 +5,7 @@ __all__ = ["write_report"]
 from pathlib import Path
 
 from spurion.core.files import read_json, write_text
+from spurion.report.audit.page import audit_page
 from spurion.report.circle.page import circle_page
 from spurion.report.figures import FIGURES, draw_figures
 from spurion.report.html import render
@@ -12,14 +13,15 @@ from spurion.report.run import read_run
 
 
 def write_report(folder: Path | str) -> Path:
-    """Rebuild the figures and the page of a run folder.
+    """Rebuild the figures and the page of a run folder or of an audit.
 
     The same folder gives the same bytes, whenever it is built.
 
     Arguments:
-        folder: A run folder: `study.json`, and for a study of images under `points/` for each done point
-            `samples.csv`, `gallery.npz`, and, for a trained model, `training.jsonl`; for the circle
-            `landscapes/` and `trained/`. Gets `figures/*.png`, `figures/*.pdf`, and `report.html`.
+        folder: The folder of an audit: `audit.json`, and unless it is redacted `samples.csv` and
+            `gallery.npz`. Or a run folder: `study.json`, and for a study of images under `points/` for each
+            done point `samples.csv`, `gallery.npz`, and, for a trained model, `training.jsonl`; for the
+            circle `landscapes/` and `trained/`. Gets `figures/*.png`, `figures/*.pdf`, and `report.html`.
 
     Returns:
         The path of `report.html`.
@@ -29,7 +31,9 @@ def write_report(folder: Path | str) -> Path:
         OSError: If the folder cannot be written.
     """
     folder = Path(folder)
-    if _is_circle(folder):
+    if (folder / "audit.json").is_file():
+        text = audit_page(folder)
+    elif _is_circle(folder):
         text = circle_page(folder)
     else:
         run = read_run(folder)

@@ -44,8 +44,9 @@ class Page:
         sections: Everything below.
         plates: Figures, by name.
         styles: File names of its styles.
-        script: File name of its script.
+        script: File name of its script; empty for none.
         symbols: CSS class of every word that is set in a color of its own.
+        kind: What was done: a study or an audit.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Page:
     styles: tuple[str, ...] = ("report.css",)
     script: str = "gallery.js"
     symbols: Mapping[str, str] = field(default_factory=lambda: CLASSES)
+    kind: str = "study"
 
 
 def render(run: Run, plates: dict[str, Plate]) -> str:
@@ -81,8 +83,10 @@ def render_page(page: Page) -> str:
     )
     environment.filters["prose"] = partial(prose, symbols=page.symbols)
     environment.filters["short"] = lambda number: f"{number:.6g}"
-    style, script = "".join(_asset(name) for name in page.styles), _asset(page.script)
+    style = "".join(_asset(name) for name in page.styles)
+    script = _asset(page.script) if page.script else ""
     return environment.get_template("report.html.j2").render(
+        kind=page.kind,
         name=page.name,
         subtitle=page.subtitle,
         overview=page.overview,

@@ -4,7 +4,7 @@ Nothing here touches a model. A file that is missing or damaged is one sentence 
 nobody reads a report made from half of a run.
 """
 
-__all__ = ["Gallery", "LossCurve", "PointFiles", "Run", "Samples", "read_run"]
+__all__ = ["Gallery", "LossCurve", "PointFiles", "Run", "Samples", "read_gallery", "read_run", "read_samples"]
 
 import csv
 import json
@@ -131,23 +131,32 @@ def _read_point(folder: Path, result: PointResult) -> PointFiles:
     loss = folder / "training.jsonl"
     if result.status == "failed":
         return PointFiles(result, None, None, _read_loss(loss) if loss.is_file() else None)
-    samples = _read_samples(folder / "samples.csv", result.sample_size)
+    samples = read_samples(folder / "samples.csv", result.sample_size)
     return PointFiles(
         result,
         samples,
-        _read_gallery(folder / "gallery.npz", len(samples)),
+        read_gallery(folder / "gallery.npz", len(samples)),
         _read_loss(loss) if result.training is not None else None,
     )
 
 
-def _read_samples(path: Path, count: int) -> Samples:
+def read_samples(path: Path, count: int) -> Samples:
+    """Read `samples.csv`.
+
+    Arguments:
+        path: The file.
+        count: How many rows it must have.
+
+    Raises:
+        ValueError: If it is missing or damaged.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
         if tuple(header) != COLUMNS:
             raise ValueError(f"the columns must be {','.join(COLUMNS)}")
         if len(rows) != count:
-            raise ValueError(f"study.json has {count} samples, the file {len(rows)}")
+            raise ValueError(f"there must be {count} samples, the file has {len(rows)}")
         columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
         return Samples(
             label=np.array([CLASSES.index(label) if label else -1 for label in columns["label"]]),
@@ -169,7 +178,16 @@ def _numbers(texts: tuple[str, ...]) -> Float[np.ndarray, " n"]:
     return values
 
 
-def _read_gallery(path: Path, samples: int) -> Gallery:
+def read_gallery(path: Path, samples: int) -> Gallery:
+    """Read `gallery.npz`.
+
+    Arguments:
+        path: The file.
+        samples: How many samples its indices may count.
+
+    Raises:
+        ValueError: If it is missing or damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("index", "label", "sample", "train", "other")}

@@ -1,0 +1,161 @@
+"""The verb `audit`: whether a model copies its training data, which images, and how sure that is."""
+
+__all__ = ["audit"]
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spurion.cli.models import Sampler
+from spurion.cli.options import AllowDownload, AsJson, Device, Distance, Resize, Weights
+from spurion.cli.show import CLASSES, percent, progress_shown, show_json, show_table, thresholds_line
+
+if TYPE_CHECKING:
+    from spurion.studies.auditing.results import AuditResult
+
+SHARE = "share in % (95 % interval)"
+SHOWN = 10
+"""Copied training images that the terminal shows."""
+
+
+def audit(
+    train: Annotated[str, typer.Option("--train", metavar="SRC", help="The images a model was trained on.")],
+    samples: Annotated[
+        str | None, typer.Option("--samples", metavar="SRC", help="Samples of the model.")
+    ] = None,
+    holdout: Annotated[
+        str | None, typer.Option("--holdout", metavar="SRC", help="Images of the same kind it never saw.")
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="DIR", help="The model: a folder of Spurion or diffusers."),
+    ] = None,
+    generate: Annotated[
+        int | None,
+        typer.Option("--generate", metavar="N", min=2, help="Draw N samples of the model, instead."),
+    ] = None,
+    sampler: Annotated[Sampler, typer.Option("--sampler", help="How to draw them.")] = Sampler.ddpm,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Model calls for each of them.")] = 1000,
+    geometry: Annotated[
+        int,
+        typer.Option("--geometry", metavar="N", min=0, help="Geometry of the model at N points a class."),
+    ] = 0,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(
+            "--thresholds",
+            metavar="RULE",
+            help="fixed:DM,DS, valley or holdout:ALPHA; else holdout:0.01 with --holdout, valley without.",
+        ),
+    ] = None,
+    distance: Distance = "l2",
+    weights: Weights = None,
+    resize: Resize = None,
+    fail_if: Annotated[
+        str | None,
+        typer.Option("--fail-if", metavar="EXPR", help='A gate, such as "memorized > 0.01".'),
+    ] = None,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="No pixels, file names or paths in any output.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write audit.json, the evidence and a report.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all random numbers.")] = 0,
+    device: Annotated[Device, typer.Option("--device", help="Where the model computes.")] = Device.auto,
+    allow_download: AllowDownload = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell whether a model copies its training data, which images, and how sure that is.
+
+    Exit code with --fail-if: 0 pass, 1 fail, 3 inconclusive. It is decided on
+    the 95 % interval: few samples never pass.
+
+    Example: spurion audit --train digits --samples samples.npz --holdout digits:holdout --out audits/mine
+
+    Example: spurion audit --train train/ --model model/ --generate 2000 --fail-if "memorized > 0.01"
+    """
+    import spurion
+    from spurion.core.config import build_config
+    from spurion.diffusion.samplers import SamplerConfig
+    from spurion.neighbors import load_distance
+    from spurion.report import write_report
+
+    drawing = build_config(SamplerConfig, {"kind": sampler.value, "steps": steps})
+    chosen = load_distance(distance, weights, allow_download)
+    with progress_shown() as shown:
+        result = spurion.audit(
+            train,
+            samples,
+            holdout,
+            model=model,
+            generate=generate,
+            sampler=drawing,
+            geometry=geometry,
+            thresholds=thresholds,
+            distance=chosen,
+            fail_if=fail_if,
+            resize=resize,
+            redact=redact,
+            out=out,
+            seed=seed,
+            device=device.value,
+            allow_download=allow_download,
+            progress=partial(shown, ""),
+        )
+        if out is not None:
+            shown("", "report", 0, 0)
+            write_report(out)
+    if as_json:
+        show_json(result.to_json())
+    else:
+        _show(result, out)
+    if result.verdict is not None and result.verdict.exit_code:
+        raise typer.Exit(result.verdict.exit_code)
+
+
+def _show(result: "AuditResult", out: Path | None) -> None:
+    notes = list(result.notes)
+    if (found := result.thresholds) is not None:
+        typer.echo(thresholds_line(found))
+        notes = [*found.notes, *notes]
+    if result.fractions is not None and result.counts is not None:
+        shares = [percent(getattr(result.fractions, name)) for name in CLASSES]
+        rows = [list(row) for row in zip(CLASSES, map(str, result.counts), shares, strict=True)]
+        show_table(("class", "samples", SHARE), rows, numbers=("samples", SHARE))
+    _show_exposure(result)
+    if result.null is not None and (share := result.null.share_closer_to_train) is not None:
+        typer.echo(
+            f"Closer to the training images than to as many held-out ones: {percent(share)} % of the samples "
+            f"(50 % where nothing leaks; p = {result.null.share_p_value:.2g})."
+        )
+    for warning in result.warnings:
+        typer.echo(f"Warning: {warning.sentence}")
+    for note in notes:
+        typer.echo(f"Note: {note}")
+    typer.echo(result.limitations[0])
+    if result.verdict is not None:
+        typer.echo(f"{result.verdict.expression}: {result.verdict.outcome}. {result.verdict.reason}")
+    if out is not None:
+        typer.echo(
+            "Report: report.html in the output folder"
+            if result.redacted
+            else f"Report: {out / 'report.html'}"
+        )
+
+
+def _show_exposure(result: "AuditResult") -> None:
+    if not result.exposure:
+        return
+    copied = len(result.exposure)
+    typer.echo(
+        f"{copied} training images are copied; most often:" if copied > 1 else "One training image is copied:"
+    )
+    rows = [
+        [f"{image.train_index} {image.name or ''}".strip(), str(image.count), str(image.duplicates)]
+        for image in result.exposure[:SHOWN]
+    ]
+    columns = ("training image", "copies", "duplicates of it")
+    show_table(columns, rows, numbers=columns[1:])

@@ -1,0 +1,83 @@
+"""The figures of an audit: distances with the thresholds drawn in, and what the two reports share."""
+
+__all__ = ["AUDIT_FIGURES", "draw_distances"]
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from spurion.report.audit.run import AuditRun
+from spurion.report.figures.canvas import (
+    CLASS_COLORS,
+    GRAY,
+    INK,
+    OLIVE,
+    Width,
+    legend_above,
+    new_figure,
+    plain_log_axis,
+    share_axis,
+)
+from spurion.report.figures.rarefaction import draw_rarefaction
+from spurion.report.figures.sensitivity import draw_sensitivity
+
+
+def draw_distances(run: AuditRun, width: Width) -> Figure | None:
+    """Histograms of log distance, and the share of images that are at most so far."""
+    stored = run.audit.histograms
+    edges = np.array(stored.edges)
+    wide = width == "wide"
+    figure = new_figure(width, 2.9 if wide else 5)
+    left, right = figure.subplots(1, 2) if wide else figure.subplots(2, 1)
+    olive, gray = _shares(stored.train), _shares(stored.samples)
+    left.stairs(olive, edges, fill=True, color=OLIVE, alpha=0.75, label="samples to training set (olive)")
+    left.stairs(gray, edges, color=GRAY, linewidth=1.1, label="samples to other samples (gray)")
+    right.stairs(np.cumsum(olive), edges, color=OLIVE, linewidth=1.6, baseline=None)
+    if stored.holdout is not None:
+        held_out = _shares(stored.holdout)
+        look = {"color": INK, "linewidth": 1.1, "linestyle": (0, (1, 1))}
+        left.stairs(held_out, edges, label="held-out images to training set", **look)
+        right.stairs(np.cumsum(held_out), edges, baseline=None, **look)
+    for ax in (left, right):
+        _draw_thresholds(ax, run)
+        ax.set_xscale("log")
+        ax.set_xlim(edges[0], edges[-1])
+        plain_log_axis(ax.xaxis)
+    left.set_yticks([])
+    left.set_ylabel("share of images per bin")
+    share_axis(right, "share at most this far")
+    figure.supxlabel(f"{run.audit.distance.name} distance ({run.audit.distance.unit}), log scale", fontsize=8)
+    legend_above(figure, left, 3 if wide else 1)
+    return figure
+
+
+def _shares(counts: tuple[int, ...]) -> Float[np.ndarray, " bins"]:
+    return np.array(counts) / max(sum(counts), 1)
+
+
+def _draw_thresholds(ax: Axes, run: AuditRun) -> None:
+    thresholds, quantile = run.audit.thresholds, run.audit.holdout_thresholds
+    if thresholds is not None and thresholds.memorized is not None:
+        ax.axvline(thresholds.memorized, color=CLASS_COLORS["memorized"], linewidth=1.1, label=r"$\delta_m$")
+    if thresholds is not None and thresholds.spurious is not None:
+        ax.axvline(
+            thresholds.spurious,
+            color=CLASS_COLORS["spurious"],
+            linewidth=1.3,
+            linestyle=(0, (3, 2)),
+            label=r"$\delta_s$",
+        )
+    if quantile is not None and quantile.memorized is not None and quantile != thresholds:
+        ax.axvline(
+            quantile.memorized, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), label="held-out quantile"
+        )
+
+
+AUDIT_FIGURES: dict[str, Callable[[AuditRun, Width], Figure | None]] = {
+    "distances": draw_distances,
+    "sensitivity": lambda run, width: draw_sensitivity(run.study, width),
+    "rarefaction": lambda run, width: draw_rarefaction(run.study, width),
+}

@@ -1,0 +1,73 @@
+"""The folder of an audit, read back whole: `audit.json`, and the evidence beside it if it is not redacted."""
+
+__all__ = ["AuditRun", "read_audit"]
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spurion.core.config import build_config
+from spurion.core.files import read_json
+from spurion.report.run import Gallery, PointFiles, Run, Samples, read_gallery, read_samples
+from spurion.studies.auditing.results import AuditResult
+from spurion.studies.results import Findings, PointResult, StudyResult
+
+
+@dataclass(frozen=True)
+class AuditRun:
+    """An audit and its evidence.
+
+    Attributes:
+        audit: What was found.
+        samples: The rows of `samples.csv`; None where the audit is redacted.
+        gallery: The stored images; None likewise.
+    """
+
+    audit: AuditResult
+    samples: Samples | None
+    gallery: Gallery | None
+
+    @property
+    def study(self) -> Run:
+        """The audit as a study of one training size, for the sections that the two reports share."""
+        audit = self.audit
+        shared = {name: getattr(audit, name) for name in Findings.model_fields}
+        point = PointResult(
+            **shared,
+            train_size=audit.inputs.train.count,
+            sample_size=audit.inputs.samples.count,
+            status="done",
+            sampler=(audit.model and audit.model.sampler) or {},
+            train_duplicates=sum(map(len, audit.train_duplicates)),
+            geometry=audit.geometry,
+        )
+        study = StudyResult(
+            name=audit.inputs.samples.name,
+            config={},
+            environment=audit.environment,
+            train=audit.inputs.train,
+            holdout=audit.inputs.holdout,
+            common_size=None,
+            points=(point,),
+            capacities=None,
+            curvature=audit.curvature,
+        )
+        return Run(study, (PointFiles(point, self.samples, self.gallery, None),))
+
+
+def read_audit(folder: Path) -> AuditRun:
+    """Read the folder of an audit.
+
+    Raises:
+        ValueError: If a file is missing or damaged; the sentence names it.
+    """
+    path = folder / "audit.json"
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}; `folder` must be the folder of an audit.")
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold a JSON object, got {type(values).__name__}.")
+    audit = build_config(AuditResult, values, str(path))
+    if audit.redacted:
+        return AuditRun(audit, None, None)
+    samples = read_samples(folder / "samples.csv", audit.inputs.samples.count)
+    return AuditRun(audit, samples, read_gallery(folder / "gallery.npz", len(samples)))

@@ -1,0 +1,210 @@
+"""The sections of an audit's report, in reading order: functions of a run, None where there is no data."""
+
+__all__ = ["AUDIT_SECTIONS"]
+
+from collections.abc import Callable
+
+from spurion.phases.classification import CLASSES
+from spurion.report.audit.answer import certainty
+from spurion.report.audit.gallery import copied, ranked
+from spurion.report.audit.record import geometry, methods, provenance
+from spurion.report.audit.run import AuditRun
+from spurion.report.blocks import Cell, Drawing, Row, Section, Table, interval_cell, number_cell
+from spurion.report.numbers import absent, at_most, size, value
+from spurion.report.run import Run
+from spurion.report.sections.attractors import census, rarefaction
+from spurion.report.sections.classes import definitions, sensitivity
+
+MOST_ROWS = 50
+"""Copied training images in the table."""
+
+
+def _certainty(run: AuditRun) -> Section:
+    return Section(
+        "certainty",
+        "How sure this is, and what it does not show",
+        part="audit_limits.html.j2",
+        values={"certain": certainty(run.audit), "limits": run.audit.limitations},
+    )
+
+
+def _exposure(run: AuditRun) -> Section | None:
+    audit = run.audit
+    if audit.fractions is None:
+        return None
+    repeated = sum(map(len, audit.train_duplicates))
+    paragraphs = [
+        "Which training images came out, and how often. A sample counts for its nearest training image if it "
+        "is called memorized; equal training images count as one, under the lowest of their numbers.",
+        f"{size(repeated)} training images have an equal one elsewhere in the training set, in "
+        f"{size(len(audit.train_duplicates))} groups; a model sees such images more often."
+        if repeated
+        else "No two training images are equal.",
+    ]
+    if not audit.exposure:
+        return Section("exposure", "Copied training images", (*paragraphs, "No sample is called memorized."))
+    rows = tuple(
+        (
+            Cell(str(image.train_index)),
+            Cell(image.name or absent),
+            number_cell(image.count, size),
+            Cell(f"{100 * image.count / audit.inputs.samples.count:.2g}%"),
+            number_cell(image.duplicates, size),
+        )
+        for image in audit.exposure[:MOST_ROWS]
+    )
+    if len(audit.exposure) > MOST_ROWS:
+        paragraphs.append(
+            f"The table has the {MOST_ROWS} most copied of {size(len(audit.exposure))} images; audit.json "
+            "has all."
+        )
+    header = ("number", "name", "copies", "share of samples", "duplicates in the training set")
+    return Section(
+        "exposure",
+        "Copied training images",
+        tuple(paragraphs),
+        tables=(Table("Training images by the number of their copies.", header, rows),),
+        part="audit_gallery.html.j2",
+        values={"rows": copied(run), "about": "The most copied, each beside the nearest of its copies"},
+    )
+
+
+def _gallery(run: AuditRun) -> Section | None:
+    items = ranked(run)
+    if not items:
+        return None
+    text = (
+        "Judge with your own eyes. Each group is a sample, its nearest training image and its nearest other "
+        "sample, the nearest to the training set first; the last ones are the farthest. Lines mark where a "
+        "threshold falls, and where held-out images, which the model cannot have copied, begin to come."
+    )
+    return Section(
+        "gallery",
+        "Samples beside their nearest training images",
+        (text,),
+        part="audit_gallery.html.j2",
+        values={"rows": items, "about": "From the nearest to the farthest"},
+    )
+
+
+def _distances(run: AuditRun) -> Section:
+    text = (
+        "How far samples are from the nearest training image (olive) and from the nearest other sample "
+        "(gray). "
+        "Copies pile up far to the left of everything else."
+    )
+    held_out = (
+        " Held-out images (dotted) show how near a new image comes by chance: where the olive curve runs "
+        "above "
+        "theirs, samples are nearer to the training set than new images are."
+    )
+    caption = (
+        "Left: distances of samples and of held-out images, equally wide bins of log distance; distances of "
+        "exactly 0 stand in the leftmost. Right: the share of images at most so far. Solid line: δm. Dashed "
+        "line: δs."
+    )
+    alternative = "Histograms and cumulative shares of log distance, with the thresholds."
+    paragraph = text + (held_out if run.audit.histograms.holdout is not None else "")
+    drawing = Drawing("distances", caption, alternative)
+    return Section("distances", "Distances and thresholds", (paragraph,), (drawing,))
+
+
+def _rules(run: AuditRun) -> Section | None:
+    audit = run.audit
+    rules = (
+        ("main rule", audit.fractions),
+        ("ratio to the second nearest", audit.ratio_fractions),
+        ("held-out quantile", audit.holdout_fractions),
+    )
+    rows = tuple(
+        (Cell(name), *(interval_cell(getattr(fractions, label, None)) for label in CLASSES))
+        for name, fractions in rules
+        if fractions is not None
+    )
+    if not rows:
+        return None
+    text = (
+        "No threshold is sacred. The ratio rule calls a sample memorized when its nearest training image is "
+        "much closer than the nearest other one that is no duplicate of it; the held-out rule when hardly "
+        "any "
+        "held-out image comes as near."
+    )
+    table = Table("Shares of samples under each rule, with 95% intervals.", ("rule", *CLASSES), rows)
+    return Section("rules", "The same samples under other rules", (text,), tables=(table,))
+
+
+def _null(run: AuditRun) -> Section | None:
+    null = run.audit.null
+    if null is None:
+        return None
+    share = null.share_closer_to_train
+    rows = (
+        (Cell("closer to training set"), interval_cell(share), Cell("0.5"), _p(null.share_p_value)),
+        (Cell("C_T"), number_cell(null.ct, value), Cell("0"), _p(null.ct_p_value)),
+        (
+            Cell("AuthPct"),
+            number_cell(null.authpct, value),
+            Cell(f"{value(null.authpct_holdout)} among held-out images"),
+            _p(null.authpct_p_value),
+        ),
+    )
+    text = (
+        "Three readings against held-out images, each of which a model that copies nothing passes: the "
+        "share of "
+        f"samples closer to the training set than to an equally large held-out set ({size(null.set_size)} "
+        "images "
+        "a side), Meehan’s C_T (far below 0 for copies) and the percentage of authentic samples. A small "
+        "p-value "
+        "says that samples of an honest model would seldom come so near."
+    )
+    table = Table("The held-out null.", ("reading", "value", "if nothing leaks", "one-sided p"), rows)
+    return Section("null", "Closer to the training set than chance?", (text, *null.notes), tables=(table,))
+
+
+def _p(number: float | None) -> Cell:
+    return number_cell(number, lambda p: absent if p is None else at_most(p) if p < 0.001 else f"{p:.3f}")
+
+
+def _metrics(run: AuditRun) -> Section | None:
+    if not run.audit.metrics:
+        return None
+    rows: tuple[Row, ...] = tuple(
+        (
+            Cell(metric.name),
+            interval_cell(metric.interval) if metric.interval else number_cell(metric.value, value),
+            Cell(metric.source),
+            Cell(metric.note),
+        )
+        for metric in run.audit.metrics
+    )
+    text = (
+        f"The same samples as other tools would read them, on the vectors of the {run.audit.distance.name} "
+        "distance."
+    )
+    table = Table(
+        "Metrics of copying, with their sources.", ("metric", "value", "source", "how to read it"), rows
+    )
+    return Section("metrics", "What other metrics say", (text,), tables=(table,))
+
+
+def _shared(make: Callable[[Run], Section | None]) -> Callable[[AuditRun], Section | None]:
+    """A section that the report of a study has too."""
+    return lambda run: make(run.study)
+
+
+AUDIT_SECTIONS: tuple[Callable[[AuditRun], Section | None], ...] = (
+    _certainty,
+    _exposure,
+    _gallery,
+    _distances,
+    _null,
+    _rules,
+    _metrics,
+    _shared(definitions),
+    _shared(sensitivity),
+    _shared(rarefaction),
+    _shared(census),
+    geometry,
+    methods,
+    provenance,
+)
