@@ -17,6 +17,7 @@ from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.studies.config import StudyConfig, sample_size_for
 from spurion.studies.environment import Crew, crew_for
+from spurion.studies.geometry.cost import model_calls
 from spurion.studies.point import point_data
 from spurion.studies.recipes import named_config
 
@@ -101,7 +102,17 @@ def _seconds(config: StudyConfig, denoiser: Denoiser, points: Sequence[tuple[int
         torch.set_num_threads(threads)
     batches = sum(math.ceil(count / config.sampler.batch_size) for _, count in points)
     training = len(points) * config.training.iterations * train_step
-    return (training + batches * config.sampler.steps * sample_step) / min(crew.workers, len(points))
+    calls = batches * config.sampler.steps + _geometry_batches(config, points, math.prod(denoiser.shape))
+    return (training + calls * sample_step) / min(crew.workers, len(points))
+
+
+def _geometry_batches(config: StudyConfig, points: Sequence[tuple[int, int]], dim: int) -> float:
+    """Model calls of the geometry, in batches of the sampler."""
+    if config.geometry is None:
+        return 0.0
+    geometry = config.geometry
+    items = sum(model_calls(geometry, train_size=size, sample_size=count, dim=dim) for size, count in points)
+    return items / config.sampler.batch_size
 
 
 def _step_seconds(denoiser: NetworkDenoiser, device: str, batch_size: int, *, training: bool) -> float:
