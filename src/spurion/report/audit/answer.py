@@ -89,32 +89,22 @@ def _leak(audit: AuditResult) -> Iterator[str]:
 
 
 def certainty(audit: AuditResult) -> list[str]:
-    """How sure the answer is."""
-    found = [*_of_copies(audit), *_of_threshold(audit), *_of_controls(audit)]
-    if audit.power.detectable_excess is not None and audit.power.count_needed is not None:
-        found.append(
-            f"With the threshold’s promise of at most {percent(audit.power.false_positive_rate or 0)} false "
-            "alarms, "
-            f"{size(audit.power.count_needed)} samples called memorized would be more than chance, and a "
-            "copy "
-            f"rate of {at_most(audit.power.detectable_excess)} or more would be told from chance with "
-            "probability 95%."
-        )
-    return found
+    """How sure the answer is; what the number of samples could have missed is among the limitations."""
+    return [*_of_copies(audit), *_of_threshold(audit), *_of_controls(audit)]
 
 
 def _of_copies(audit: AuditResult) -> Iterator[str]:
     if audit.fractions is not None:
         yield (
-            f"The copied share lies between {_ends(audit.fractions.memorized)} with a confidence of 95%, "
-            "for samples "
-            "drawn as these were."
+            f"The copied share lies between {_ends(audit.fractions.memorized)} with a confidence of 95%, for "
+            "samples drawn as these were."
         )
-    yield (
-        f"Had the model copied in {at_most(audit.power.seen_rate)} of its samples, "
-        f"{size(audit.power.samples)} "
-        "samples would have shown a copy with probability 95%; rarer copies could have stayed unseen."
-    )
+    power = audit.power
+    if power.detectable_excess is not None and power.count_needed is not None:
+        yield (
+            f"The threshold promises at most {percent(power.false_positive_rate or 0)} false alarms, so from "
+            f"{size(power.count_needed)} samples called memorized on they are more than chance."
+        )
 
 
 def _ends(interval: Interval) -> str:

@@ -43,10 +43,11 @@ def _exposure(run: AuditRun) -> Section | None:
     ]
     if not audit.exposure:
         return Section("exposure", "Copied training images", (*paragraphs, "No sample is called memorized."))
+    named = any(image.name for image in audit.exposure)
     rows = tuple(
         (
             Cell(str(image.train_index)),
-            Cell(image.name or absent),
+            *((Cell(image.name or absent),) if named else ()),
             number_cell(image.count, size),
             Cell(f"{100 * image.count / audit.inputs.samples.count:.2g}%"),
             number_cell(image.duplicates, size),
@@ -58,7 +59,8 @@ def _exposure(run: AuditRun) -> Section | None:
             f"The table has the {MOST_ROWS} most copied of {size(len(audit.exposure))} images; audit.json "
             "has all."
         )
-    header = ("number", "name", "copies", "share of samples", "duplicates in the training set")
+    name = ("name",) if named else ()
+    header = ("number", *name, "copies", "share of samples", "duplicates in the training set")
     return Section(
         "exposure",
         "Copied training images",
