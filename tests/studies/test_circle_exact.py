@@ -10,6 +10,7 @@ from spurion.core.progress import silent
 from spurion.core.random import generator
 from spurion.memory.circle import RingEnergy, paper_circle, random_circle, ring_memory_capacity
 from spurion.memory.dense import DenseAM
+from spurion.studies.circle import phases
 from spurion.studies.circle.config import circle_config
 from spurion.studies.circle.landscapes import branches, grid_points, landscape, pattern_set, table
 from spurion.studies.circle.phases import (
@@ -146,8 +147,11 @@ def test_memories_hold_half_near_the_law():
     assert law.found.low < law.found.value < law.found.high
 
 
-def test_a_law_out_of_reach_has_no_number():
+def test_a_law_out_of_reach_has_no_number(monkeypatch):
+    counts = []
+    monkeypatch.setattr(phases, "_memory_share", lambda count, *rest: counts.append(count) or 0.5)
     assert capacity_law(0.05, sets=2, draws=2, seed=0, progress=silent).found is None
+    assert counts == [1, 1]
 
 
 def test_saturation_needs_many_patterns():

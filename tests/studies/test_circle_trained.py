@@ -79,6 +79,11 @@ def test_minima_and_clusters_of_the_exact_denoiser(perfect):
     # The exact reverse process ends in patterns, but for the error of 60 steps.
     assert result.near_pattern.value > 0.9
     assert result.near_ring.value > 0.9
+    with np.load(perfect[1] / "samples.npz") as stored:
+        samples = stored["samples"].astype(float)
+    apart = np.linalg.norm(samples[:, None] - paper_circle(9).numpy(), axis=2).min(1)
+    assert result.near_pattern.value == pytest.approx((apart <= 0.1).mean())
+    assert result.near_ring.value == pytest.approx((abs(np.linalg.norm(samples, axis=1) - 1) <= 0.1).mean())
 
 
 def test_stored_samples_and_grid_are_not_made_again(perfect, monkeypatch):

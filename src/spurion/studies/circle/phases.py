@@ -126,7 +126,7 @@ def ripple_law(beta: float, count: int, *, sets: int, seed: int) -> Law:
     r"""Relative fluctuation of the density along the ring against :math:`(\sqrt{2\pi\beta} / K)^{1/2}`."""
     ring = RingEnergy(beta)
     angles = torch.arange(ANGLES, dtype=torch.float64) * (2 * math.pi / ANGLES)
-    along = max(ring_radius(beta), 1e-9) * torch.stack([angles.cos(), angles.sin()], dim=1)
+    along = ring_radius(beta) * torch.stack([angles.cos(), angles.sin()], dim=1)
     variances = []
     for index in range(sets):
         memory = DenseAM(random_circle(count, generator=generator(seed, "circle", "ripple", index)), beta)
