@@ -14,6 +14,7 @@ PLANTED = Recipe(
     name=HOSTILE,
     failed=(90,),
     sparse=(16,),
+    geometry=True,
     message=f"boom {HOSTILE}",
 )
 

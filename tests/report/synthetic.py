@@ -31,6 +31,7 @@ class Recipe:
     blind: tuple[int, ...] = ()
     gallery: int = 32
     held_out: bool = True
+    geometry: bool = False
     message: str = "The training loss became nan at step 1200"
     changes: dict = field(default_factory=dict)
 
@@ -57,6 +58,7 @@ def write_run(folder: Path, recipe: Recipe | None = None) -> dict:
         "common_size": min(point["sample_size"] for point in points),
         "points": points,
         "capacities": CAPACITIES,
+        "curvature": SCAN if recipe.geometry else None,
         "notes": [f"a note about {recipe.name} & more"],
     }
     study |= recipe.changes
@@ -70,6 +72,82 @@ CAPACITIES = {
     "spurious": {"value": 128, "low": 128, "high": 181, "bracket": [90, 181], "note": ""},
     "generalization": {"value": 241.0, "low": 236.0, "high": 246.0, "bracket": [181, 256], "note": ""},
 }
+
+
+SCAN = {
+    "train_size": 1437,
+    "points": 64,
+    "times": [2, 13, 70],
+    "noise": [0.02, 0.06, 0.24],
+    "separation": [0.01, 0.11, None],
+    "soft_directions": [60.0, 44.0, None],
+    "intrinsic_dimension": [59.0, 46.0, None],
+    "chosen_time": 13,
+    "chosen_noise": 0.06,
+    "note": "",
+}
+MEASURED = {
+    "critical-noise": ("noise sigma_t", "Algorithm 1", (0.5, 0.1, 0.02, 0.4, "never"), 1),
+    "log-volume": ("nats", "Eq. 12", (40.0, -100.0, -180.0, 30.0, "never"), 1),
+    "soft-directions": ("directions", "Eq. 35-36", (1.0, 2.0, 4.0, 1.0, 9.0), -1),
+    "intrinsic-dimension": ("dimensions", "Eq. 12", (1.0, 5.0, 20.0, 1.0, 7000.0), -1),
+    "relative-energy": (
+        "potential u, relative to the references",
+        "Eq. 44-47",
+        (-2.0, -1.5, -1.0, -2.1, 0.5),
+        -1,
+    ),
+    "log-density": ("nats", "Eq. 24-33", (120.0, 110.0, 100.0, 121.0, -300.0), 1),
+}
+"""Unit, source, median of each group, and whether memorized is expected to be highest."""
+
+GROUPS = (*CLASSES, "training", "held-out")
+
+
+def reading(value, n: int = 40, **statuses: int) -> dict:
+    """A median with an interval of a tenth of it to each side."""
+    number = isinstance(value, float)
+    low, high = (value - abs(value) / 10, value + abs(value) / 10) if number else (value, value)
+    counts = {"measured": n} if number else {"measured": n // 2 - 1, value or "undecided": n // 2 + 1}
+    return {"value": value, "low": low, "high": high, "n": n, "statuses": counts | statuses}
+
+
+def order(higher: str, lower: str, auc: float, p_value: float) -> dict:
+    ends = {"value": auc, "low": max(0.0, auc - 0.05), "high": min(1.0, auc + 0.05)}
+    return {"auc": ends, "p_value": p_value, "higher": higher, "lower": lower, "n": [40, 40]}
+
+
+def geometry(size: int, counts: list[int]) -> dict:
+    """A geometry in which classes of at least 12 samples are measured and in the order of the paper."""
+    there = [name for name, count in zip(CLASSES, counts, strict=True) if count >= 12]
+    sizes = {
+        name: {"available": n, "measured": n if n >= 12 else 0}
+        for name, n in zip(CLASSES, counts, strict=True)
+    }
+    sizes |= {
+        "training": {"available": size, "measured": size},
+        "held-out": {"available": 360, "measured": 360},
+    }
+    names = [name for name in GROUPS if name in (*there, "training", "held-out")]
+    pairs = [pair for pair in ((0, 1), (1, 2), (0, 2)) if all(CLASSES[i] in there for i in pair)]
+    measures = []
+    for name, (unit, source, medians, sign) in MEASURED.items():
+        values = dict(zip(GROUPS, medians, strict=True))
+        orders = [order(CLASSES[a], CLASSES[b], 0.9, 1e-9) for a, b in (pair[::sign] for pair in pairs)]
+        groups = {
+            group: reading(None if group == "training" and size < 6 else values[group]) for group in names
+        }
+        measures.append({"name": name, "unit": unit, "source": source, "groups": groups, "orders": orders})
+    return {
+        "groups": sizes,
+        "dim": 64,
+        "tolerance": 0.36,
+        "time": 13,
+        "noise": 0.06,
+        "measures": measures,
+        "spectra": {name: np.linspace(-0.1, 1.1, 64).tolist() for name in names},
+        "asymmetry": dict.fromkeys(names, 0.1),
+    }
 
 
 def interval(value: float, n: int) -> dict:
@@ -136,6 +214,8 @@ def _point(folder: Path, recipe: Recipe, size: int, images: np.ndarray) -> dict:
     if size in recipe.blind:
         return base | {"thresholds": _thresholds("valley") | {"memorized": None, "spurious": None}}
     measured = {} if size in recipe.sparse else _measures(recipe, size, labels, olive, gray)
+    if recipe.geometry and size not in recipe.sparse:
+        measured["geometry"] = geometry(size, np.bincount(labels, minlength=3).tolist())
     return base | {"fractions": fractions(labels), "thresholds": _thresholds("valley")} | measured
 
 

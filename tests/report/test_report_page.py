@@ -21,7 +21,8 @@ from spurion.report.sections import SECTIONS
 
 SECTION_IDS = [
     "studied", "answer", "transition", "faces", "points", "distances", "classes", "rules", "sensitivity",
-    "rarefaction", "census", "null", "controls", "gallery", "training", "limits", "provenance",
+    "rarefaction", "census", "null", "controls", "basins", "curvature", "energy", "order",
+    "gallery", "training", "limits", "provenance",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ LIMIT = 5_000_000
 def written(tmp_path_factory):
     """A run folder with its report."""
     folder = tmp_path_factory.mktemp("written")
-    write_run(folder, Recipe(sizes=(16, 128), samples=200, gallery=6))
+    write_run(folder, Recipe(sizes=(16, 128), samples=200, gallery=6, geometry=True))
     assert write_report(folder) == folder / "report.html"
     return folder
 

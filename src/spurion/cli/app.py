@@ -14,6 +14,7 @@ from spurion.cli.audit import audit
 from spurion.cli.classify import classify
 from spurion.cli.doctor import doctor
 from spurion.cli.errors import BAD_INPUT, INTERRUPTED, explain
+from spurion.cli.geometry import geometry
 from spurion.cli.models import sample, train
 from spurion.cli.neighbors import neighbors
 from spurion.cli.study import report, study
@@ -99,7 +100,7 @@ def _spurion(
     """
 
 
-for verb in (study, audit, train, sample, neighbors, classify, report, doctor):
+for verb in (study, audit, train, sample, neighbors, classify, geometry, report, doctor):
     app.command()(verb)
 
 

@@ -1,6 +1,6 @@
 """The verbs `train` and `sample`: one model, and samples of a model."""
 
-__all__ = ["sample", "train"]
+__all__ = ["model_folder", "sample", "train"]
 
 from enum import StrEnum
 from pathlib import Path
@@ -103,7 +103,7 @@ def sample(
 
     values = {"kind": sampler.value, "steps": steps, "eta": eta, "clip": clip, "batch_size": batch_size}
     config = build_config(SamplerConfig, values)
-    denoiser = load_denoiser(_model_folder(model), device=choose_device(device.value))
+    denoiser = load_denoiser(model_folder(model), device=choose_device(device.value))
     with progress_shown() as shown:
         sample_to_file(denoiser, count, config, seed=seed, path=out, progress=counter(shown, "sample"))
     typer.echo(f"{count} samples: {out}")
@@ -118,5 +118,6 @@ def _write_images(path: Path, images: "ImageSet") -> None:
         np.savez_compressed(temporary, samples=images.images.numpy())
 
 
-def _model_folder(folder: Path) -> Path:
+def model_folder(folder: Path) -> Path:
+    """The folder of a model: the one given, or the folder `model` in it."""
     return folder / "model" if (folder / "model").is_dir() else folder

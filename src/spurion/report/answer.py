@@ -7,6 +7,7 @@ what it was looking for.
 __all__ = ["answer"]
 
 from spurion.phases.capacities import Capacity
+from spurion.report.geometry.order import summary
 from spurion.report.numbers import at_most, percent, percent_interval, size
 from spurion.report.readings import (
     accused_held_out,
@@ -22,13 +23,15 @@ from spurion.studies.results import PointResult
 
 
 def answer(run: Run) -> list[str]:
-    """What the study found, in one to four sentences, the last of them what not to conclude."""
+    """What the study found, in one to five sentences, the last of them what not to conclude."""
     points = classified(run)
     if points:
+        widths = summary(run)
         return [
             _memorization(run, points),
             _peak(points),
             _generalization(run, points),
+            *([widths] if widths else []),
             _caution(run, points),
         ]
     if run.done:

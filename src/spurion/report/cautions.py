@@ -5,6 +5,7 @@ __all__ = ["Caution", "cautions"]
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from spurion.report.geometry.limits import geometry_limits
 from spurion.report.numbers import at_most, listed, size, value
 from spurion.report.readings import accused_held_out, failures, in_sizes, missed_copies, share
 from spurion.report.run import Run
@@ -29,6 +30,7 @@ def cautions(run: Run) -> list[Caution]:
         *_nothing_found(points),
         *_capacities(run),
         *_duplicates(points),
+        *(Caution(*limit) for limit in geometry_limits(run)),
         *_limits(points),
         *_notes(run),
     ]
@@ -122,7 +124,7 @@ def _notes(run: Run) -> Iterator[Caution]:
 
 
 def _point_notes(point: PointResult) -> tuple[str, ...]:
-    parts = (point.thresholds, point.holdout_thresholds, point.null)
+    parts = (point.thresholds, point.holdout_thresholds, point.null, point.geometry)
     return point.notes + tuple(note for part in parts if part for note in part.notes)
 
 

@@ -15,8 +15,11 @@ from typing import TypeVar
 from matplotlib.figure import Figure
 
 from spurion.core.files import atomic_write
+from spurion.report.figures.basins import draw_basins
 from spurion.report.figures.canvas import Width, figure_style
 from spurion.report.figures.census import draw_census
+from spurion.report.figures.curvature import draw_directions, draw_scan, draw_spectra
+from spurion.report.figures.energies import draw_energies
 from spurion.report.figures.examples import draw_examples
 from spurion.report.figures.fractions import draw_rules, draw_transition
 from spurion.report.figures.histograms import draw_histograms
@@ -36,6 +39,11 @@ FIGURES: dict[str, Callable[[Run, Width], Figure | None]] = {
     "census": draw_census,
     "null": draw_null,
     "controls": draw_controls,
+    "basins": draw_basins,
+    "noise_scan": draw_scan,
+    "spectra": draw_spectra,
+    "directions": draw_directions,
+    "energies": draw_energies,
     "training": draw_training,
 }
 

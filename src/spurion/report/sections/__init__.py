@@ -12,6 +12,7 @@ from spurion.report.run import Run
 from spurion.report.sections.attractors import census, rarefaction
 from spurion.report.sections.browser import gallery
 from spurion.report.sections.classes import definitions, histograms, rules, sensitivity
+from spurion.report.sections.geometry import basins, curvature, energy, order
 from spurion.report.sections.leakage import controls, null
 from spurion.report.sections.record import limits, provenance, training
 from spurion.report.sections.transition import examples, points, transition
@@ -28,6 +29,10 @@ SECTIONS: tuple[Callable[[Run], Section | None], ...] = (
     census,
     null,
     controls,
+    basins,
+    curvature,
+    energy,
+    order,
     gallery,
     training,
     limits,

@@ -1,0 +1,156 @@
+"""Curvature: the scan that chose the noise, spectra by class and training size, soft directions against K."""
+
+__all__ = ["draw_directions", "draw_scan", "draw_spectra"]
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from spurion.report.figures.canvas import (
+    INK,
+    MUTED,
+    Width,
+    label_k_axis,
+    legend_above,
+    new_figure,
+    panels,
+    plain_log_axis,
+    size_colors,
+    width_of,
+)
+from spurion.report.figures.readings import REFERENCES, Strips, plot_classes, plot_references
+from spurion.report.geometry.view import Curve, curve, is_number, measured, title
+from spurion.report.numbers import size, value
+from spurion.report.run import Run
+from spurion.studies.geometry.results import GROUPS, GeometryResult, ScanResult
+
+PURPLE, TEAL = "#6a3d7c", "#56B4E9"
+DIRECTIONS = ("soft-directions", "intrinsic-dimension")
+SHOWN = (*GROUPS[:4],)
+"""Groups whose spectra are drawn: held-out images lie off what was learned and would set the scale."""
+
+
+def draw_scan(run: Run, width: Width) -> Figure | None:
+    """Separation, soft directions, and dimension of training points over the noise; the chosen one marked."""
+    scan = run.study.curvature
+    if scan is None:
+        return None
+    wide = width == "wide"
+    figure = new_figure(width, 2.5 if wide else 4.4)
+    first, second = figure.subplots(1 if wide else 2, 2 if wide else 1, squeeze=False).ravel()
+    first.plot(scan.noise, _column(scan.separation), "o-", color=PURPLE, label="separation")
+    first.set_ylabel("separation (0 to 0.25)")
+    first.set_title("soft from stiff")
+    first.set_ylim(bottom=0)
+    for column, look, name in (
+        (scan.soft_directions, {"color": INK, "marker": "o"}, "soft directions"),
+        (scan.intrinsic_dimension, {"color": MUTED, "marker": "^", "linestyle": "--"}, "intrinsic dimension"),
+    ):
+        second.plot(scan.noise, _column(column), label=name, **look)
+    second.set_ylabel("directions, dimensions")
+    second.set_title("what is read at that noise")
+    second.legend(fontsize=7)
+    for ax in (first, second):
+        _mark_choice(ax, scan, written=ax is first)
+    return figure
+
+
+def draw_spectra(run: Run, width: Width) -> Figure | None:
+    """Median stiffness by rank for each class and for training images, one curve for each K."""
+    found = measured(run)
+    names = [name for name in SHOWN if any(geometry.spectra.get(name) for _, geometry in found)]
+    if not names:
+        return None
+    figure, axes = panels(len(names), width, across=4, height=2.1)
+    colors = dict(zip([k for k, _ in found], size_colors(len(found)), strict=True))
+    for ax, name in zip(axes, names, strict=True):
+        for k, geometry in found:
+            ranks = geometry.spectra.get(name)
+            if ranks:
+                places = np.linspace(1, geometry.dim, len(ranks))
+                ax.plot(places, ranks, color=colors[k], linewidth=1, label=size(k))
+        for level in (0, 1):
+            ax.axhline(level, color="#c9c3b6", linewidth=0.7, zorder=1, label=f"_{level}")
+        ax.set_title(name if name != "training" else "training images", fontsize=8)
+    low, high = _span(found, names)
+    for ax in axes:
+        ax.set_ylim(low, high)
+    figure.supxlabel("rank of the direction, softest first", fontsize=8, color=INK)
+    figure.supylabel("stiffness (0 soft, 1 stiff)", fontsize=8, color=INK)
+    _legend_of_sizes(figure, axes, width)
+    return figure
+
+
+def draw_directions(run: Run, width: Width) -> Figure | None:
+    """Medians of the number of soft directions and of the dimension against K, with intervals."""
+    curves = [found for found in (curve(run, name) for name in DIRECTIONS) if found]
+    if not curves:
+        return None
+    wide = width == "wide"
+    figure = new_figure(width, 2.9 if wide else 2.4 * len(curves) + 0.4)
+    grid = figure.subplots(1 if wide else len(curves), len(curves) if wide else 1, squeeze=False).ravel()
+    everything = sorted({k for found in curves for k, _ in found.points})
+    for ax, found in zip(grid, curves, strict=True):
+        strips = _without_held_out(found)
+        plot_references(ax, {name: found.group(name) for name in REFERENCES}, strips)
+        plot_classes(ax, found, strips)
+        strips.apply(ax)
+        ax.set_ylabel(found.unit)
+        ax.set_title(title(found.name))
+        label_k_axis(ax, everything, width_of(width) / (len(curves) if wide else 1) - 0.6)
+    legend_above(figure, max(grid, key=lambda ax: len(ax.get_legend_handles_labels()[1])), 5 if wide else 3)
+    return figure
+
+
+def _without_held_out(found: Curve) -> Strips:
+    """An axis for all groups but the held-out images, whose dimension may exceed every other by far."""
+    readings = [reading for name in SHOWN for _, reading in found.group(name)]
+    return Strips.around([end for r in readings for end in (r.value, r.low, r.high)] or [0.0])
+
+
+def _mark_choice(ax: Axes, scan: ScanResult, *, written: bool) -> None:
+    ax.axvline(scan.chosen_noise, color=INK, linewidth=1.1, linestyle=(0, (4, 2)), label="_chosen")
+    ax.set_xscale("log")
+    plain_log_axis(ax.xaxis)
+    ax.set_xlabel(r"noise $\sigma_t / \alpha_t$")
+    if written:
+        ax.annotate(
+            f"read at {value(scan.chosen_noise)}",
+            (scan.chosen_noise, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize=7.5,
+            color=MUTED,
+        )
+
+
+def _column(numbers: Sequence[float | None]) -> list[float]:
+    return [number if number is not None else np.nan for number in numbers]
+
+
+def _span(found: Sequence[tuple[int, GeometryResult]], names: Sequence[str]) -> tuple[float, float]:
+    """Limits of stiffness: all of what is drawn, and 0 and 1 in any case."""
+    values = [number for _, geometry in found for name in names for number in geometry.spectra.get(name, ())]
+    known = [number for number in values if is_number(number)]
+    return min(-0.05, *known) - 0.03, max(1.05, *known) + 0.03
+
+
+def _legend_of_sizes(figure: Figure, axes: Sequence[Axes], width: Width) -> None:
+    entries = {}
+    for ax in axes:
+        entries.update(dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True)))
+    order = sorted(entries, key=lambda text: int(text.replace(",", "")))
+    figure.legend(
+        [entries[text] for text in order],
+        order,
+        title="K",
+        loc="outside upper left",
+        ncols=12 if width == "wide" else 6,
+        fontsize=7,
+        title_fontsize=7.5,
+        columnspacing=1,
+        handlelength=1.3,
+    )

@@ -1,0 +1,172 @@
+"""Medians against training-set size, with a strip of their own for what is no number.
+
+A point that is never recovered lies below every number and one that is always recovered above, so both have
+a place in the order but none on the axis: they are drawn in marked strips under and above it.
+"""
+
+__all__ = ["REFERENCES", "Strips", "mark_level", "plot_classes", "plot_references"]
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from spurion.report.figures.canvas import CLASS_COLORS, CLASS_MARKERS, INK, MUTED, plain_log_axis
+from spurion.report.geometry.view import Curve, is_number
+from spurion.report.numbers import value
+from spurion.studies.geometry.results import GroupReading, Reading
+
+REFERENCES = {"training": (INK, "-"), "held-out": (MUTED, (0, (4, 2)))}
+"""Color and line of the images beside which the classes are seen."""
+
+PAPER = "#efe9da"
+"""Color of a strip."""
+
+STRIP, MARGIN = 0.13, 0.05
+"""Height of a strip, and room above and below the numbers, as shares of the range of the numbers."""
+
+DODGE = 1.035
+"""Factor between the places of two classes at one training size."""
+
+
+@dataclass(frozen=True)
+class Strips:
+    """The y axis of a panel: numbers in the middle, "never" below, "always" above.
+
+    Attributes:
+        low: The least number shown.
+        high: The greatest number shown.
+        log: Whether the axis is logarithmic.
+        never: Whether there is a strip below.
+        always: Whether there is a strip above.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    never: bool = False
+    always: bool = False
+
+    @classmethod
+    def around(cls, readings: Iterable[Reading], *, log: bool = False) -> "Strips":
+        """The axis that holds all readings."""
+        known = list(readings)
+        numbers = [r for r in known if is_number(r) and (r > 0 or not log)] or [1.0]
+        low, high = min(numbers), max(numbers)
+        if low == high:
+            low, high = (low / 2, high * 2) if log else (low - 1, high + 1)
+        return cls(low, high, log, "never" in known, "always" in known)
+
+    def place(self, reading: Reading) -> float:
+        """Where a reading stands; NaN for none."""
+        if reading == "never":
+            return self._at(-MARGIN - STRIP / 2)
+        if reading == "always":
+            return self._at(1 + MARGIN + STRIP / 2)
+        return float(reading) if is_number(reading) else math.nan
+
+    def apply(self, ax: Axes) -> None:
+        """Set the limits, the scale, and the ticks of a panel; mark its strips, whose ticks are words."""
+        if self.log:
+            ax.set_yscale("log")
+        ax.set_ylim(self._at(-MARGIN - STRIP * self.never), self._at(1 + MARGIN + STRIP * self.always))
+        words: list[Reading] = []
+        for word, there, start in (
+            ("never", self.never, -MARGIN - STRIP),
+            ("always", self.always, 1 + MARGIN),
+        ):
+            if there:
+                words.append(word)
+                ends = self._at(start), self._at(start + STRIP)
+                ax.axhspan(*ends, color=PAPER, zorder=0, linewidth=0, label=f"_{word}")
+        self._set_ticks(ax, words)
+
+    def _set_ticks(self, ax: Axes, words: list[Reading]) -> None:
+        """Ticks at numbers outside of the strips, and a word at each strip."""
+        if self.log:
+            plain_log_axis(ax.yaxis)
+        ends = self._at(-MARGIN), self._at(1 + MARGIN)
+        places = [
+            float(y) for y in ax.yaxis.get_major_locator().tick_values(*ends) if ends[0] <= y <= ends[1]
+        ]
+        ax.set_yticks([*places, *map(self.place, words)], [*(value(y) for y in places), *map(str, words)])
+        ax.yaxis.set_minor_locator(NullLocator())
+
+    def _at(self, share: float) -> float:
+        """The place at a share of the way from the least to the greatest number."""
+        if self.log:
+            return float(self.low * (self.high / self.low) ** share)
+        return self.low + (self.high - self.low) * share
+
+
+def plot_classes(ax: Axes, curve: Curve, strips: Strips) -> None:
+    """Medians of the classes with their intervals; a line joins neighbors that are numbers."""
+    for number, (name, color) in enumerate(CLASS_COLORS.items()):
+        pairs = curve.group(name)
+        if not pairs:
+            continue
+        sizes = [k * DODGE ** (number - 1) for k, _ in pairs]
+        values = [strips.place(reading.value) for _, reading in pairs]
+        ends = [
+            [v - strips.place(r.low) for v, (_, r) in zip(values, pairs, strict=True)],
+            [strips.place(r.high) - v for v, (_, r) in zip(values, pairs, strict=True)],
+        ]
+        ax.errorbar(
+            sizes,
+            values,
+            yerr=ends,
+            fmt=CLASS_MARKERS[name],
+            color=color,
+            elinewidth=1,
+            capsize=1.5,
+            label=name,
+            zorder=3,
+        )
+        joined = [v if is_number(r.value) else math.nan for v, (_, r) in zip(values, pairs, strict=True)]
+        ax.plot(sizes, joined, color=color, linewidth=1.2, label=f"_{name} line", zorder=3)
+
+
+def plot_references(ax: Axes, groups: dict[str, Sequence[tuple[int, GroupReading]]], strips: Strips) -> None:
+    """Training and held-out images as thin lines with faint bands, ticks where they are no number."""
+    for name, (color, line) in REFERENCES.items():
+        pairs = groups.get(name, [])
+        if not pairs:
+            continue
+        sizes = [k for k, _ in pairs]
+        values = [strips.place(reading.value) for _, reading in pairs]
+        numbers = [v if is_number(r.value) else math.nan for v, (_, r) in zip(values, pairs, strict=True)]
+        ax.plot(sizes, numbers, color=color, linestyle=line, linewidth=0.9, label=f"{name} images", zorder=2)
+        ax.fill_between(
+            sizes,
+            [strips.place(r.low) for _, r in pairs],
+            [strips.place(r.high) for _, r in pairs],
+            where=[is_number(r.low) and is_number(r.high) for _, r in pairs],
+            color=color,
+            alpha=0.12,
+            linewidth=0,
+            label=f"_{name} interval",
+            zorder=1,
+        )
+        away = [(k, v) for v, (k, r) in zip(values, pairs, strict=True) if not is_number(r.value)]
+        if away:
+            ax.plot(
+                *zip(*away, strict=True), "_", color=color, markersize=6, label=f"_{name} strip", zorder=2
+            )
+
+
+def mark_level(ax: Axes, level: float, text: str) -> None:
+    """A dotted line across a panel, with a word under it at the left."""
+    ax.axhline(level, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)), label=f"_{text}")
+    ax.annotate(
+        text,
+        (0.015, level),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, -2),
+        textcoords="offset points",
+        ha="left",
+        va="top",
+        fontsize=6.5,
+        color=MUTED,
+    )

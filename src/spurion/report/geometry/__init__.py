@@ -1,0 +1,1 @@
+"""What a report says and draws of geometry: readings by training size, orders, tables, limits."""

@@ -1,0 +1,215 @@
+"""The geometry of the states: how wide, how sharp, how deep, and whether the classes are in order."""
+
+__all__ = ["basins", "curvature", "energy", "order"]
+
+from typing import Any
+
+from spurion.phases.classification import CLASSES
+from spurion.report.blocks import Drawing, Section, Table
+from spurion.report.geometry.order import in_words, tests, threshold
+from spurion.report.geometry.tables import measure_table, order_table
+from spurion.report.geometry.view import curve, measured, trivial_noise
+from spurion.report.numbers import decimals, listed, size, value
+from spurion.report.run import Run
+from spurion.studies.geometry.results import EXPECTED
+
+BASINS = ("critical-noise", "log-volume")
+CURVATURES = ("soft-directions", "intrinsic-dimension", "mean-curvature", "log-determinant")
+ENERGIES = ("relative-energy", "log-density")
+
+
+def basins(run: Run) -> Section | None:
+    """How much noise a state survives (Pham et al., Fig. 4B)."""
+    found = curve(run, "critical-noise")
+    if found is None:
+        return None
+    paragraphs = [_how_basins(run), _too_few(run), in_words(run, "critical-noise")]
+    caption = (
+        "Median critical noise and log-volume of each class against K, with 95% intervals. Thin lines: "
+        "training images (solid) and held-out images (dashed), with their intervals. In the strip at the "
+        "bottom stand medians of “never”: not recovered from the least noise; in one at the top those of "
+        "“always”: recovered from the most."
+    )
+    if any(trivial_noise(geometry) for _, geometry in measured(run)):
+        caption += (
+            " Below the dotted line, where there is one, noise does not carry a point out of the tolerance, "
+            "so that recovery there needs no denoising."
+        )
+    drawing = Drawing("basins", caption, "Two panels over K: critical noise and log-volume of each class.")
+    return Section(
+        "basins", "How much noise a state survives", _some(paragraphs), (drawing,), _tables(run, BASINS)
+    )
+
+
+def curvature(run: Run) -> Section | None:
+    """How many directions are soft, at which noise that is read, and why there (Pham et al., Fig. 5A)."""
+    if curve(run, "soft-directions") is None:
+        return None
+    paragraphs = [
+        _how_curvature(run),
+        _why_this_noise(run),
+        *(in_words(run, name) for name in CURVATURES[:2]),
+    ]
+    scan = Drawing(
+        "noise_scan",
+        "Left: how clearly the spectra at training points fall apart into soft and stiff directions (Otsu’s "
+        "criterion, 0.25 at most), against the noise. Right: what would be read at each noise, as means over "
+        "the points. Dashed: the noise that was chosen.",
+        "Two panels over the noise, with the chosen level marked.",
+    )
+    spectra = Drawing(
+        "spectra",
+        "Median stiffness of each direction, from the softest to the stiffest, one curve for each K (dark: "
+        "few images). Stiffness 1 is a state that pulls back from this noise at once; 0 is a direction along "
+        "which nothing pulls; below 0 the score drives away.",
+        "Panels of rising spectra, one for each class and for training images, colored by K.",
+    )
+    directions = Drawing(
+        "directions",
+        "Median number of soft directions and intrinsic dimension of each class against K, with 95% "
+        "intervals; thin lines as above. Where held-out images lie beyond the scale, they are in the table.",
+        "Two panels over K: soft directions and intrinsic dimension, rising with K.",
+    )
+    return Section(
+        "curvature",
+        "How sharp a state is",
+        _some(paragraphs),
+        (scan, spectra, directions),
+        _tables(run, CURVATURES),
+    )
+
+
+def energy(run: Run) -> Section | None:
+    """How deep the states lie, relative to training images (Pham et al., Fig. 6)."""
+    if not any(curve(run, name) for name in ENERGIES):
+        return None
+    settings, noise = _settings(run), measured(run)[0][1].noise
+    references = settings.get("references")
+    number = f"{size(references)} training images" if references else "training images"
+    paragraphs = [
+        f"Relative energy is the potential u of a state less that of {number}, the same ones at every K, as "
+        "an integral of the score along the circular path between the two images, at the least noise. The "
+        "sign: negative where the state lies deeper than what it is compared with, so memorized states are "
+        f"expected lowest. The log-density of the model, smoothed by a noise of {value(noise)}, is found by "
+        "the probability flow and depends on no path; there more is deeper, so memorized states are "
+        "expected highest.",
+        *(in_words(run, name) for name in ENERGIES),
+    ]
+    caption = (
+        "Median relative energy and log-density of each class less the median of the training images at the "
+        "same K, with 95% intervals of the difference (Zou and Donner). The line at 0 is a training image. "
+        "Held-out images (dashed) may lie beyond the scale; they are in the table."
+    )
+    drawing = Drawing("energies", caption, "Two panels over K: gaps of energy and of log-density by class.")
+    return Section("energy", "How deep a state lies", _some(paragraphs), (drawing,), _tables(run, ENERGIES))
+
+
+def order(run: Run) -> Section | None:
+    """Where memorized > spurious > generalized holds, and where it does not."""
+    table = order_table(run, list(EXPECTED))
+    if table is None:
+        return None
+    text = (
+        "The paper expects memorized states to be wider, sharper, and deeper than spurious ones, and these "
+        "than generalized ones. For each measure, each K, and each pair of classes, a one-sided rank test "
+        "(Mann–Whitney) asks whether that is so; the AUC is the chance that a state of the one class exceeds "
+        f"one of the other, 0.5 if they are alike. The study makes {size(tests(run))} such tests, so an "
+        "order is said to hold only where p is at most 5% divided by that number, "
+        f"{decimals(5)(threshold(run))}. It is reversed where the whole 95% interval of the AUC lies below "
+        "0.5, and open everywhere else."
+    )
+    return Section("order", "Are the classes in order?", (text,), (), (table,))
+
+
+def _how_basins(run: Run) -> str:
+    settings = _settings(run).get("basins") or {}
+    points = [geometry for _, geometry in measured(run)]
+    tolerances = [geometry.tolerance for geometry in points if geometry.tolerance is not None]
+    ends = dict.fromkeys(value(end) for end in (min(tolerances), max(tolerances))) if tolerances else ()
+    distance = run.done[0].result.distance
+    draws = f" {size(settings['draws'])} times" if settings.get("draws") else ""
+    share = (
+        f" at least {settings['share']:.0%} of the times" if settings.get("share") else " nearly every time"
+    )
+    rungs = f" Noise is tried at {size(settings['levels'])} levels." if settings.get("levels") else ""
+    tolerance = f" ({' to '.join(ends)} in {distance.name})" if ends else ""
+    return (
+        f"Add noise to a state{draws}, let the model’s deterministic flow take it back, and see whether it "
+        f"returns. The critical noise is the most noise σ from which it does so{share}; returned means "
+        f"closer than δs{tolerance}, so that it means the same as duplicate.{rungs} The log-volume is that "
+        f"of a ball with the mean radius of the recovered noise, in D = {size(points[0].dim)} coordinates: "
+        "the same in other units, and no more. A state that returns from no noise at all is “never” "
+        "recovered, one that returns from all is “always” recovered; neither is a number, and both count as "
+        "below and above every number."
+    )
+
+
+def _how_curvature(run: Run) -> str:
+    cut = _settings(run).get("cut")
+    soft = f"below {value(cut)}" if cut else "small"
+    asymmetry = [a for _, geometry in measured(run) for a in geometry.asymmetry.values() if a is not None]
+    tail = (
+        " The Jacobian of an energy is symmetric; that of these networks departs from it by "
+        f"{value(min(asymmetry), 2)} to {value(max(asymmetry), 2)} of its size (medians), and only the "
+        "symmetric part is read."
+        if asymmetry
+        else ""
+    )
+    return (
+        "The Jacobian of the score at a state says how strongly the model pulls back in each direction. Its "
+        "stiffness is 1 at an isolated memory and 0 along a manifold that the model has learned; directions "
+        f"with stiffness {soft} are soft. The intrinsic dimension (FLIPD) counts them without a cut.{tail}"
+    )
+
+
+def _why_this_noise(run: Run) -> str:
+    scan = run.study.curvature
+    if scan is None:
+        noise = value(measured(run)[0][1].noise)
+        return f"Curvature is read at a noise of {noise} (σ/α); no scan is stored that says why."
+    where = (
+        f"at {size(scan.points)} training images of the model with K = {size(scan.train_size)} the curvature "
+        f"was scanned over {size(len(scan.noise))} levels of noise"
+    )
+    if scan.note:
+        return f"How many directions are soft depends on the noise: {where}. {scan.note}"
+    return (
+        f"How many directions are soft depends on the noise, so that is chosen by rule: {where}, and "
+        f"{value(scan.chosen_noise)} taken, where soft and stiff directions separate most clearly. The "
+        "classes had no part in it, and every K is read there."
+    )
+
+
+def _too_few(run: Run) -> str:
+    """Classes that were counted and not measured."""
+    few = []
+    for name in CLASSES:
+        sizes = [
+            f"{size(k)} ({size(geometry.groups[name].available)})"
+            for k, geometry in measured(run)
+            if name in geometry.groups
+            and geometry.groups[name].available
+            and not geometry.groups[name].measured
+        ]
+        if sizes:
+            few.append(f"{name} at K = {listed(sizes)}")
+    if not few:
+        return ""
+    least = _settings(run).get("least")
+    size_rule = f"of fewer than {size(least)} states" if least else "with too few states"
+    return f"Classes {size_rule} are counted, not measured: {'; '.join(few)}."
+
+
+def _tables(run: Run, names: tuple[str, ...]) -> tuple[Table, ...]:
+    groups = {k: geometry.groups for k, geometry in measured(run)}
+    curves = [found for found in (curve(run, name) for name in names) if found]
+    return tuple(measure_table(found, groups) for found in curves)
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    found = run.study.config.get("geometry")
+    return found if isinstance(found, dict) else {}
+
+
+def _some(paragraphs: list[str]) -> tuple[str, ...]:
+    return tuple(paragraph for paragraph in paragraphs if paragraph)
