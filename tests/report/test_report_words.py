@@ -39,7 +39,7 @@ def test_answer_names_both_ends_the_peak_and_the_first_caution(run):
         "are nobody’s training image and yet come again."
     )
     assert generalization == "From about K = 241 on, at least 90% are generalized."
-    assert widths.startswith("Noised and denoised again, memorized samples survive more than spurious ones at ")
+    assert widths.startswith("Noised and denoised again, memorized samples survive more than spurious ones ")
     assert caution.startswith(
         "Generalized does not mean free of traces: at K = 256, where 98% of the samples are called "
         "generalized, 95% (95% interval 94% to 96%) of all samples lie closer to the training set"

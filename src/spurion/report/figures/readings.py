@@ -9,6 +9,7 @@ __all__ = ["REFERENCES", "Strips", "mark_level", "plot_classes", "plot_reference
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
@@ -22,7 +23,8 @@ REFERENCES = {"training": (INK, "-"), "held-out": (MUTED, (0, (4, 2)))}
 """Color and line of the images beside which the classes are seen."""
 
 PAPER = "#efe9da"
-"""Color of a strip."""
+PLAIN: dict[str, Any] = {"zorder": 0, "linewidth": 0}
+"""Color of a strip, and the rest of its looks."""
 
 STRIP, MARGIN = 0.13, 0.05
 """Height of a strip, and room above and below the numbers, as shares of the range of the numbers."""
@@ -73,14 +75,14 @@ class Strips:
             ax.set_yscale("log")
         ax.set_ylim(self._at(-MARGIN - STRIP * self.never), self._at(1 + MARGIN + STRIP * self.always))
         words: list[Reading] = []
-        for word, there, start in (
-            ("never", self.never, -MARGIN - STRIP),
-            ("always", self.always, 1 + MARGIN),
-        ):
-            if there:
-                words.append(word)
-                ends = self._at(start), self._at(start + STRIP)
-                ax.axhspan(*ends, color=PAPER, zorder=0, linewidth=0, label=f"_{word}")
+        if self.never:
+            words.append("never")
+            ax.axhspan(self._at(-MARGIN - STRIP), self._at(-MARGIN), color=PAPER, label="_never", **PLAIN)
+        if self.always:
+            words.append("always")
+            ax.axhspan(
+                self._at(1 + MARGIN), self._at(1 + MARGIN + STRIP), color=PAPER, label="_always", **PLAIN
+            )
         self._set_ticks(ax, words)
 
     def _set_ticks(self, ax: Axes, words: list[Reading]) -> None:

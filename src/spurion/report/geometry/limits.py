@@ -5,7 +5,7 @@ __all__ = ["geometry_limits"]
 from collections.abc import Iterator
 
 from spurion.phases.classification import CLASSES
-from spurion.report.geometry.order import tests, threshold
+from spurion.report.geometry.order import comparison_count, threshold
 from spurion.report.geometry.view import curve, measured, trivial_noise
 from spurion.report.numbers import decimals, listed, size, value
 from spurion.report.run import Run
@@ -87,7 +87,7 @@ def _energies(run: Run) -> Iterator[Limit]:
 
 
 def _tests(run: Run) -> Iterator[Limit]:
-    number = tests(run)
+    number = comparison_count(run)
     if number:
         yield (
             f"That each of {size(number)} comparisons of {listed(CLASSES)} states is a finding of its own",

@@ -5,7 +5,16 @@ p-value survives division of 5 % by their number (Bonferroni); it is *reversed* 
 AUC lies below 1/2; all else is *open*.
 """
 
-__all__ = ["Comparison", "Tally", "comparisons", "in_words", "summary", "tallies", "tests", "threshold"]
+__all__ = [
+    "Comparison",
+    "Tally",
+    "comparison_count",
+    "comparisons",
+    "in_words",
+    "summary",
+    "tallies",
+    "threshold",
+]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,14 +73,14 @@ class Tally:
         return [one.train_size for one in self.found if one.verdict == verdict]
 
 
-def tests(run: Run) -> int:
+def comparison_count(run: Run) -> int:
     """How many comparisons the study makes in all."""
     return sum(len(result.orders) for _, geometry in measured(run) for result in geometry.measures)
 
 
 def threshold(run: Run) -> float:
     """The p-value up to which a comparison holds."""
-    return ALPHA / max(1, tests(run))
+    return ALPHA / max(1, comparison_count(run))
 
 
 def comparisons(run: Run) -> list[Comparison]:

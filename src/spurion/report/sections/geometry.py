@@ -6,7 +6,7 @@ from typing import Any
 
 from spurion.phases.classification import CLASSES
 from spurion.report.blocks import Drawing, Section, Table
-from spurion.report.geometry.order import in_words, tests, threshold
+from spurion.report.geometry.order import comparison_count, in_words, threshold
 from spurion.report.geometry.tables import measure_table, order_table
 from spurion.report.geometry.view import curve, measured, trivial_noise
 from spurion.report.numbers import decimals, listed, size, value
@@ -113,7 +113,7 @@ def order(run: Run) -> Section | None:
         "The paper expects memorized states to be wider, sharper, and deeper than spurious ones, and these "
         "than generalized ones. For each measure, each K, and each pair of classes, a one-sided rank test "
         "(Mann–Whitney) asks whether that is so; the AUC is the chance that a state of the one class exceeds "
-        f"one of the other, 0.5 if they are alike. The study makes {size(tests(run))} such tests, so an "
+        f"one of the other, 0.5 if they are alike. The study makes {size(comparison_count(run))} such tests, so an "
         "order is said to hold only where p is at most 5% divided by that number, "
         f"{decimals(5)(threshold(run))}. It is reversed where the whole 95% interval of the AUC lies below "
         "0.5, and open everywhere else."

@@ -84,7 +84,7 @@ def measure_images(
     """
     check_points(denoiser, images, "images")
     measures = _named(names)
-    families = [
+    families: list[list[Measure]] = [
         [one for one in measures if isinstance(one, BasinMeasure)],
         [one for one in measures if isinstance(one, CurvatureMeasure)],
         *([one] for one in measures if not isinstance(one, BasinMeasure | CurvatureMeasure)),
