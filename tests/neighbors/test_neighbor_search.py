@@ -298,3 +298,12 @@ class TestBadInput:
     def test_radius(self, radius):
         with pytest.raises(ValueError, match="`radius` must be at least 0, got"):
             within(normal(3, 4), normal(3, 4), radius)
+
+
+def test_a_set_searched_in_itself_needs_no_finer_screen():
+    """An image is no neighbor of itself, and must not draw its whole group of columns into doubt either."""
+    images = torch.randint(256, (600, 192), generator=torch.Generator().manual_seed(0)) / 127.5 - 1
+    among = nearest(images, images, 1, exclude_self=True)
+    other = nearest(images[:300], images[300:], 1)
+    assert among.work.subtracted <= 4 * len(images)
+    assert among.work.refined == other.work.refined == 0

@@ -63,7 +63,10 @@ class Block:
 
     def forget(self, rows: Indices, columns: Indices) -> None:
         """Put pairs, given as indices of queries and reference images, out of the question."""
-        self.scores[rows - self.first_row, columns - self.first_column] = largest(self.scores)
+        row, column = rows - self.first_row, columns - self.first_column
+        self.scores[row, column] = largest(self.scores)
+        group = column % self.lowest.shape[1]
+        self.lowest[row, group] = self.scores[row[:, None], self._members(group)].amin(dim=1)
 
     def likely(self, k: int, limit: Float64[Tensor, " b"]) -> tuple[Indices, Indices]:
         """Up to k pairs of every query with low scores, none surely farther than its limit."""
