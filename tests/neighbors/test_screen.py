@@ -13,10 +13,6 @@ from spurion.neighbors.screens import (
     GRIDS,
     ByteScreen,
     HalfScreen,
-    bytes_are_exact,
-    floats_are_exact,
-    halves_are_summed_in_float32,
-    screens_for,
     survey,
 )
 
@@ -113,7 +109,7 @@ def test_bounds_are_as_narrow_as_promised(name, case):
 
 @pytest.mark.parametrize(("name", "case"), CASES)
 def test_residuals_are_those_of_rounding(name, case):
-    screen, x, _, distances = placed(name, case)
+    screen, x, _, _ = placed(name, case)
     values = (clouds() | pictures())[case][0].double()
     back = x.rows[: len(values), :DIM].double() * screen.scale + screen.center
     away = (back - values).square().sum(dim=1).sqrt()
@@ -206,119 +202,9 @@ def test_center_of_a_large_reference_is_taken_from_all_of_it():
 def test_placing_in_parts_changes_nothing(name):
     points = torch.randn(70, 5000, generator=generator(0, "parts"), dtype=torch.float64)
     center = middle(Rows(points))
-    screen = (
-        HalfScreen(center, 32.0) if name == "bfloat16" else FloatScreen(center, 32.0, getattr(torch, name))
-    )
+    screens = [HalfScreen(center, 32.0), FloatScreen(center, 32.0), FloatScreen(center, 32.0, torch.float64)]
+    screen = next(each for each in screens if each.name == name)
     whole = screen.place(Rows(points), slice(None))
     alone = [screen.place(Rows(points), slice(i, i + 1)) for i in range(70)]
     assert torch.equal(whole.rows[:70], torch.cat([one.rows[:1] for one in alone]))
     assert torch.equal(whole.squares[:70], torch.cat([one.squares[:1] for one in alone]))
-
-
-class TestChoice:
-    @staticmethod
-    def names(x, y, engine="auto"):
-        surveys = survey(Rows(x), "queries"), survey(Rows(y), "reference")
-        return [screen.name for screen in screens_for(Rows(y), surveys, engine)]
-
-    @pytest.fixture
-    def fast(self, monkeypatch):
-        """A machine with all instructions."""
-        for name in ("halves_are_fast", "bytes_are_fast"):
-            monkeypatch.setattr(f"spurion.neighbors.screens.{name}", lambda device: True)
-
-    @pytest.fixture
-    def slow(self, monkeypatch):
-        """A machine with none."""
-        for name in ("halves_are_fast", "bytes_are_fast"):
-            monkeypatch.setattr(f"spurion.neighbors.screens.{name}", lambda device: False)
-
-    def test_fast_machine(self, fast):
-        assert self.names(*clouds()["plain"]) == ["bfloat16", "float32", "float64"]
-        assert self.names(*pictures()["in [-1, 1]"]) == ["int8", "float64"]
-
-    def test_slow_machine(self, slow):
-        assert self.names(*clouds()["plain"]) == ["float32", "float64"]
-        assert self.names(*pictures()["in [-1, 1]"]) == ["float32", "float64"]
-        assert self.names(*pictures()["in [-1, 1]"], "int8") == ["int8", "float64"]
-        assert self.names(*clouds()["plain"], "bfloat16") == ["bfloat16", "float32", "float64"]
-
-    def test_both_sides_must_be_on_the_same_grid(self, fast):
-        bytes_, ones = pictures()["in [-1, 1]"][0], pictures()["in [0, 1]"][0]
-        assert self.names(bytes_, ones)[0] != "int8"
-        assert self.names(bytes_, clouds()["plain"][1].float())[0] != "int8"
-        assert self.names(clouds()["plain"][1].float(), bytes_)[0] != "int8"
-        off = bytes_.clone()
-        off[3, 4] += 1e-4  # an 80th of a step
-        assert self.names(off, bytes_)[0] != "int8"
-        beyond = bytes_.clone()
-        beyond[0, 0] = 1 + 1 / 127.5
-        assert self.names(beyond, bytes_)[0] != "int8"
-
-    def test_explicit_engines(self):
-        x, y = clouds()["plain"]
-        assert self.names(x, y, "float64") == ["float64"]
-        assert self.names(x, y, "float32") == self.names(x, y, "faiss") == ["float32", "float64"]
-        with pytest.raises(ValueError, match="`engine` int8 needs 8-bit images of at most 32768 numbers"):
-            self.names(x, y, "int8")
-        with pytest.raises(ValueError, match="`engine` must be one of auto, .*, faiss, got 'fast'"):
-            self.names(x, y, "fast")
-
-    def test_very_long_rows_are_screened_in_double_precision(self, fast):
-        rows = torch.ones(1, 2**22) * 0.3
-        assert self.names(rows, rows) == ["float64"]
-        assert self.names(rows[:, 1:], rows[:, 1:]) == ["bfloat16", "float32", "float64"]
-        with pytest.raises(ValueError, match="`engine` bfloat16 is not to be had"):
-            self.names(rows, rows, "bfloat16")
-        ones = torch.ones(1, 2**15 + 1)
-        assert self.names(ones, ones)[0] == "bfloat16"
-        assert self.names(ones[:, 1:], ones[:, 1:])[0] == "int8"
-
-    def test_short_rows_are_not_halved(self, fast):
-        rows = torch.full((1, 31), 0.3)
-        assert self.names(rows, rows)[0] == "float32"
-        assert self.names(rows.expand(1, 31).repeat(1, 2)[:, :32], rows.repeat(1, 2)[:, :32])[0] == "bfloat16"
-
-    def test_products_that_are_not_what_they_should_be(self, fast, monkeypatch):
-        monkeypatch.setattr("spurion.neighbors.screens.bytes_are_exact", lambda device: False)
-        monkeypatch.setattr("spurion.neighbors.screens.halves_are_summed_in_float32", lambda device: False)
-        assert self.names(*pictures()["in [-1, 1]"]) == ["float32", "float64"]
-        with pytest.raises(ValueError, match="`engine` int8"):
-            self.names(*pictures()["in [-1, 1]"], "int8")
-        with pytest.raises(ValueError, match="`engine` bfloat16"):
-            self.names(*clouds()["plain"], "bfloat16")
-
-
-def test_probes_notice_inexact_products(monkeypatch):
-    assert bytes_are_exact(CPU)
-    assert halves_are_summed_in_float32(CPU)
-    saturating = lambda x, y: (x.int() @ y.int()).clamp(max=2**15 - 1)  # noqa: E731
-    monkeypatch.setattr(torch, "_int_mm", saturating)
-    assert not bytes_are_exact.__wrapped__(CPU)
-    product = torch.mm
-
-    def in_steps(x, y):  # 1,024 terms at a time, the sum kept in eight bits
-        total = torch.zeros(x.shape[0], y.shape[1], dtype=x.dtype)
-        for start in range(0, x.shape[1], 1024):
-            total += product(x[:, start : start + 1024].float(), y[start : start + 1024].float()).to(x.dtype)
-        return total
-
-    monkeypatch.setattr(torch, "mm", in_steps)
-    assert not halves_are_summed_in_float32.__wrapped__(CPU)
-
-
-@pytest.mark.parametrize(
-    ("backend", "precision", "device"),
-    [(torch.backends.mkldnn.matmul, "bf16", "cpu"), (torch.backends.cuda.matmul, "tf32", "cuda")],
-)
-def test_low_precision_of_the_device_s_own_products_counts(backend, precision, device):
-    other = {"cpu": "cuda", "cuda": "cpu"}[device]
-    before = backend.fp32_precision
-    try:
-        backend.fp32_precision = precision
-        assert not floats_are_exact(torch.device(device))
-        assert floats_are_exact(torch.device(other))
-        backend.fp32_precision = "ieee"
-        assert floats_are_exact(torch.device(device))
-    finally:
-        backend.fp32_precision = before

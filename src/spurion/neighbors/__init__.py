@@ -7,6 +7,7 @@ __all__ = [
     "Features",
     "Neighbors",
     "Pairs",
+    "Work",
     "as_distance",
     "load_distance",
     "nearest",
@@ -17,3 +18,4 @@ __all__ = [
 from spurion.neighbors.distances import DISTANCES, Distance, DistanceInfo, as_distance, load_distance
 from spurion.neighbors.distances.features import Features, save_features
 from spurion.neighbors.search import Neighbors, Pairs, nearest, within
+from spurion.neighbors.walk import Work

@@ -54,7 +54,7 @@ class Rows:
         if isinstance(source, str | Path):
             source = _mapped(Path(source), name)
         if isinstance(source, np.ndarray):
-            if source.dtype not in (np.float16, np.float32, np.float64, np.uint8):
+            if source.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64, np.uint8):
                 raise ValueError(f"`{name}` must hold floats or bytes, got {source.dtype}.")
         elif not (source.is_floating_point() or source.dtype == torch.uint8):
             raise ValueError(f"`{name}` must hold floats or bytes, got {source.dtype}.")
