@@ -113,8 +113,8 @@ def order(run: Run) -> Section | None:
         "The paper expects memorized states to be wider, sharper, and deeper than spurious ones, and these "
         "than generalized ones. For each measure, each K, and each pair of classes, a one-sided rank test "
         "(Mann–Whitney) asks whether that is so; the AUC is the chance that a state of the one class exceeds "
-        f"one of the other, 0.5 if they are alike. The study makes {size(comparison_count(run))} such tests, so an "
-        "order is said to hold only where p is at most 5% divided by that number, "
+        f"one of the other, 0.5 if they are alike. The study makes {size(comparison_count(run))} such tests, "
+        "so an order is said to hold only where p is at most 5% divided by that number, "
         f"{decimals(5)(threshold(run))}. It is reversed where the whole 95% interval of the AUC lies below "
         "0.5, and open everywhere else."
     )
