@@ -182,11 +182,11 @@ def test_cells():
     half = GroupReading(value=0.0501, low="never", high=0.0663, n=39, statuses=statuses)
     cell = reading_cell(half, group)
     assert (cell.text, cell.value) == ("0.0501", 0.0501)
-    assert cell.detail == "never to 0.0663; n = 40; 1 never; 1 undecided"
+    assert cell.detail == "never to 0.0663\nn = 40\n1 never, 1 undecided"
     never = reading_cell(half.model_copy(update={"value": "never"}), group)
     assert (never.text, never.value) == ("never", None)
     few = GroupReading(value=None, low=None, high=None, n=2, statuses={"measured": 2})
-    assert reading_cell(few, group).detail == "n = 2; too few for a median"
+    assert reading_cell(few, group).detail == "n = 2\ntoo few"
     assert reading_cell(None, GroupSize(available=3, measured=0)).detail == "3: too few"
     assert reading_cell(None, GroupSize(available=0, measured=0)).detail == "none"
 
@@ -194,7 +194,7 @@ def test_cells():
 def test_tables_equal_the_stored_numbers(run):
     found = curve(run, "critical-noise")
     table = measure_table(found, {k: geometry.groups for k, geometry in measured(run)})
-    assert "noise sigma_t (Algorithm 1)" in table.caption
+    assert "unit: noise sigma_t; source: Algorithm 1" in table.caption
     assert table.header[1:6] == ("memorized", "spurious", "generalized", "training", "held-out")
     for row, (k, result) in zip(table.rows, found.points, strict=True):
         assert row[0].value == k
@@ -204,7 +204,7 @@ def test_tables_equal_the_stored_numbers(run):
         assert len(row) == len(table.header) == 9
     full = next(row for row in table.rows if row[0].value == 128)
     assert [cell.text for cell in full[6:]] == ["0.90"] * 3
-    assert full[6].detail == "0.85 to 0.95; p < 0.0001"
+    assert full[6].detail == "0.85 to 0.95\np < 0.0001"
 
 
 def test_the_table_of_orders(run):

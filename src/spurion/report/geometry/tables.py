@@ -32,12 +32,13 @@ def reading_cell(reading: GroupReading | None, group: GroupSize) -> Cell:
         few = f"{size(group.available)}: too few" if group.available else "none"
         return Cell(absent, few)
     parts = [f"n = {size(sum(reading.statuses.values()))}"]
-    parts += [f"{size(n)} {status}" for status, n in reading.statuses.items() if status != "measured"]
+    others = [f"{size(n)} {status}" for status, n in reading.statuses.items() if status != "measured"]
+    parts += [", ".join(others)] if others else []
     if reading.value is None:
-        return Cell(absent, "; ".join([*parts, "too few for a median"]))
+        return Cell(absent, "\n".join([*parts, "too few"]))
     ends = f"{reading_text(reading.low)} to {reading_text(reading.high)}"
     number = reading.value if is_number(reading.value) else None
-    return Cell(reading_text(reading.value), "; ".join([ends, *parts]), number)
+    return Cell(reading_text(reading.value), "\n".join([ends, *parts]), number)
 
 
 def measure_table(curve: Curve, groups: dict[int, dict[str, GroupSize]]) -> Table:
@@ -59,8 +60,8 @@ def measure_table(curve: Curve, groups: dict[int, dict[str, GroupSize]]) -> Tabl
         ]
         rows.append((number_cell(k, size), *cells, *(_pair_cells(result) if compared else ())))
     caption = (
-        f"{title(curve.name).capitalize()} in {curve.unit} ({curve.source}): medians with 95% intervals, "
-        "number of points, and how many of them have no number."
+        f"{title(curve.name).capitalize()} (unit: {curve.unit}; source: {curve.source}): medians with 95% "
+        "intervals, number of points, and how many of them have no number."
     )
     if compared:
         caption += (
@@ -103,7 +104,7 @@ def _pair_cells(result: MeasureResult) -> list[Cell]:
             cells.append(Cell(absent))
             continue
         auc = order.auc
-        detail = f"{auc.low:.2f} to {auc.high:.2f}; p {_p(order.p_value)}"
+        detail = f"{auc.low:.2f} to {auc.high:.2f}\np {_p(order.p_value)}"
         cells.append(Cell(f"{auc.value:.2f}", detail, auc.value))
     return cells
 
