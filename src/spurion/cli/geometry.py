@@ -25,7 +25,7 @@ DEFAULT_NOISE = 0.1
 REFERENCES = 2
 """Training images to which relative energies refer."""
 
-MEDIAN, STATUS = "median (95 % interval)", "images"
+COLUMNS = ("measure", "median", "95 % interval", "unit", "images")
 
 
 def geometry(
@@ -90,7 +90,7 @@ def geometry(
         found, notes = measure_images(
             denoiser, images.images, names, setting, progress=counter(shown, "measure")
         )
-    notes = (*((scan.note,) if scan and scan.note else ()), *notes)
+    notes = (*_scan_notes(scan), *notes)
     if out is not None:
         _write_values(out, found, images)
     if as_json:
@@ -110,6 +110,19 @@ def _scan(denoiser: "Denoiser", train: "ImageSet", seed: int, shown: "Report") -
     config = GeometryConfig()
     points = train.images[_some(len(train), config.scan_points, seed, "scan")]
     return scan(denoiser, points, config, train_size=len(train), seed=seed)
+
+
+def _scan_notes(scan: "ScanResult | None") -> list[str]:
+    """What to know of the noise that was chosen."""
+    if scan is None:
+        return []
+    if scan.note:
+        return [scan.note]
+    if scan.chosen_noise in (scan.noise[0], scan.noise[-1]):
+        return [
+            "The noise chosen is at the end of those scanned; are these the images the model was trained on?"
+        ]
+    return []
 
 
 def _setting(
@@ -217,18 +230,18 @@ def _show(
     for name, measured in found.items():
         result = reading(measured)
         counts = ", ".join(f"{count} {status}" for status, count in result.statuses.items())
-        rows.append([name, _median(result), MEASURES[name].unit, counts])
-    show_table(("measure", MEDIAN, "unit", STATUS), rows, numbers=(MEDIAN,))
+        rows.append([name, *_median(result), MEASURES[name].unit.partition(",")[0], counts])
+    show_table(COLUMNS, rows, numbers=COLUMNS[1:3])
     for note in notes:
         typer.echo(f"Note: {note}")
     if out is not None:
         typer.echo(f"Every value: {out}")
 
 
-def _median(result: "GroupReading") -> str:
+def _median(result: "GroupReading") -> tuple[str, str]:
     if result.value is None:
-        return "–"
-    return f"{_text(result.value)} ({_text(result.low)} to {_text(result.high)})"
+        return "–", "–"
+    return _text(result.value), f"{_text(result.low)} to {_text(result.high)}"
 
 
 def _text(reading: "Reading") -> str:
