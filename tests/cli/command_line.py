@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from spurion.cli import app
 
-VERBS = ("study", "train", "sample", "neighbors", "classify", "geometry", "report", "doctor")
+VERBS = ("study", "audit", "train", "sample", "neighbors", "classify", "geometry", "report", "doctor")
 
 TINY_STUDY = (
     "--set=train_sizes=[2, 6]",
