@@ -66,7 +66,7 @@ def test_all_measures_in_a_table(place):
     assert "6 images of" in result.stdout
     assert "within 0.4 (l2)" in result.stdout  # 0.1 sqrt(16)
     assert "at a noise of 0.1." in result.stdout
-    assert "6 measured" in result.stdout
+    assert "95 % interval" in result.stdout
     assert "measure" in result.stderr  # progress
 
 

@@ -25,7 +25,7 @@ DEFAULT_NOISE = 0.1
 REFERENCES = 2
 """Training images to which relative energies refer."""
 
-COLUMNS = ("measure", "median", "95 % interval", "unit", "images")
+COLUMNS = ("measure", "median", "95 % interval", "unit", "measured")
 
 
 def geometry(
@@ -229,7 +229,8 @@ def _show(
     rows = []
     for name, measured in found.items():
         result = reading(measured)
-        counts = ", ".join(f"{count} {status}" for status, count in result.statuses.items())
+        others = [f"{n} {status}" for status, n in result.statuses.items() if status != "measured"]
+        counts = ", ".join([str(result.statuses.get("measured", 0)), *others])
         rows.append([name, *_median(result), MEASURES[name].unit.partition(",")[0], counts])
     show_table(COLUMNS, rows, numbers=COLUMNS[1:3])
     for note in notes:
@@ -245,4 +246,4 @@ def _median(result: "GroupReading") -> tuple[str, str]:
 
 
 def _text(reading: "Reading") -> str:
-    return f"{reading:.4g}" if isinstance(reading, int | float) else str(reading)
+    return f"{reading:.3g}" if isinstance(reading, int | float) else str(reading)
