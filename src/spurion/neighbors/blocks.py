@@ -47,9 +47,7 @@ class Block:
     def of(cls, screen: Screen, number: int, first: tuple[int, int], x: Points, y: Points) -> "Block":
         """Compute the scores of a block that starts at a query and a reference image."""
         scores = screen.scores(x, y)[: x.size]
-        groups = scores.shape[1] // GROUP
-        lowest = scores.view(x.size, GROUP, groups).amin(dim=1)
-        return cls(screen, number, *first, x, y, scores, lowest)
+        return cls(screen, number, *first, x, y, scores, least(scores))
 
     @property
     def pairs(self) -> int:
@@ -65,6 +63,9 @@ class Block:
         """Put pairs, given as indices of queries and reference images, out of the question."""
         row, column = rows - self.first_row, columns - self.first_column
         self.scores[row, column] = largest(self.scores)
+        if GROUP * len(row) >= self.scores.numel():
+            self.lowest.copy_(least(self.scores))
+            return
         group = column % self.lowest.shape[1]
         self.lowest[row, group] = self.scores[row[:, None], self._members(group)].amin(dim=1)
 
@@ -109,6 +110,11 @@ class Block:
         scores = self.scores[row, column]
         keep = (scores.double() <= ceiling) & (scores < largest(self.scores))
         return row[keep] + self.first_row, column[keep] + self.first_column
+
+
+def least(scores: Num[Tensor, "b c"]) -> Num[Tensor, "b groups"]:
+    """The least score of every group."""
+    return scores.view(len(scores), GROUP, scores.shape[1] // GROUP).amin(dim=1)
 
 
 def largest(scores: Num[Tensor, "b c"]) -> float | int:
