@@ -5,14 +5,8 @@ import torch
 from scipy.optimize import brentq
 
 from spurion.core.random import generator
-from spurion.memory.binary import (
-    BinaryDenseAM,
-    Exponential,
-    HopfieldNetwork,
-    Polynomial,
-    RectifiedPolynomial,
-    recall,
-)
+from spurion.memory.binary import BinaryDenseAM, HopfieldNetwork, recall
+from spurion.memory.separation import Exponential, Polynomial, RectifiedPolynomial
 
 SEPARATIONS = [Polynomial(2), Polynomial(3), RectifiedPolynomial(2), RectifiedPolynomial(4), Exponential()]
 
@@ -162,3 +156,11 @@ def test_bad_input():
     for kind in (Polynomial, RectifiedPolynomial):
         with pytest.raises(ValueError, match="`degree` must be at least 2, got 1"):
             kind(1)
+
+
+def test_degrees_that_cannot_be_computed_are_refused():
+    patterns = torch.ones(3, 784)
+    with pytest.raises(ValueError, match="`separation` overflows with 784 neurons, got Polynomial"):
+        BinaryDenseAM(patterns, Polynomial(120))
+    BinaryDenseAM(patterns, Polynomial(100))  # 786^100 = 3.5e289
+    BinaryDenseAM(patterns, Exponential())

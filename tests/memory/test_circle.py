@@ -189,3 +189,17 @@ def test_bad_count(count):
 def test_bad_ring_temperature(function, beta):
     with pytest.raises(ValueError, match="`beta` must be positive and finite, got"):
         function(beta)
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 3), (1, 2, 2)])
+def test_states_are_points_of_the_plane(shape):
+    for function in (_bare(RingEnergy.energy), _bare(RingEnergy.gradient), _bare(RingEnergy.hessian)):
+        with pytest.raises(ValueError, match=r"`x` must hold points of the plane, with shape \(n, 2\)"):
+            function(RingEnergy(2.0), torch.zeros(shape))
+
+
+def _bare(function):
+    """A method without the run-time check of its annotations, as users have it."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function

@@ -285,3 +285,22 @@ def test_starts_that_do_not_come_to_rest_are_counted(monkeypatch):
     assert calm.unconverged == 0
     assert found.unconverged == 3  # one for each call: first starts, draws, mixtures
     assert torch.allclose(found.points, calm.points)
+
+
+def test_copies_of_a_pattern_are_one_memory():
+    patterns = torch.tensor([[0.0, 0.0]] * 12 + [[1.0, 0.0]], dtype=torch.float64)
+    found = search(patterns, 1e3)
+    assert len(found) == 2
+    assert [KINDS[kind] for kind in found.kinds()] == ["memory", "memory"]
+    assert found.top_weight.tolist() == pytest.approx([1.0, 1.0])
+    merged = search(patterns[-2:], 1.0)  # beta d^2 = 1: neither has its own well
+    assert [KINDS[kind] for kind in merged.kinds()] == ["spurious"]
+
+
+@pytest.mark.parametrize("offset", [0.0, 3.0])
+def test_minima_do_not_depend_on_the_origin(offset):
+    # Two minima just beyond the merging point, far from the origin in units of d.
+    patterns = torch.tensor([[offset, 0.0, 0.0], [offset + 1e-5, 0.0, 0.0]], dtype=torch.float64)
+    squared = float((patterns[0] - patterns[1]).square().sum())
+    assert len(search(patterns, 1.9999 / squared)) == 1
+    assert len(search(patterns, 2.0001 / squared)) == 2

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from spurion.memory.dense import DenseAM
 from spurion.memory.distinct import locate
-from spurion.memory.retrieval import retrieve, soft_modes
+from spurion.memory.retrieval import resting_shift, retrieve, soft_modes
 
 IMAGES = 15
 STRING_STEPS = 40
@@ -158,7 +158,7 @@ def _checked_saddles(
 def _climb(memory: DenseAM, x: Tensor) -> tuple[Tensor, Tensor]:
     """Go to the index-1 saddles near `x`; return those reached, with their unstable directions."""
     x, radius = x.clone(), 0.5 / math.sqrt(2 * memory.beta)
-    rest = 1e-9 * float(memory.patterns.norm(dim=1).max())
+    rest = resting_shift(memory, 1e-9)
     for _ in range(CLIMB_STEPS):
         shift = memory.posterior(x).shift
         if float(shift.norm(dim=1).max()) <= rest:

@@ -31,84 +31,18 @@ __all__ = [
     "BinaryDenseAM",
     "BinaryMemory",
     "BinaryRetrieval",
-    "Exponential",
     "HopfieldNetwork",
-    "Polynomial",
-    "RectifiedPolynomial",
-    "Separation",
     "recall",
 ]
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-
-class Separation(ABC):
-    """How strongly a large overlap outweighs small ones."""
-
-    @abstractmethod
-    def values(self, z: Float[Tensor, "n K"], largest: Float[Tensor, "n 1"]) -> Float[Tensor, "n K"]:
-        """F(z), up to a positive factor that depends on `largest` alone; `largest` bounds z from above."""
-
-    @abstractmethod
-    def energy(self, z: Float[Tensor, "n K"]) -> Float[Tensor, " n"]:
-        """Energy of states with overlaps `z`."""
-
-
-@dataclass(frozen=True)
-class Polynomial(Separation):
-    """F(z) = z^n, n >= 2. An even n stores the negatives of the patterns as well."""
-
-    degree: int = 2
-
-    def __post_init__(self) -> None:
-        if self.degree < 2:
-            raise ValueError(f"`degree` must be at least 2, got {self.degree}.")
-
-    def values(self, z: Float[Tensor, "n K"], largest: Float[Tensor, "n 1"]) -> Float[Tensor, "n K"]:
-        """z^n, exactly."""
-        return z**self.degree
-
-    def energy(self, z: Float[Tensor, "n K"]) -> Float[Tensor, " n"]:
-        """-sum z^n."""
-        return -(z**self.degree).sum(1)
-
-
-@dataclass(frozen=True)
-class RectifiedPolynomial(Separation):
-    """F(z) = max(z, 0)^n, n >= 2: overlaps of the wrong sign count nothing."""
-
-    degree: int = 2
-
-    def __post_init__(self) -> None:
-        if self.degree < 2:
-            raise ValueError(f"`degree` must be at least 2, got {self.degree}.")
-
-    def values(self, z: Float[Tensor, "n K"], largest: Float[Tensor, "n 1"]) -> Float[Tensor, "n K"]:
-        """max(z, 0)^n, exactly."""
-        return z.clamp_min(0) ** self.degree
-
-    def energy(self, z: Float[Tensor, "n K"]) -> Float[Tensor, " n"]:
-        """-sum max(z, 0)^n."""
-        return -(z.clamp_min(0) ** self.degree).sum(1)
-
-
-@dataclass(frozen=True)
-class Exponential(Separation):
-    """F(z) = exp(z). The energy is -log sum F, which has the same order and cannot overflow."""
-
-    def values(self, z: Float[Tensor, "n K"], largest: Float[Tensor, "n 1"]) -> Float[Tensor, "n K"]:
-        """exp(z - largest)."""
-        return (z - largest).exp()
-
-    def energy(self, z: Float[Tensor, "n K"]) -> Float[Tensor, " n"]:
-        """-log sum exp(z)."""
-        return -z.logsumexp(1)
+from spurion.memory.separation import Separation
 
 
 class BinaryRetrieval(NamedTuple):
@@ -256,11 +190,18 @@ class BinaryDenseAM(BinaryMemory):
         separation: The function F.
 
     Raises:
-        ValueError: If the patterns are bad.
+        ValueError: If the patterns are bad, or the separation overflows with so many neurons.
     """
 
     def __init__(self, patterns: Float[Tensor, "K N"], separation: Separation) -> None:
         super().__init__(patterns)
+        count, neurons = patterns.shape
+        largest = torch.full((1, count), neurons + 2.0, dtype=torch.float64)
+        if not bool(separation.energy(largest).isfinite()):
+            raise ValueError(
+                f"`separation` overflows with {neurons} neurons, got {separation}; take a lower degree, or "
+                f"`Exponential`."
+            )
         self.separation = separation
 
     def energy(self, states: Float[Tensor, "n N"]) -> Float[Tensor, " n"]:

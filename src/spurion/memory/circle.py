@@ -114,7 +114,7 @@ class RingEnergy:
 
     def energy(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
         """R^2 + 1 - log I_0(2 beta R) / beta, with shape (n)."""
-        radius = x.norm(dim=1)
+        radius = _radius(x)
         return (radius - 1).square() - torch.special.i0e(2 * self.beta * radius).log() / self.beta
 
     def log_density(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
@@ -131,7 +131,7 @@ class RingEnergy:
 
     def hessian(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2 2"]:
         """Hessian of the energy: E'' along the radius, E' / R across, with shape (n, 2, 2)."""
-        z = 2 * self.beta * x.norm(dim=1)
+        z = 2 * self.beta * _radius(x)
         radial = 2 - 4 * self.beta * _bessel_slope(z)
         across = self._tangential(x)
         unit = torch.nn.functional.normalize(x, dim=1)
@@ -150,7 +150,7 @@ class RingEnergy:
 
     def _tangential(self, x: Tensor) -> Tensor:
         """E'(R) / R = 2 - 4 beta A(z) / z."""
-        return 2 - 4 * self.beta * _bessel_ratio(2 * self.beta * x.norm(dim=1))
+        return 2 - 4 * self.beta * _bessel_ratio(2 * self.beta * _radius(x))
 
 
 def ring_radius(beta: float) -> float:
@@ -198,6 +198,12 @@ def _positive(beta: float) -> float:
     if not (beta > 0 and math.isfinite(beta)):
         raise ValueError(f"`beta` must be positive and finite, got {beta}.")
     return float(beta)
+
+
+def _radius(x: Tensor) -> Tensor:
+    if x.ndim != 2 or x.shape[1] != 2:
+        raise ValueError(f"`x` must hold points of the plane, with shape (n, 2), got {tuple(x.shape)}.")
+    return x.norm(dim=1)
 
 
 def _on_circle(angles: Tensor) -> Tensor:

@@ -42,6 +42,8 @@ def check_patterns(patterns: Tensor) -> None:
         ValueError: If `patterns` is not a float32 or float64 tensor with shape (K, D), K and D at
             least 1, or holds a value that is not finite.
     """
+    if not isinstance(patterns, Tensor):
+        raise ValueError(f"`patterns` must be a torch tensor, got {type(patterns).__name__}.")
     if patterns.ndim != 2 or 0 in patterns.shape:
         raise ValueError(f"`patterns` must have shape (K, D) with K, D >= 1, got {tuple(patterns.shape)}.")
     if patterns.dtype not in TOLERANCE:

@@ -52,7 +52,7 @@ class Minima:
         gradient: The norms of the gradient there, with shape (m).
         eigenvalues: The spectra of the Hessian, smallest first, with shape (m, D). Positive, but for 1e-12
             of rounding at a merging point.
-        top_weight: The largest softmax weight, with shape (m).
+        top_weight: The largest softmax weight of a pattern with all its exact copies, with shape (m).
         top_pattern: The pattern that has it, with shape (m).
         effective_number: The effective number of patterns, with shape (m).
         barrier: The lowest pass to another minimum in kT, with shape (m); infinite where there is no
@@ -222,6 +222,8 @@ class _Search:
         self.radius = memory.patterns.new_zeros(0)
         self.met = torch.zeros(0, dtype=torch.long)
         self.unconverged = 0
+        distinct_patterns, inverse = memory.patterns.unique(dim=0, return_inverse=True)
+        self.copies = None if len(distinct_patterns) == len(memory) else inverse
 
     def descend(self, starts: Tensor, drawn: bool = False) -> None:
         found = retrieve(self.memory, starts)
@@ -247,14 +249,21 @@ class _Search:
         self.met = torch.nn.functional.pad(self.met, (0, len(self.points) - len(self.met)))
 
     def passes(self, everywhere: bool) -> Barriers:
-        mixed = self.memory.occupation(self.points).top_weight < 0.9
+        mixed = self._top_weight(self.points) < 0.9
         return find_barriers(self.memory, self.points, self.radius, of=mixed | everywhere)
+
+    def _top_weight(self, points: Tensor) -> Tensor:
+        """The largest weight of a pattern, all of its exact copies taken together."""
+        if self.copies is None:
+            return self.memory.occupation(points).top_weight
+        weights = self.memory.weights(points)
+        return weights.new_zeros(len(points), len(weights[0])).index_add(1, self.copies, weights).amax(1)
 
     def result(self, passes: Barriers) -> tuple[Minima, Tensor]:
         """The minima, lowest first, and how many draws ended in each."""
         memory, order = self.memory, self.memory.energy(self.points).argsort()
         points = self.points[order]
-        effective_number, top_weight, top_pattern = memory.occupation(points)
+        effective_number, _, top_pattern = memory.occupation(points)
         modes = soft_modes(memory, points)[0]
         modes = torch.nn.functional.pad(modes, (0, memory.dim - modes.shape[1]))
         minima = Minima(
@@ -264,7 +273,7 @@ class _Search:
             energy=memory.energy(points),
             gradient=memory.gradient(points).norm(dim=1),
             eigenvalues=2 - 4 * memory.beta * modes,
-            top_weight=top_weight,
+            top_weight=self._top_weight(points),
             top_pattern=top_pattern,
             effective_number=effective_number,
             barrier=passes.height[order],

@@ -29,7 +29,7 @@ from spurion.memory.dense import DenseAM
 from spurion.memory.logits import TOLERANCE
 from spurion.memory.sums import spread
 
-REST = {torch.float32: 1e-5, torch.float64: 1e-12}  # of the largest pattern: a shift that counts as 0
+REST = {torch.float32: 1e-5, torch.float64: 1e-12}  # of the spread of the patterns: a shift that counts as 0
 FIXED_POINT_STEPS = 8
 DENSE_DIM = 64  # up to here the covariance is formed
 POWER_STEPS = 20  # beyond, to find the softest direction
@@ -75,7 +75,7 @@ def retrieve(memory: DenseAM, x: Float[Tensor, "n D"], *, steps: int = 500) -> R
         raise ValueError(f"`steps` must be at least 1, got {steps}.")
     x = x.detach().clone()
     log_partition, _, shift = memory.posterior(x)
-    rest = REST[x.dtype] * float(memory.patterns.norm(dim=1).max())
+    rest = resting_shift(memory, REST[x.dtype])
     count = torch.zeros(len(x), dtype=torch.long, device=x.device)
     done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     for step in range(steps):
@@ -92,6 +92,18 @@ def retrieve(memory: DenseAM, x: Float[Tensor, "n D"], *, steps: int = 500) -> R
         x[rows], log_partition[rows], shift[rows] = _descend(memory, *state, move)
         count[rows] += 1
     return Retrieval(x, -log_partition / memory.beta, count, done)
+
+
+def resting_shift(memory: DenseAM, share: float) -> float:
+    """A shift that counts as 0: a share of the spread of the patterns, or what rounding leaves of one.
+
+    Arguments:
+        memory: The memory.
+        share: The share of the largest distance of a pattern from their mean.
+    """
+    values = memory.patterns
+    spread = float((values - memory.stored.center).norm(dim=1).max())
+    return share * spread + 4 * torch.finfo(values.dtype).eps * float(values.norm(dim=1).max())
 
 
 def soft_modes(
