@@ -151,8 +151,8 @@ def test_extras_are_those_of_the_project():
         name: packages for name, packages in project["optional-dependencies"].items() if name != "dev"
     }
     assert {extra.name for extra in EXTRAS.values()} == set(optional)
-    for package, extra in EXTRAS.items():
-        assert [line.partition(">")[0] for line in optional[extra.name]] == [package]
+    for extra in EXTRAS.values():
+        assert [line.partition(">")[0] for line in optional[extra.name]] == [extra.package]
 
 
 def test_documented_exit_codes():

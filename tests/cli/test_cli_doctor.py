@@ -23,7 +23,7 @@ def test_what_is_here_is_reported(found):
     assert set(found["distances"]) == set(DISTANCES)
     assert set(found["datasets"]) == set(DATASETS)
     assert found["datasets"]["digits"] == "ready"
-    assert set(found["extras"]) == set(EXTRAS)
+    assert set(found["extras"]) == {extra.package for extra in EXTRAS.values()}
 
 
 def test_json(monkeypatch, found):

@@ -94,12 +94,12 @@ def _devices() -> list[dict[str, Any]]:
 
 def _extras() -> dict[str, dict[str, str | None]]:
     return {
-        package: {
-            "version": _version(package),
+        extra.package: {
+            "version": _version(extra.package),
             "purpose": extra.purpose,
             "install": f"pip install 'spurion[{extra.name}]'",
         }
-        for package, extra in EXTRAS.items()
+        for extra in EXTRAS.values()
     }
 
 

