@@ -65,7 +65,7 @@ def test_all_measures_in_a_table(place):
     assert all(name in result.stdout for name in MEASURES)
     assert "6 images of" in result.stdout
     assert "within 0.4 (l2)" in result.stdout  # 0.1 sqrt(16)
-    assert "at a noise of 0.1." in result.stdout
+    assert "at a noise of 0.0987." in result.stdout  # of the step nearest to 0.1
     assert "95 % interval" in result.stdout
     assert "measure" in result.stderr  # progress
 
@@ -97,7 +97,7 @@ def test_the_noise_is_chosen_by_a_scan_or_given(tmp_path):
     assert found["noise"] == found["scan"]["chosen_noise"] == pytest.approx(0.1, rel=0.2)
     assert found["measures"]["soft-directions"]["value"] == 8
     loud = values(run("geometry", tmp_path, images, CHEAP, "--noise", "3", "--json"))
-    assert (loud["noise"], loud["scan"]) == (3, None)
+    assert (loud["noise"], loud["scan"]) == (pytest.approx(3, rel=0.01), None)  # that of the nearest step
     assert loud["measures"]["soft-directions"]["value"] == 0
 
 
@@ -164,3 +164,34 @@ def test_another_distance_with_its_tolerance(place):
     found = values(run("geometry", place / "exact", place / "patterns.npz", *options))
     assert found["distance"]["name"] == "cosine"
     assert found["measures"]["critical-noise"]["statuses"] == {"measured": 7}
+
+
+def test_the_tolerance_is_that_of_the_study_that_made_the_model(place, tmp_path):
+    import json
+    import shutil
+
+    from spurion.neighbors.distances import L2
+    from spurion.phases.thresholds import ThresholdInfo
+
+    shutil.copytree(place / "exact" / "model", tmp_path / "model")
+    result = {
+        "distance": L2().info.model_dump(),
+        "thresholds": ThresholdInfo(
+            rule="fixed", memorized=0.3, spurious=0.17, identifiable={"memorized": True, "spurious": True}
+        ).model_dump(mode="json"),
+        "train_size": 2,
+        "sample_size": 2,
+        "status": "done",
+        "sampler": {},
+    }
+    (tmp_path / "point.json").write_text(json.dumps(result))
+    options = ("geometry", tmp_path, place / "patterns.npz", "--measures", "mean-curvature", "--json")
+    assert values(run(*options))["tolerance"] == 0.17
+    assert values(run(*options, "--tolerance", "0.5"))["tolerance"] == 0.5
+    (tmp_path / "point.json").unlink()
+    assert values(run(*options))["tolerance"] == pytest.approx(0.4)
+
+
+def test_a_folder_is_no_file_to_write(place, tmp_path):
+    message = refused("geometry", place / "exact", place / "patterns.npz", "--out", tmp_path)
+    assert "`--out` must be a file to write" in message

@@ -294,3 +294,12 @@ def test_bad_arguments():
         basins(denoiser, x, 0.1, seed=0, times=torch.tensor([5, 1000]))
     with pytest.raises(ValueError, match="`count` must be at least 1, got 0"):
         noise_levels(DDPM, 0)
+
+
+@pytest.mark.parametrize("count", [1, 7, 40, 150, 300, 400, 600, 999, 1000, 5000])
+def test_a_ladder_reaches_as_high_as_its_stride_allows(count):
+    levels = noise_levels(DDPMSchedule(), count)
+    assert levels[0] == 1
+    assert (levels.diff() > 0).all()
+    assert len(levels) == min(count, 999)
+    assert levels[-1] >= 1000 - math.ceil(1000 / count)

@@ -5,6 +5,7 @@ import torch
 
 from curved import SCHEDULE, Faulty
 from spurion.core.random import generator
+from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.schedule import VESchedule
@@ -60,3 +61,21 @@ def test_a_variance_exploding_model_is_refused():
     denoiser = ExactDenoiser(torch.zeros(1, 2), VESchedule())
     with pytest.raises(ValueError, match="`denoiser` must have a DDPMSchedule, got VESchedule"):
         FlowLogDensity()(denoiser, torch.zeros(1, 2), generator=draws())
+
+
+class Constant(Denoiser):
+    """A model whose answer does not depend on the question."""
+
+    def __init__(self):
+        self.schedule, self.shape, self.dtype = SCHEDULE, (2,), torch.float64
+
+    def denoise(self, x_t, t):
+        return torch.zeros_like(x_t)
+
+
+def test_a_constant_answer_is_that_of_one_pattern():
+    x = torch.tensor([[0.0, 0.0], [0.3, -0.1]], dtype=torch.float64)
+    alpha, sigma = coefficients(0.3)
+    expected = -math.log(2 * math.pi * sigma**2) - (alpha * x).square().sum(dim=1) / (2 * sigma**2)
+    found = FlowLogDensity(noise=0.3, steps=200)(Constant(), x, generator=draws())
+    assert torch.allclose(found.values, expected, atol=5e-3)

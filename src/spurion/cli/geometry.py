@@ -78,6 +78,8 @@ def geometry(
     names = [name.strip() for name in measures.split(",")] if measures is not None else list(MEASURES)
     if train is not None and noise is not None:
         raise ValueError("`--train` chooses the noise and `--noise` gives it: use one of them.")
+    if out is not None and out.is_dir():
+        raise ValueError(f"`--out` must be a file to write, got the folder {out}.")
     chosen = load_distance(distance, weights, allow_download)
     images = open_images(source, allow_download=allow_download, resize=resize)
     images = images.subset(range(min(limit or len(images), len(images))))
@@ -86,11 +88,12 @@ def geometry(
     with progress_shown() as shown:
         scan = None if known is None else _scan(denoiser, known, seed, shown)
         level = scan.chosen_noise if scan else DEFAULT_NOISE if noise is None else noise
+        tolerance = _tolerance_of_the_run(model, chosen) if tolerance is None else tolerance
         setting = _setting(denoiser, known, chosen, tolerance, level, seed)
         found, notes = measure_images(
             denoiser, images.images, names, setting, progress=counter(shown, "measure")
         )
-    notes = (*_scan_notes(scan), *notes)
+    notes = (*_scan_notes(scan), *notes, *_caveats(found, denoiser, known))
     if out is not None:
         _write_values(out, found, images)
     if as_json:
@@ -143,11 +146,46 @@ def _setting(
         raise ValueError(f"`--tolerance` must be a positive number, got {tolerance:g}.")
     return ImageSetting(
         tolerance=0.1 * math.sqrt(math.prod(denoiser.shape)) if tolerance is None else tolerance,
-        noise=noise,
+        noise=_nearest_noise(denoiser, noise),
         seed=seed,
         distance=distance,
         references=None if train is None else train.images[_some(len(train), REFERENCES, seed, "references")],
     )
+
+
+def _tolerance_of_the_run(model: Path, distance: "LoadedDistance") -> float | None:
+    """The threshold of duplicates of the study that trained the model, where it measured in this distance."""
+    from spurion.core.files import read_json
+    from spurion.studies.results import PointResult
+
+    stored = model_folder(model).parent / "point.json"
+    if not stored.is_file():
+        return None
+    point = PointResult.model_validate(read_json(stored))
+    return point.thresholds.spurious if point.thresholds and point.distance == distance.info else None
+
+
+def _nearest_noise(denoiser: "Denoiser", noise: float) -> float:
+    """The noise that the schedule has nearest to the one asked for: at which the curvature is really read."""
+    from spurion.geometry.jacobian import coefficients
+    from spurion.geometry.noise_scan import nearest_time
+
+    alpha, sigma = coefficients(denoiser.schedule, nearest_time(denoiser.schedule, noise))
+    return sigma / alpha
+
+
+def _caveats(found: "dict[str, Measured]", denoiser: "Denoiser", train: "ImageSet | None") -> list[str]:
+    """What to know of values that are right and yet easy to misread."""
+    notes = []
+    if "relative-energy" in found and train is None:
+        notes.append("Relative energies refer to the mid-gray image; with --train to training images.")
+    dimensions = found["intrinsic-dimension"].values if "intrinsic-dimension" in found else None
+    if dimensions is not None and bool((dimensions > math.prod(denoiser.shape)).any()):
+        notes.append(
+            f"Where the intrinsic dimension exceeds the {math.prod(denoiser.shape)} coordinates, the image "
+            f"lies off the model's density: the estimate holds only on it."
+        )
+    return notes
 
 
 def _some(available: int, count: int, seed: int, name: str) -> list[int]:

@@ -22,7 +22,8 @@ def noise_levels(schedule: Schedule, count: int = 40) -> Num[Tensor, " levels"]:
         count: The number L of levels, at least 1; fewer where the schedule has not so many steps.
 
     Returns:
-        Increasing times above the schedule's least: evenly spaced integer steps from 1 on; or times from 2e-4
+        Increasing times above the schedule's least: evenly spaced integer steps from 1 up to, at most, one
+        stride below the last; or times from 2e-4
         to 1, evenly spaced in log t, for a continuous schedule.
 
     Raises:
@@ -35,9 +36,8 @@ def noise_levels(schedule: Schedule, count: int = 40) -> Num[Tensor, " levels"]:
     if count < 1:
         raise ValueError(f"`count` must be at least 1, got {count}.")
     if isinstance(schedule, DDPMSchedule):
-        return torch.arange(min(1, schedule.steps - 1), schedule.steps, max(1, schedule.steps // count))[
-            :count
-        ]
+        steps = min(1, schedule.steps - 1) + torch.arange(count) * schedule.steps // count
+        return steps.clamp(max=schedule.steps - 1).unique()
     return torch.logspace(0, 1, count, base=1 / (2 * least_time(schedule)), dtype=torch.float64) * (
         2 * least_time(schedule)
     )

@@ -21,7 +21,7 @@ class GeometryConfig(Config):
 
     points: int = Field(512, ge=6)
     least: int = Field(12, ge=6)
-    basins: BasinConfig = BasinConfig(levels=200)
+    basins: BasinConfig = BasinConfig(levels=1000)
     scan: int = Field(12, ge=2)
     scan_points: int = Field(64, ge=1)
     cut: float = Field(0.5, gt=0, lt=1)

@@ -53,7 +53,7 @@ class ImageSetting:
     seed: int
     references: Float[Tensor, "r *shape"] | None = None
     distance: Distance = field(default_factory=L2)
-    basins: BasinConfig = field(default_factory=lambda: BasinConfig(levels=200))
+    basins: BasinConfig = field(default_factory=lambda: BasinConfig(levels=1000))
     cut: float = CUT
 
 
