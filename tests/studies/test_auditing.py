@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+import spurion
 from data.encoded import encode, write_folder, write_zip
 from planted import planted
 from spurion import audit
-from spurion.data import ImageSet
+from spurion.core.random import derive_seed
+from spurion.data import ImageSet, nested_order, open_images
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.folder import save_denoiser
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.neighbors import Features
 from spurion.phases.thresholds import fixed
+from spurion.report import write_report
 from spurion.studies.auditing.evidence import missed
 from spurion.studies.auditing.histograms import histograms
 from spurion.studies.auditing.results import AuditResult, audit_schema
@@ -240,6 +243,10 @@ def test_a_model_is_sampled_and_its_geometry_measured(model, tmp_path):
     given = audit(train, tmp_path / "a" / "samples.npz", model=folder, geometry=6, thresholds=FIXED, seed=3)
     assert given.model.sampler is None
     assert given.geometry == found.geometry
+    page = write_report(tmp_path / "a").read_text()
+    section = page[page.index('<section id="geometry">') : page.index('<section id="methods">')]
+    assert all(measure.name in section for measure in found.geometry.measures)
+    assert "DDPM, 10 steps, clipped" in page
 
 
 def test_geometry_that_fails_is_a_note(model, monkeypatch):
@@ -321,3 +328,29 @@ def test_redacted_weights_keep_their_hash_alone(sets):
         )
         assert found.distance.weights == shown
         assert "secret" not in found.model_dump_json()
+
+
+def test_an_audit_of_a_study_s_model_says_what_the_study_says(tmp_path):
+    """From the same samples, and from samples that the audit draws of the model with the same seed."""
+    small = ("train_sizes=[6]", "training.iterations=20", "training.warmup=2", "sampler.steps=4")
+    small = (*small, "sample_size=40", "gallery=2", f"thresholds='{FIXED}'", "geometry=null")
+    (point,) = spurion.study("digits", out=tmp_path / "run", overrides=list(small), workers=1).points
+    pool = open_images("digits")
+    train, holdout = pool.subset(nested_order(len(pool), 0)[:6]), open_images("digits:holdout")
+    folder = tmp_path / "run" / "points" / "000006"
+    given = audit(train, folder / "samples.npz", holdout, thresholds=FIXED)
+    seed = derive_seed(derive_seed(0, "point", 6), "sample")
+    sampler = SamplerConfig.model_validate(point.sampler)
+    drawn = audit(
+        train, holdout=holdout, model=folder, generate=40, sampler=sampler, thresholds=FIXED, seed=seed
+    )
+    assert drawn.inputs.samples.sha256 == given.inputs.samples.sha256
+    for found in (given, drawn):
+        assert found.counts == point.counts
+        assert found.rarefaction == point.rarefaction
+        assert found.census == point.census
+        values = [
+            [getattr(one.fractions, name).value for name in ("memorized", "spurious", "generalized")]
+            for one in (found, point)
+        ]
+        assert values[0] == values[1]
