@@ -149,6 +149,10 @@ def test_spectra_are_those_stored_in_the_colors_of_k(measured_run):
     assert training["16"].get_ydata().tolist() == pytest.approx(np.linspace(-0.1, 1.1, 64).tolist())
     assert list(training["16"].get_xdata()[[0, -1]]) == [1, 64]
     assert lines(axes[0])["16"].get_color() == training["16"].get_color()
+    bands = axes[3].collections
+    assert len(bands) == 3
+    heights = bands[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (pytest.approx(-0.2), pytest.approx(1.2))
 
 
 def test_directions_leave_held_out_images_off_the_scale(measured_run):

@@ -16,7 +16,7 @@ from spurion.studies.geometry.groups import Group, choose_groups
 from spurion.studies.geometry.measuring import Geometry
 from spurion.studies.geometry.rows import write_rows
 from spurion.studies.geometry.scan import scan
-from spurion.studies.geometry.summary import middle, orders, reading
+from spurion.studies.geometry.summary import middle, orders, rank_medians, reading
 
 NAN, D = math.nan, 16
 SCHEDULE = DDPMSchedule()
@@ -183,3 +183,13 @@ def test_a_scan_of_a_single_pattern_falls_back_and_says_so():
     found = scan(model, torch.zeros(1, D), GeometryConfig(scan=3), train_size=1, seed=0)
     assert found.note.startswith("No level separates soft from stiff directions")
     assert found.chosen_time == nearest_time(SCHEDULE, 0.1)
+
+
+def test_medians_of_spectra_have_intervals():
+    # Nine points: the interval of a median runs from the second to the eighth (see `median`).
+    ranks = torch.arange(9.0, dtype=torch.float64)[:, None] + torch.tensor([0.0, 10.0], dtype=torch.float64)
+    failed = torch.full((1, 2), torch.nan, dtype=torch.float64)
+    medians, low, high = rank_medians(torch.cat([ranks, failed]))
+    assert (medians, low, high) == ((4.0, 14.0), (1.0, 11.0), (7.0, 17.0))
+    assert rank_medians(ranks[:3]) == ((1.0, 11.0), (), ())
+    assert rank_medians(failed) == ((), (), ())

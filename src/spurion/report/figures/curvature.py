@@ -58,7 +58,7 @@ def draw_scan(run: Run, width: Width) -> Figure | None:
 
 
 def draw_spectra(run: Run, width: Width) -> Figure | None:
-    """Median stiffness by rank for each class and for training images, one curve for each K."""
+    """Median stiffness by rank, with its interval, for each class and training images; a curve for each K."""
     found = measured(run)
     names = [name for name in SHOWN if any(geometry.spectra.get(name) for _, geometry in found)]
     if not names:
@@ -71,6 +71,9 @@ def draw_spectra(run: Run, width: Width) -> Figure | None:
             if ranks:
                 places = np.linspace(1, geometry.dim, len(ranks))
                 ax.plot(places, ranks, color=colors[k], linewidth=1, label=size(k))
+                if below := geometry.spectra_low.get(name):
+                    above = geometry.spectra_high[name]
+                    ax.fill_between(places, below, above, color=colors[k], alpha=0.25, linewidth=0)
         for level in (0, 1):
             ax.axhline(level, color="#c9c3b6", linewidth=0.7, zorder=1, label=f"_{level}")
         ax.set_title(name if name != "training" else "training images", fontsize=8)

@@ -59,9 +59,9 @@ def curvature(run: Run) -> Section | None:
     )
     spectra = Drawing(
         "spectra",
-        "Median stiffness of each direction, from the softest to the stiffest, one curve for each K (dark: "
-        "few images). Stiffness 1 is a state that pulls back from this noise at once; 0 is a direction along "
-        "which nothing pulls; below 0 the score drives away.",
+        "Median stiffness of each direction, from the softest to the stiffest, with its 95% interval as a "
+        "band; one curve for each K (dark: few images). Stiffness 1 is a state that pulls back from this "
+        "noise at once; 0 is a direction along which nothing pulls; below 0 the score drives away.",
         "Panels of rising spectra, one for each class and for training images, colored by K.",
     )
     directions = Drawing(

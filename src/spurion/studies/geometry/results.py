@@ -110,5 +110,9 @@ class GeometryResult(Config):
     spectra: dict[str, tuple[float, ...]] = Field(
         description="Median stiffness over the points of each group at evenly spaced ranks, softest first."
     )
+    spectra_low: dict[str, tuple[float, ...]] = Field(
+        default_factory=dict, description="Lower ends of the 95 % intervals of the medians in `spectra`."
+    )
+    spectra_high: dict[str, tuple[float, ...]] = Field(default_factory=dict, description="The upper ends.")
     asymmetry: dict[str, float | None] = Field(description="Median ||J - J^T|| / ||J|| of each group.")
     notes: tuple[str, ...] = ()

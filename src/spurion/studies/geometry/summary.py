@@ -1,6 +1,6 @@
 """From one value a point to medians with intervals, and to the order of the classes."""
 
-__all__ = ["middle", "orders", "reading"]
+__all__ = ["middle", "orders", "rank_medians", "reading"]
 
 import math
 
@@ -52,6 +52,22 @@ def orders(groups: dict[str, Measured], descending: bool) -> tuple[OrderResult, 
                 )
             )
     return tuple(found)
+
+
+def rank_medians(ranks: Float[Tensor, "n R"]) -> tuple[tuple[float, ...], ...]:
+    """Medians of a group's stiffness at each rank, and the two ends of their 95 % intervals.
+
+    Failed points are left out. Without six others there are no intervals, and without any no medians: then
+    the tuples are empty.
+    """
+    known = ranks[~ranks.isnan().any(dim=1)]
+    if not len(known):
+        return (), (), ()
+    found = [one for one in (median(column) for column in known.T) if one is not None]
+    if not found:
+        return tuple(known.median(dim=0).values.tolist()), (), ()
+    medians, low, high = zip(*found, strict=True)
+    return medians, low, high
 
 
 def middle(values: Float[Tensor, " n"] | None) -> float | None:
