@@ -112,7 +112,7 @@ class TestEmbedding:
     def test_a_search(self, images, tmp_path):
         expected = nearest(images[:50], images, 3, distance=Doubling())
         assert same(nearest(2 * images[:50].repeat(1, 3, 1), 2 * images.repeat(1, 3, 1), 3), expected)
-        for limit in (2**12, 2**31):
+        for limit in (2**16, 2**31):
             counted = Doubling()
             found = nearest(images[:50], images, 3, distance=counted, cache=tmp_path, memory_limit=limit)
             assert same(found, expected)

@@ -157,6 +157,15 @@ def test_bytes_of_the_largest_size_fit():
     assert (squares == dim * 255**2).all()
 
 
+def test_bytes_are_aligned():
+    x = torch.randint(0, 256, (5, 50), generator=generator(0, "aligned")).float()
+    screen = ByteScreen(torch.full((50,), 128.0, dtype=torch.float64), 1.0)
+    points = screen.place(Rows(x), slice(None))
+    assert points.rows.shape == (GROUP, 56)
+    assert torch.equal(points.rows[:5, :50], (x - 128).to(torch.int8))
+    assert not points.rows[:, 50:].any()
+
+
 def test_infinite_limit_admits_all():
     x, y = clouds()["plain"]
     screen = screen_of("float32", x, y)
@@ -170,14 +179,25 @@ def test_slack_is_the_bound_of_the_docstring(precision, bits):
     rounding = Fraction(DIM + 16, 2**bits)
     expected = Fraction(101, 100) * rounding / (1 - rounding) + 8 * (DIM + 16) * Fraction(1, 2**53)
     center = torch.zeros(DIM, dtype=torch.float64)
-    assert FloatScreen(center, 1.0, precision).slack == pytest.approx(float(expected), rel=1e-12)
+    assert FloatScreen(center, 1.0, precision).slack == pytest.approx(float(expected), rel=1e-12, abs=0)
     single = FloatScreen(center, 1.0).slack
-    assert HalfScreen(center, 1.0).slack == pytest.approx(single + 2.0**-7, rel=1e-12)
-    assert ByteScreen(center, 1.0).slack == slack_of(DIM, 0.0) == pytest.approx(8 * 64 * 2.0**-53, rel=1e-12)
+    assert HalfScreen(center, 1.0).slack == pytest.approx(single + 2.0**-7, rel=1e-12, abs=0)
+    assert (
+        ByteScreen(center, 1.0).slack
+        == slack_of(DIM, 0.0)
+        == pytest.approx(8 * 64 * 2.0**-53, rel=1e-12, abs=0)
+    )
 
 
-def test_underflow_is_the_bound_of_the_docstring():
-    assert FloatScreen(torch.zeros(DIM, dtype=torch.float64), 1.0).underflow == DIM * 2.0**-120
+def test_underflow_and_margins():
+    screen = FloatScreen(torch.zeros(DIM, dtype=torch.float64), 1.0)
+    zero = torch.zeros(1, dtype=torch.float64)
+    assert screen.underflow == DIM * 2.0**-120
+    assert float(screen.ceiling(zero, zero, zero)) == DIM * 2.0**-120  # TINY squared is far less
+    assert float(screen.ceiling(zero, zero, zero + 3)) == pytest.approx(9, rel=1e-15)
+    assert float(screen.ceiling(zero + 2, zero + 1, zero + 3)) == pytest.approx(24 + screen.slack, rel=1e-12)
+    assert screen.margin == 4 * (DIM + 16) * 2.0**-53
+    assert screen.centering == pytest.approx(DIM**0.5 * 2.0**-51, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("largest", [0.0, 0.7, 1.0, 3e38])

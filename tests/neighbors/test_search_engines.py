@@ -117,6 +117,17 @@ def test_self_is_left_out(engine, k):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_within_in_small_blocks(engine):
+    queries, reference = as_bytes(normal(70, DIM)), as_bytes(normal(333, DIM, path="r"))
+    values = load_distance("l2").pairwise(queries, reference)
+    radius = float(values.sort(dim=1).values[:, 12].median())
+    for limit in (2**18, 2**20):
+        pairs = within(queries, reference, radius, engine=engine, memory_limit=limit)
+        assert torch.equal(pairs.counts, (values <= radius).sum(dim=1))
+        assert torch.equal(pairs.indices, (values <= radius).nonzero()[:, 1])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_distances_that_grow_with_the_square(engine):
     queries, reference = as_bytes(normal(30, DIM)), as_bytes(normal(200, DIM, path="r"))
     if engine == "int8":  # directions are on no grid
@@ -166,13 +177,16 @@ class TestFaiss:
         around = x[:5].repeat_interleave(60, 0) * (1 + 1e-8) + 1e-6 * normal(300, DIM, path="around")
         reference = torch.cat([normal(200, DIM, path="r"), around])
         found = nearest(x, reference, engine="faiss")
+        distances, indices = brute(x, reference, 1)
+        assert torch.equal(found.distances, distances)
+        assert torch.equal(found.indices, indices)
         assert found.work.engine == "faiss"
         assert found.work.refined == 2 * 5 * len(reference)  # those five and no other, by two finer products
 
     def test_blocks_of_all_sizes(self):
         queries, reference = normal(70, DIM), normal(333, DIM, path="r")
         distances, indices = brute(queries, reference, 5)
-        for limit in (1, 2**18, 2**20):
+        for limit in (2**16, 2**20):
             found = nearest(queries, reference, 5, engine="faiss", memory_limit=limit)
             assert torch.equal(found.distances, distances)
             assert torch.equal(found.indices, indices)
