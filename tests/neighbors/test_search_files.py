@@ -146,8 +146,8 @@ def test_a_large_file_is_searched_in_little_memory(tmp_path):
     )
     taken, copies, right = done.stdout.split()
     assert (int(copies), right) == (8, "True")
-    # In kB: the limit, and buffers of torch and the allocator that are not given back and differ from run to run
-    # by more than the limit (33.6 MB were seen). Read whole, the file alone would take 160 MB, centered twice that.
+    # In kB: the limit, and buffers of torch and the allocator that are not given back and differ from run to
+    # run by more than the limit (33.6 MB were seen). The file read whole would take 160 MB, centered 320.
     assert int(taken) < 4 * 2**14
 
 
