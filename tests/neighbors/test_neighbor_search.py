@@ -175,9 +175,7 @@ class TestWork:
         )  # two memories, 150 near copies of each
         images += 1e-4 * normal(300, 64, dtype=torch.float64)
         found = nearest(images, images, k=2, exclude_self=True, engine=engine)
-        tried = {"float32": 2, "bfloat16": 3}[
-            engine
-        ]  # screens, each with likely pairs
+        tried = {"float32": 2, "bfloat16": 3}[engine]  # screens, each with likely pairs
         assert sum(subtracted_pairs) <= (tried + 1) * 2 * 300
         assert found.work.refined >= 300 * 300
         assert torch.equal(found.distances, brute(images, images, True).sort(dim=1).values[:, :2])
