@@ -5,9 +5,9 @@
     python benchmarks/audit.py --quick
 
 Images have 256 gray levels and a spectrum like that of photographs. Of the samples, a tenth are noisy copies
-of training images, a twentieth are mutual near-duplicates, and the rest are new; a hundred training images are
-there twice. The audit runs in a process of its own, whose peak memory is all of it: interpreter, images and
-work.
+of training images, a twentieth are mutual near-duplicates, the rest are new; a hundred training images are
+there twice. The audit runs in a process of its own, whose peak memory is all of it: interpreter, images
+and work.
 """
 
 import argparse
