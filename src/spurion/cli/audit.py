@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spurion.cli.models import Sampler
-from spurion.cli.options import AllowDownload, AsJson, Device, Distance, Resize, Weights
+from spurion.cli.options import AllowDownload, AsJson, Device, Distance, Resize, Thresholds, Weights
 from spurion.cli.show import CLASSES, percent, progress_shown, show_json, show_table, thresholds_line
 
 if TYPE_CHECKING:
@@ -42,14 +42,7 @@ def audit(
         int,
         typer.Option("--geometry", metavar="N", min=0, help="Geometry of the model at N points a class."),
     ] = 0,
-    thresholds: Annotated[
-        str | None,
-        typer.Option(
-            "--thresholds",
-            metavar="RULE",
-            help="fixed:DM,DS, valley or holdout:ALPHA; else holdout:0.01 with --holdout, valley without.",
-        ),
-    ] = None,
+    thresholds: Thresholds = None,
     distance: Distance = "l2",
     weights: Weights = None,
     resize: Resize = None,

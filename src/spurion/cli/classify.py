@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spurion.cli.options import AllowDownload, AsJson, Distance, Resize, Weights
+from spurion.cli.options import AllowDownload, AsJson, Distance, Resize, Thresholds, Weights
 from spurion.cli.show import (
     CLASSES,
     percent,
@@ -35,14 +35,7 @@ def classify(
     holdout: Annotated[
         str | None, typer.Option("--holdout", metavar="SRC", help="Images of the same kind it never saw.")
     ] = None,
-    thresholds: Annotated[
-        str | None,
-        typer.Option(
-            "--thresholds",
-            metavar="RULE",
-            help="fixed:DM,DS, valley or holdout:ALPHA; else holdout:0.01 with --holdout, valley without.",
-        ),
-    ] = None,
+    thresholds: Thresholds = None,
     distance: Distance = "l2",
     weights: Weights = None,
     resize: Resize = None,

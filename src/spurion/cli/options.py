@@ -9,6 +9,7 @@ __all__ = [
     "Overrides",
     "Resize",
     "Seed",
+    "Thresholds",
     "Weights",
     "with_options",
 ]
@@ -73,3 +74,13 @@ def with_options(
     """
     given = [f"{field}={json.dumps(value)}" for field, value in fields.items() if value is not None]
     return [*(overrides or []), *given]
+
+
+Thresholds = Annotated[
+    str | None,
+    typer.Option(
+        "--thresholds",
+        metavar="RULE",
+        help="fixed:DM,DS, valley or holdout:ALPHA; else holdout:0.01 with --holdout, valley without.",
+    ),
+]
