@@ -2,6 +2,8 @@
 
 __all__ = ["metrics", "missed", "model_geometry"]
 
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -91,10 +93,8 @@ def model_geometry(
     train = images.train.images
     config = GeometryConfig(points=points)
     progress("scan", 0, 1)
-    order = torch.randperm(len(train), generator=generator(seed, "geometry", "scan"))
-    scanned = scan(
-        model.denoiser, train[order[: config.scan_points]], config, train_size=len(train), seed=seed
-    )
+    scan_points = _some(train, config.scan_points, seed, "scan")
+    scanned = scan(model.denoiser, scan_points, config, train_size=len(train), seed=seed)
     groups = choose_groups(
         images.samples.images,
         labels,
@@ -104,19 +104,21 @@ def model_geometry(
         least=min(config.least, points),
         seed=seed,
     )
-    order = torch.randperm(len(train), generator=generator(seed, "geometry", "references"))
     setting = Setting(
         config=config,
         time=scanned.chosen_time,
         tolerance=thresholds.spurious,
         distance=distance,
-        references=train[order[: config.references]],
+        references=_some(train, config.references, seed, "references"),
         seed=derive_seed(seed, "geometry"),
     )
-    found = measure_geometry(
-        model.denoiser, groups, setting, progress=lambda done, total: progress("geometry", done, total)
-    )
+    found = measure_geometry(model.denoiser, groups, setting, progress=partial(progress, "geometry"))
     result = geometry_result(
         model.denoiser, groups, found, time=scanned.chosen_time, tolerance=thresholds.spurious
     )
     return result, scanned
+
+
+def _some(images: Float[Tensor, "n *shape"], most: int, seed: int, name: str) -> Float[Tensor, "some *shape"]:
+    order = torch.randperm(len(images), generator=generator(seed, "geometry", name))
+    return images[order[:most]]

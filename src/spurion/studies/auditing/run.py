@@ -21,7 +21,7 @@ from spurion.data.open import Source
 from spurion.diffusion.device import DeviceName
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import Distance, DistanceInfo, as_distance
-from spurion.phases.exposure import exposure
+from spurion.phases.exposure import Exposure, exposure
 from spurion.phases.gate import Condition, Verdict, decide
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
@@ -102,21 +102,36 @@ def audit(
         progress=progress or unseen,
     )
     folder = None if out is None else AuditFolder(Path(out), redact)
-    source = (
-        None
-        if model is None
-        else Model.load(model, generate, sampler or SamplerConfig(), seed=seed, device=device)
-    )
-    kept = folder.path if folder and not redact else None
-    drawn = source.draw(kept, request.progress) if source and generate else samples
+    drawing = sampler or SamplerConfig()
+    source = None if model is None else Model.load(model, generate, drawing, seed=seed, device=device)
+    images = _open(request, source, (train, samples, holdout), folder, allow_download)
+    return _measure(request, images, source, folder)
+
+
+def _open(
+    request: Request,
+    model: Model | None,
+    sets: tuple[Source, Source | None, Source | None],
+    folder: AuditFolder | None,
+    allow_download: bool,
+) -> Images:
+    """The training, sample and held-out images; samples that are not given are drawn."""
+    train, samples, holdout = sets
+    if model is not None and model.generate is not None:
+        samples = model.draw(folder.path if folder and not request.redact else None, request.progress)
     request.progress("read images", 0, 0)
-    images = open_sets(train, drawn, holdout, resize=resize, allow_download=allow_download)  # type: ignore[arg-type]
-    if redact:
-        images = images.nameless()
-    found = search(*_tensors(images), distance=request.distance, seed=seed, progress=request.progress)
-    limits = thresholds_for(request.rule, found.measurement)
-    labels = labels_of(found.measurement, limits)
-    result = _conclude(request, images, found, limits, labels, source)
+    images = open_sets(train, samples, holdout, resize=request.resize, allow_download=allow_download)  # type: ignore[arg-type]
+    return images.nameless() if request.redact else images
+
+
+def _measure(
+    request: Request, images: Images, model: Model | None, folder: AuditFolder | None
+) -> AuditResult:
+    """Distances, thresholds and all that follows from them, written to the folder if there is one."""
+    found = search(*_tensors(images), distance=request.distance, seed=request.seed, progress=request.progress)
+    thresholds = thresholds_for(request.rule, found.measurement)
+    labels = labels_of(found.measurement, thresholds)
+    result = _conclude(request, images, found, thresholds, labels, model)
     if folder is not None:
         folder.write(result, images, found.measurement, labels)
     return result
@@ -131,18 +146,13 @@ def _conclude(
     model: Model | None,
 ) -> AuditResult:
     """Everything that follows from the distances."""
-    seed, count = request.seed, len(images.samples)
-    measurement, distance = found.measurement, request.distance
+    seed, count, distance = request.seed, len(images.samples), request.distance
     request.progress("conclude", 0, 1)
-    findings = conclude(
-        measurement, thresholds, images.samples.images, AuditRules(seed=seed), distance=distance
-    )
+    rules = AuditRules(seed=seed)
+    findings = conclude(found.measurement, thresholds, images.samples.images, rules, distance=distance)
     values, notes = _geometry(request, images, thresholds, labels, model)
     values["metrics"], more = metrics(images, found, distance, seed=seed)
-    if labels is not None:
-        values["exposure"] = exposure(
-            measurement.nearest_train, labels, groups=found.groups, names=images.train.item_names
-        )
+    values["exposure"] = _exposure(images, found, labels)
     held_out = 0 if images.holdout is None else len(images.holdout)
     power = missed(count, thresholds, held_out)
     device = "cpu" if model is None else str(model.denoiser.device)
@@ -158,13 +168,21 @@ def _conclude(
         limitations=limitations(
             findings, power, held_out=held_out > 0, model=model is not None and model.generate is not None
         ),
-        histograms=histograms(measurement),
+        histograms=histograms(found.measurement),
         seed=seed,
         environment=environment(Crew(1, torch.get_num_threads(), device)),
         **values,
     )
     request.progress("conclude", 1, 1)
     return _redacted(result) if request.redact else result
+
+
+def _exposure(images: Images, found: Found, labels: Int64[Tensor, " n"] | None) -> tuple[Exposure, ...]:
+    """How often each training image is copied; nothing without classes."""
+    if labels is None:
+        return ()
+    nearest = found.measurement.nearest_train
+    return exposure(nearest, labels, groups=found.groups, names=images.train.item_names)
 
 
 def _tensors(images: Images) -> tuple[Tensor, Tensor, Tensor | None]:
