@@ -4,13 +4,15 @@
     python benchmarks/search.py --quick
     python benchmarks/search.py --queries 10000 --references 50000 --dims 3072 --threads 2
     python benchmarks/search.py --mapped 200000 --dims 3072 --memory-limit 1073741824
+    python benchmarks/search.py --dims --lpips 32 64
 
 Images have a spectrum like that of photographs and a little noise, so that they are on no grid, or, in the
 row that says so, 256 gray levels. Contestants search the same images, in turn, repeatedly; times are
 medians. With one thread on a CPU they are those of the processor, which a busy machine does not stretch.
 The share is that of the machine's own matrix product in the precision of the screen, measured in the same
-run. Peak memory is that of a fresh process above the data it holds. The naive broadcast is timed on few
-queries.
+run. Peak memory is that of a fresh process above the data it holds. The naive broadcast and the pairwise
+ways of LPIPS (`search_lpips.py`) are timed on few queries against all of the reference, and their time is
+multiplied: they do the same for every query. Growth is that of time over doublings, as an exponent.
 """
 
 import argparse
@@ -27,6 +29,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from search_contestants import faiss_flat, images, naive, noisy, scikit_learn, torch_blocks
+from search_lpips import (
+    by_features,
+    by_pairs,
+    color_images,
+    embed_and_search,
+    fresh,
+    keep_features,
+    operations,
+)
 
 from spurion.neighbors import nearest
 
@@ -40,13 +51,15 @@ def main():
     if options.probe:
         print(peak_memory(options))
         return
-    result = {name: getattr(options, name) for name in ("queries", "references", "dims", "threads", "device")}
-    result |= {"torch": torch.__version__, "repeats": options.repeats}
+    names = ("queries", "references", "dims", "lpips", "lpips_images", "threads", "device", "repeats")
+    result = {name: getattr(options, name) for name in names} | {"torch": torch.__version__}
     if options.mapped:
         result["mapped"] = mapped(options)
     else:
         result["speed"] = [row for dim in options.dims for row in speed(options, dim)]
-        result["growth"] = growth(options)
+        result["lpips_speed"] = [row for size in options.lpips for row in lpips_speed(options, size)]
+        result["growth"] = [row for dim in options.dims[-1:] for row in growth(options, dim)]
+        result["growth"] += [row for size in options.lpips[:1] for row in lpips_growth(options, size)]
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(result, indent=2) + "\n")
@@ -58,7 +71,10 @@ def arguments():
     )
     parser.add_argument("--queries", type=int, default=10_000)
     parser.add_argument("--references", type=int, default=50_000)
-    parser.add_argument("--dims", type=int, nargs="+", default=[64, 784, 3072])
+    parser.add_argument("--dims", type=int, nargs="*", default=[64, 784, 3072])
+    parser.add_argument("--lpips", type=int, nargs="*", default=[32, 64], help="sizes of images, for LPIPS")
+    parser.add_argument("--lpips-images", type=int, default=1024, help="queries, and references, for LPIPS")
+    parser.add_argument("--part", type=int, default=4, help="queries that pairwise LPIPS is timed on")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -71,6 +87,7 @@ def arguments():
     options = parser.parse_args()
     if options.quick:
         options.queries, options.references, options.repeats = 2_000, 10_000, 3
+        options.lpips_images = 256
     return options
 
 
@@ -124,7 +141,7 @@ def speed(options, dim):
     few = max(1, min(8, 2**33 // real[1].numel()))
     times["naive broadcast"] = [timed(options, naive, real[0][:few], real[1])[0] * len(real[0]) / few]
     rows = [row_of(options, dim, name, times, rates, answers) for name in times]
-    show(rows, dim)
+    show(f"l2, {options.queries} x {options.references}, D = {dim}", rows, "faiss")
     return rows
 
 
@@ -151,12 +168,50 @@ def row_of(options, dim, name, times, rates, answers):
     return row
 
 
-def show(rows, dim):
-    print(f"\nD = {dim}")
-    columns = ("seconds", "pairs/s", "x faiss", "of product", "peak MiB", "recomputed")
+def lpips_speed(options, size):
+    """One row for every way to the nearest image under LPIPS, on images of a size."""
+    limit_threads(options.threads)
+    queries, reference = lpips_sets(options, size)
+    few, scale = queries[: options.part], len(queries) / options.part
+    keeping, kept = timed(options, keep_features, reference)
+    times, found, rates = {"spurion": [], "pairs": [], "kept features": []}, {}, []
+    for _ in range(options.repeats):
+        rates.append(product_speed(options, 3072)["float32"])
+        for name, work, factor, before in (
+            ("spurion", lambda: embed_and_search(queries, reference), 1, 0),
+            ("pairs", lambda: by_pairs(few, reference), scale, 0),
+            ("kept features", lambda: by_features(few, kept), scale, keeping),
+        ):
+            seconds, found[name] = timed(options, work)
+            times[name].append(before + factor * seconds)
+    pairs, rows = len(queries) * len(reference), []
+    ours, work = found["spurion"], operations(queries, reference)
+    for name, each in times.items():
+        seconds = statistics.median(each)
+        row = {"size": size, "name": name, "seconds": seconds, "times": each}
+        row |= {"pairs_per_second": pairs / seconds, "peak_mib": probe(options, size, name, lpips=True)}
+        row["times_as_fast_as_pairs"] = statistics.median(times["pairs"]) / seconds
+        if name == "spurion":
+            row["share_of_product"] = work / seconds / statistics.median(rates)
+            row |= {"engine": ours.work.engine, "recomputed": ours.work.recomputed}
+        else:
+            expected = ours.distances[: len(few), 0]
+            row["largest_relative_difference"] = float(((found[name] - expected).abs() / expected).max())
+        rows.append(row)
+    show(f"lpips-alex, {len(queries)} x {len(reference)}, {size} x {size} pixels", rows, "pairs")
+    return rows
+
+
+def lpips_sets(options, size):
+    return [color_images(options.lpips_images, size, seed, options.device) for seed in (1, 2)]
+
+
+def show(title, rows, baseline):
+    print(f"\n{title}")
+    columns = ("seconds", "pairs/s", f"x {baseline}", "of product", "peak MiB", "recomputed")
     print(f"{'':<18}" + "".join(f"{column:>12}" for column in columns) + "  engine")
     for row in rows:
-        names = ("times_as_fast_as_faiss", "share_of_product", "peak_mib", "recomputed")
+        names = (f"times_as_fast_as_{baseline}", "share_of_product", "peak_mib", "recomputed")
         ratio, share, peak, again = (row.get(name, math.nan) for name in names)
         print(
             f"{row['name']:<18}{row['seconds']:>12.3f}{row['pairs_per_second']:>12.2g}{ratio:>12.2f}"
@@ -177,30 +232,55 @@ def timed(options, work, *arguments):
     return clock() - start, result
 
 
-def growth(options):
+def growth(options, dim):
     """Time against the number of queries and of references, doubled three times: the exponent of growth."""
-    dim = options.dims[-1]
-    print(f"\ngrowth at D = {dim}")
+    print(f"\ngrowth of l2 at D = {dim}")
     rows = []
     for what in ("queries", "references"):
-        sizes = [getattr(options, what) // 8 * 2**i for i in range(4)]
-        seconds = []
-        for size in sizes:
+
+        def search(size, what=what):
             counts = {"queries": options.queries // 4, "references": options.references // 4} | {what: size}
             x, y = noisy(images(counts["queries"], dim, 1)), noisy(images(counts["references"], dim, 2))
-            each = [timed(options, nearest, x, y)[0] for _ in range(options.repeats)]
-            seconds.append(statistics.median(each))
-        exponent = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
-        rows.append({"of": what, "dim": dim, "sizes": sizes, "seconds": seconds, "exponent": exponent})
-        print(f"{what:<12}{sizes}  {[round(s, 3) for s in seconds]}  exponent {exponent:.2f}", flush=True)
+            return timed(options, nearest, x, y)[0]
+
+        rows.append({"distance": "l2", "of": what} | grown(options, getattr(options, what) // 8, search))
     return rows
 
 
-def probe(options, dim, name):
+def lpips_growth(options, size):
+    """Time to embed and search against the size of one set, the other being embedded already."""
+    print(f"\ngrowth of lpips-alex at {size} x {size} pixels")
+    rows = []
+    for what in ("queries", "references"):
+
+        def search(count, what=what):
+            distance, fixed = fresh(), color_images(options.lpips_images, size, 2, options.device)
+            distance.embed(fixed)
+            varied = color_images(count, size, 3, options.device)
+            pair = (varied, fixed) if what == "queries" else (fixed, varied)
+            return timed(options, lambda: nearest(*pair, distance=distance))[0]
+
+        first = max(1, options.lpips_images // 2)
+        rows.append({"distance": "lpips-alex", "of": what} | grown(options, first, search))
+        rows[-1] |= {"size": size}
+    return rows
+
+
+def grown(options, first, search):
+    """Median seconds of a search whose size is doubled three times, and the exponent."""
+    sizes = [first * 2**i for i in range(4)]
+    seconds = [statistics.median(search(size) for _ in range(options.repeats)) for size in sizes]
+    exponent = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+    print(f"{sizes}  {[round(s, 3) for s in seconds]}  exponent {exponent:.2f}", flush=True)
+    return {"sizes": sizes, "seconds": seconds, "exponent": exponent}
+
+
+def probe(options, dim, name, *, lpips=False):
     """Peak memory of one search in a fresh process, in MiB, where the system tells it."""
     if options.device != "cpu" or not Path("/proc/self/clear_refs").exists():
         return math.nan
-    command = [sys.executable, __file__, "--probe", name, "--dims", str(dim)]
+    command = [sys.executable, __file__, "--probe", name, "--lpips" if lpips else "--dims", str(dim)]
+    command += ["--lpips-images", str(options.lpips_images), "--part", str(options.part)]
     command += ["--queries", str(options.queries), "--references", str(options.references)]
     command += ["--threads", str(options.threads), "--memory-limit", str(options.memory_limit)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -208,16 +288,28 @@ def probe(options, dim, name):
 
 def peak_memory(options):
     """What a search takes beyond its data, in MiB."""
-    dim = options.dims[0]
-    _, is_grid, search = contestants(options)[options.probe]
-    x, y = images(options.queries, dim, 1), images(options.references, dim, 2)
-    if not is_grid:
-        x, y = noisy(x), noisy(y)
+    search, x, y = probed_lpips(options) if options.lpips else probed(options)
     search(x[:600], y[:600])
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far (Linux)
     before = status("VmRSS")
     search(x, y)
     return status("VmHWM") - before
+
+
+def probed(options):
+    dim = options.dims[0]
+    _, is_grid, search = contestants(options)[options.probe]
+    x, y = images(options.queries, dim, 1), images(options.references, dim, 2)
+    return (search, x, y) if is_grid else (search, noisy(x), noisy(y))
+
+
+def probed_lpips(options):
+    queries, reference = lpips_sets(options, options.lpips[0])
+    if options.probe == "spurion":
+        return embed_and_search, queries, reference
+    if options.probe == "pairs":
+        return by_pairs, queries[: options.part], reference
+    return lambda x, y: by_features(x, keep_features(y)), queries[: options.part], reference
 
 
 def mapped(options):
