@@ -11,7 +11,7 @@ from spurion.studies.measurement import measure
 @pytest.mark.parametrize("seed", range(3))
 def test_planted_classes_are_found_exactly(seed):
     sets = planted(seed)
-    found = measure(sets.train, sets.samples, sets.holdout)
+    found = measure(sets.train, sets.samples, sets.holdout).measurement
     thresholds = thresholds_for("fixed:0.5,0.5", found)
     assert torch.equal(labels_of(found, thresholds), sets.labels)
     assert torch.equal(found.nearest_train[sets.labels == 0], sets.source[sets.labels == 0])

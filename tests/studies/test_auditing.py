@@ -204,16 +204,16 @@ def test_power_follows_the_rule():
 def test_histograms_hold_every_distance():
     sets = planted()
     samples = torch.cat([sets.samples, sets.train[:2]])
-    measurement = measure(sets.train, samples, sets.holdout)
+    measurement = measure(sets.train, samples, sets.holdout).measurement
     found = histograms(measurement)
     assert (sum(found.train), sum(found.samples), sum(found.holdout)) == (72, 72, 20)
     assert found.train[0] >= 2
     expected, _ = np.histogram(measurement.distance_train[measurement.distance_train > 0], found.edges)
     assert (np.array(found.train) - expected).tolist() == [2] + [0] * 59
     assert list(found.edges) == sorted(found.edges)
-    assert histograms(measure(sets.train, sets.samples)).holdout is None
+    assert histograms(measure(sets.train, sets.samples).measurement).holdout is None
     equal = torch.zeros(3, 1, 2, 2)
-    assert histograms(measure(equal, equal)).train[0] == 3
+    assert histograms(measure(equal, equal).measurement).train[0] == 3
 
 
 @pytest.fixture(scope="module")

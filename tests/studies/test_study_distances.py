@@ -33,7 +33,7 @@ MARKED = "lpips-alex (random weights, seed 0)"
 def test_measured_is_what_is_defined(name, tmp_path):
     sets = planted()
     distance = load_distance(name, "random:2" if name != "cosine" else None)
-    found = measure(sets.train, sets.samples, sets.holdout, distance=distance)
+    found = measure(sets.train, sets.samples, sets.holdout, distance=distance).measurement
     to_train = distance.pairwise(sets.samples, sets.train).sort(dim=1, stable=True)
     assert torch.equal(found.distance_train, to_train.values[:, 0])
     assert torch.equal(found.distance_train_2, to_train.values[:, 1])
@@ -71,7 +71,7 @@ def test_copies_are_found_by_random_features_of_a_network():
 
 def test_another_distance_than_the_measured_one_is_refused():
     sets = planted()
-    found = measure(sets.train, sets.samples, distance="cosine")
+    found = measure(sets.train, sets.samples, distance="cosine").measurement
     rules = thresholds_for("fixed:0.5,0.5", found), sets.samples, AuditRules()
     with pytest.raises(ValueError, match="cosine was measured, but `distance` is l2; measure again, or give"):
         conclude(found, *rules)
@@ -105,7 +105,7 @@ def test_an_image_passes_the_network_once():
         return batch.flatten(1)
 
     distance = Features(function, "counted")
-    found = measure(sets.train, sets.samples, sets.holdout, distance=distance)
+    found = measure(sets.train, sets.samples, sets.holdout, distance=distance).measurement
     conclude(found, thresholds_for("fixed:0.5,0.5", found), sets.samples, AuditRules(), distance=distance)
     every = torch.cat(passed)
     assert len(every) == len(every.unique(dim=0)) == 70 + 3 * 20  # samples, training, held-out, noisy images

@@ -63,13 +63,14 @@ def classify(
     trained_on, drawn = opened(train), opened(samples)
     held_out = None if holdout is None else opened(holdout)
     with progress_shown() as shown:
-        measurement = measure(
+        found = measure(
             trained_on.images,
             drawn.images,
             None if held_out is None else held_out.images,
             distance=chosen_distance,
             progress=partial(shown, ""),
         )
+    measurement = found.measurement
     chosen = thresholds_for(thresholds or ("valley" if held_out is None else "holdout:0.01"), measurement)
     result = conclude(measurement, chosen, drawn.images, AuditRules(), distance=chosen_distance)
     values = {

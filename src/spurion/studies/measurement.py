@@ -24,7 +24,7 @@ __all__ = [
     "load_measurement",
     "measure",
     "save_measurement",
-    "search",
+    "unseen",
 ]
 
 import json
@@ -54,6 +54,10 @@ COPIES = 200
 
 Stages = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)``: how far a named stage is."""
+
+
+def unseen(stage: str, done: int, total: int) -> None:
+    """Show nothing of a stage."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def measure(
     distance: str | Distance = "l2",
     seed: int = 0,
     progress: Stages | None = None,
-) -> Measurement:
+) -> Found:
     """Measure samples against a training set; see the module.
 
     Arguments:
@@ -113,28 +117,14 @@ def measure(
         seed: Seed of the controls and of the null test's subsets.
         progress: Called with the stage and how far it is.
 
+    Returns:
+        The measurement, and the neighbors and groups it stands on.
+
     Raises:
         ValueError: If shapes differ, or there are fewer than two samples.
     """
-    return search(train, samples, holdout, distance=distance, seed=seed, progress=progress).measurement
-
-
-def search(
-    train: Float[Tensor, "k *train_shape"],
-    samples: Float[Tensor, "n *sample_shape"],
-    holdout: Float[Tensor, "h *holdout_shape"] | None = None,
-    *,
-    distance: str | Distance = "l2",
-    seed: int = 0,
-    progress: Stages | None = None,
-) -> Found:
-    """Measure samples against a training set and keep the neighbors; arguments as for `measure`.
-
-    Raises:
-        ValueError: As in `measure`.
-    """
     _check(train, samples, holdout)
-    distance, told = as_distance(distance), progress or _silent
+    distance, told = as_distance(distance), progress or unseen
     groups = duplicate_groups(train)
     known = None
     if holdout is not None:
@@ -201,10 +191,6 @@ def _check(train: Tensor, samples: Tensor, holdout: Tensor | None) -> None:
                 f"`{name}` must have the training images' shape {tuple(train.shape[1:])}, "
                 f"got {tuple(images.shape[1:])}; resize one of them."
             )
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Show nothing."""
 
 
 def _to_train(

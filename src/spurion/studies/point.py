@@ -137,7 +137,7 @@ def _measure(task: PointTask, report: Report) -> None:
         distance = config.load_distance(task.allow_download)
         told = partial(report, task.name)
         found = measure(images, samples, held_out, distance=distance, seed=seed, progress=told)
-        save_measurement(found, task.measurement_file)
+        save_measurement(found.measurement, task.measurement_file)
 
 
 def _stage(report: Report, name: str, stage: str) -> Progress:

@@ -1,6 +1,6 @@
 """What an audit was asked to do, checked before anything is read."""
 
-__all__ = ["ASKED", "DEFAULT_ALPHA", "Request", "check_sources", "condition_of", "rule_for", "unseen"]
+__all__ = ["ASKED", "DEFAULT_ALPHA", "Request", "check_sources", "condition_of", "rule_for"]
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,3 @@ def condition_of(text: str) -> Condition:
     condition = parse_condition(text)
     decide(condition, dict.fromkeys(ASKED), 0)
     return condition
-
-
-def unseen(stage: str, done: int, total: int) -> None:
-    """Show nothing."""

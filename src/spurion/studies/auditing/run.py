@@ -1,8 +1,8 @@
 """The audit of one model: its samples against the images it was trained on.
 
-`search` finds distances, a rule makes thresholds, `conclude` makes classes; around them stands what is needed
-to defend the answer: warnings about the sets, power, exposure, the metrics of others, and what cannot be
-concluded.
+`measure` finds distances, a rule makes thresholds, `conclude` makes classes; around them stands what is
+needed to defend the answer: warnings about the sets, power, exposure, the metrics of others, and what cannot
+be concluded.
 """
 
 __all__ = ["audit"]
@@ -29,11 +29,11 @@ from spurion.studies.auditing.evidence import metrics, missed, model_geometry
 from spurion.studies.auditing.folder import AuditFolder
 from spurion.studies.auditing.histograms import histograms
 from spurion.studies.auditing.limitations import limitations
-from spurion.studies.auditing.request import ASKED, Request, check_sources, condition_of, rule_for, unseen
+from spurion.studies.auditing.request import ASKED, Request, check_sources, condition_of, rule_for
 from spurion.studies.auditing.results import AuditResult, Inputs, ModelInfo
 from spurion.studies.auditing.sources import Images, Model, open_sets
 from spurion.studies.environment import Crew, environment
-from spurion.studies.measurement import Found, Stages, search
+from spurion.studies.measurement import Found, Stages, measure, unseen
 from spurion.studies.overlap import overlaps
 from spurion.studies.results import Findings, SourceInfo
 
@@ -128,7 +128,9 @@ def _measure(
     request: Request, images: Images, model: Model | None, folder: AuditFolder | None
 ) -> AuditResult:
     """Distances, thresholds and all that follows from them, written to the folder if there is one."""
-    found = search(*_tensors(images), distance=request.distance, seed=request.seed, progress=request.progress)
+    found = measure(
+        *_tensors(images), distance=request.distance, seed=request.seed, progress=request.progress
+    )
     thresholds = thresholds_for(request.rule, found.measurement)
     labels = labels_of(found.measurement, thresholds)
     result = _conclude(request, images, found, thresholds, labels, model)
