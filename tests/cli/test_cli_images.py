@@ -194,6 +194,36 @@ def test_truncated_files(planted, tmp_path):
     assert "cut.npz cannot be read" in refused("neighbors", "--queries", cut, "--reference", train)
 
 
+@pytest.mark.parametrize("engine", ["float64", "float32", "bfloat16", "faiss"])
+def test_engines_and_memory_do_not_change_neighbors(planted, engine):
+    train, samples, _ = planted
+    arguments = ("neighbors", "--queries", samples, "--reference", train, "-k", "3", "--json")
+    expected = json.loads(run(*arguments).stdout)["neighbors"]
+    assert json.loads(run(*arguments, "--engine", engine).stdout)["neighbors"] == expected
+    assert json.loads(run(*arguments, "--memory-limit", "0.0001").stdout)["neighbors"] == expected
+
+
+def test_a_search_keeps_its_checkpoint_and_its_vectors(planted, tmp_path):
+    train, samples, _ = planted
+    file, folder = tmp_path / "search.safetensors", tmp_path / "vectors"
+    arguments = ("neighbors", "--queries", samples, "--reference", train, "--checkpoint", file, "--json")
+    expected = run(*arguments).stdout
+    assert file.exists()
+    assert run(*arguments).stdout == expected
+    assert "belongs to another search" in refused(*arguments, "-k", "2")
+    perceptual = ("--distance", "lpips-squeeze", "--weights", "random:0", "--cache", folder)
+    first = run(*arguments[:5], *perceptual, "--json").stdout
+    assert len(list(folder.glob("*.npy"))) == 2
+    assert run(*arguments[:5], *perceptual, "--json").stdout == first
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "nan", "inf"])
+def test_memory_limits_that_are_none(planted, limit):
+    train, samples, _ = planted
+    sentence = refused("neighbors", "--queries", samples, "--reference", train, "--memory-limit", limit)
+    assert "`--memory-limit` must be a number of GiB above 0" in sentence
+
+
 def test_more_neighbors_than_images(planted):
     train, samples, _ = planted
     assert "`k` must be from 1 to" in refused(

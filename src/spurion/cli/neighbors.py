@@ -3,6 +3,7 @@
 __all__ = ["neighbors"]
 
 import csv
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
     from spurion.data import ImageSet
     from spurion.neighbors import Distance as LoadedDistance
     from spurion.neighbors import Neighbors
+
+
+class Engine(StrEnum):
+    """What proposes neighbors; see `spurion.neighbors.nearest`."""
+
+    auto = "auto"
+    float64 = "float64"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    int8 = "int8"
+    faiss = "faiss"
+
 
 SHOWN = 10
 """Pairs that the terminal shows."""
@@ -34,6 +47,25 @@ def neighbors(
     ] = False,
     resize: Resize = None,
     allow_download: AllowDownload = False,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="What proposes neighbors; the answer is the same.")
+    ] = Engine.auto,
+    memory_limit: Annotated[
+        float,
+        typer.Option(
+            "--memory-limit", metavar="GIB", help="Working memory in GiB, beside the images and the pairs."
+        ),
+    ] = 2.0,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint", metavar="FILE", help="Keep what is found here, and go on from it if stopped."
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", metavar="DIR", help="Keep the vectors of lpips-* here, for later searches."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE.csv", help="Write all pairs.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,6 +88,10 @@ def neighbors(
             k,
             distance=chosen,
             exclude_self=exclude_self,
+            engine=engine.value,
+            memory_limit=_bytes(memory_limit),
+            checkpoint=checkpoint,
+            cache=cache,
             progress=counter(shown, "search"),
         )
     if out is not None:
@@ -64,6 +100,12 @@ def neighbors(
         show_json(_pairs_as_json(found, asked, searched, chosen))
     else:
         _show_pairs(found, asked, searched, chosen, out)
+
+
+def _bytes(gibibytes: float) -> int:
+    if not 0 < gibibytes < float("inf"):
+        raise ValueError(f"`--memory-limit` must be a number of GiB above 0, got {gibibytes:g}.")
+    return max(1, round(gibibytes * 2**30))
 
 
 def _write_pairs(path: Path, found: "Neighbors", queries: "ImageSet", reference: "ImageSet") -> None:
