@@ -100,3 +100,16 @@ def test_samples_of_the_authors_may_declare_another_range(tmp_path):
     path = npz(tmp_path / "a.npz", samples=np.array([[[[0.25]]]]))
     assert open_images(path).images.item() == 0.25
     assert open_images(path, value_range=(0, 1)).images.item() == -0.5
+
+
+@pytest.mark.parametrize("block", [1, 63, 64 * 3, 2**20])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["u1", "<u2", ">u2", "<f4", ">f8", "<i8"])
+def test_files_are_read_the_same_in_blocks_of_any_size(block, order, dtype, tmp_path, monkeypatch):
+    monkeypatch.setattr("spurion.data.arrays._BLOCK_BYTES", block)
+    values = np.asarray(random_levels(12, 9, 7, 3).astype(dtype), order=order)
+    known = {"value_range": (0, 255)}
+    expected = open_images(np.ascontiguousarray(values), **known).sha256
+    np.save(tmp_path / "a.npy", values)
+    for path in (npz(tmp_path / "a.npz", arr_0=values), tmp_path / "a.npy"):
+        assert open_images(path, **known).sha256 == expected

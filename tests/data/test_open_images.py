@@ -240,10 +240,10 @@ def test_a_path_called_like_a_built_in_set_is_a_folder(tmp_path, monkeypatch):
     assert len(open_images("./digits")) == len(open_images(Path("digits"))) == 1
 
 
-def test_a_set_larger_than_the_machine_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("spurion.data.pixels.physical_memory", lambda: 4 * 9 * 7 * 12)
+def test_a_set_without_a_file_that_is_larger_than_the_machine_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("spurion.data.storage.physical_memory", lambda: 4 * 9 * 7 * 12)
     root = write_folder(tmp_path, encoded(LEVELS["gray"]))
     assert len(open_images(root)) == 12
-    monkeypatch.setattr("spurion.data.pixels.physical_memory", lambda: 4 * 9 * 7 * 12 - 1)
-    with pytest.raises(ValueError, match=r"needs 0\.0 GiB of memory \(12 images of 7 x 9\)"):
+    monkeypatch.setattr("spurion.data.storage.physical_memory", lambda: 4 * 9 * 7 * 12 - 1)
+    with pytest.raises(ValueError, match=r"\(12 images\) needs 0\.0 GiB of memory, and this"):
         open_images(root)

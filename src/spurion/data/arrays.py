@@ -1,22 +1,42 @@
-"""Arrays of images: from Python, or from ``.npz`` and ``.npy`` files, never unpickled."""
+"""Arrays of images: from Python, or from ``.npz`` and ``.npy`` files, never unpickled.
 
-__all__ = ["read_array", "read_npz"]
+A file is read a few images at a time, so that it may be larger than memory.
+"""
+
+__all__ = ["ValueRange", "read_array", "read_npz"]
 
 import io
+import math
 import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Shaped
 
 from spurion.data.decode import brief
 from spurion.data.imageset import ImageSet
-from spurion.data.pixels import physical_memory, scale, stack
+from spurion.data.pixels import MOST_PIXELS, Pixels, scale, stack
+from spurion.data.storage import room
 
 ValueRange = tuple[float, float]
 
+_File = io.BufferedIOBase | IO[bytes]
+
 _RANGE_OF_TYPE: dict[str, ValueRange] = {"uint8": (0, 255), "uint16": (0, 65535)}
+
+_BLOCK_BYTES = 2**20  # of a file, read at once
+
+
+class _Header(NamedTuple):
+    """What an array file says of itself."""
+
+    shape: tuple[int, ...]
+    by_column: bool
+    dtype: np.dtype
 
 
 def read_array(
@@ -39,31 +59,51 @@ def read_array(
     Raises:
         ValueError: If the shape or type is none of these, the range is missing, or a value is outside it.
     """
-    if values.dtype.kind not in "uif":
-        raise ValueError(f"{name} must be an array of real numbers, got the type {values.dtype}.")
-    value_range = value_range or _RANGE_OF_TYPE.get(values.dtype.name)
+    return _collected(values.shape, values.dtype, values, name, value_range, channels_last, resize)
+
+
+def _collected(
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    values: Iterable[np.ndarray],
+    name: str,
+    value_range: ValueRange | None,
+    prefer_last: bool,
+    resize: int | None,
+) -> ImageSet:
+    """The set of an array that comes image by image; see `read_array`."""
+    if dtype.kind not in "uif":
+        raise ValueError(f"{name} must be an array of real numbers, got the type {dtype}.")
+    value_range = value_range or _RANGE_OF_TYPE.get(dtype.name)
     if value_range is None:
         raise ValueError(
-            f"{name} is an array of {values.dtype}; say what stands for black and white with `value_range`, "
+            f"{name} is an array of {dtype}; say what stands for black and white with `value_range`, "
             "such as (-1, 1) or (0, 1)."
         )
-    images = _channels_last(values, name, channels_last)
-    labels = (f"image {i} of {name}" for i in range(len(images)))
-    pixels = ((label, scale(image, value_range, label)) for label, image in zip(labels, images, strict=True))
-    return stack(pixels, len(images), name=name, resize=resize)
+    axes, sides = _axes(shape, name, prefer_last), (*shape[1:], 1)[:3]
+
+    def images() -> Iterator[tuple[str, Pixels]]:
+        for i, value in enumerate(values):
+            label = f"image {i} of {name}"
+            yield label, scale(value.reshape(sides).transpose(axes), value_range, label)
+
+    return stack(images(), shape[0], name=name, resize=resize)
 
 
-def _channels_last(values: np.ndarray, name: str, prefer_last: bool) -> np.ndarray:
-    if values.ndim == 3:
-        values = values[..., None]
-    last = values.ndim == 4 and values.shape[3] in (1, 3)
-    first = values.ndim == 4 and values.shape[1] in (1, 3)
-    if values.size == 0 or not (first or last):
+def _axes(shape: tuple[int, ...], name: str, prefer_last: bool) -> tuple[int, int, int]:
+    """The axes of one image that are its height, width and channels."""
+    sides = (*shape, 1) if len(shape) == 3 else shape
+    last = len(sides) == 4 and sides[3] in (1, 3)
+    first = len(sides) == 4 and sides[1] in (1, 3)
+    if min(sides, default=0) < 1 or not (first or last):
         raise ValueError(
             f"{name} must have the shape (n, C, H, W), (n, H, W, C) or (n, H, W) with C = 1 or 3, "
-            f"got {values.shape}."
+            f"got {shape}."
         )
-    return values if last and (prefer_last or not first) else values.transpose(0, 2, 3, 1)
+    axes = (0, 1, 2) if last and (prefer_last or not first) else (1, 2, 0)
+    if math.prod(sides[1 + axis] for axis in axes[:2]) > MOST_PIXELS:
+        raise ValueError(f"{name} has images of more than {MOST_PIXELS} pixels, which are not read.")
+    return axes
 
 
 def read_npz(path: Path, *, value_range: ValueRange | None = None, resize: int | None = None) -> ImageSet:
@@ -81,34 +121,45 @@ def read_npz(path: Path, *, value_range: ValueRange | None = None, resize: int |
         ValueError: If the file is damaged, holds Python objects or no array that can be chosen, or as in
             `read_array`.
     """
+    with ExitStack() as opened:
+        with _blamed_on(path):
+            key, file, size = _open(path, opened)
+            header = _read_header(file, size)
+        if key == "samples" and header.dtype.kind == "f":
+            value_range = value_range or (-1, 1)
+        images = _images(_blocks(file, header, path.stem), path)
+        return _collected(header.shape, header.dtype, images, path.stem, value_range, key == "arr_0", resize)
+
+
+@contextmanager
+def _blamed_on(path: Path) -> Iterator[None]:
+    """Say of which file an error is; damaged ones raise anything."""
+    try:
+        yield
+    except Exception as error:
+        form = "an array" if path.suffix.lower() == ".npy" else "arrays"
+        raise ValueError(f"{path} cannot be read as {form} ({brief(error)}).") from None
+
+
+def _images(blocks: Iterator[np.ndarray], path: Path) -> Iterator[np.ndarray]:
+    while True:
+        with _blamed_on(path):
+            block = next(blocks, None)
+        if block is None:
+            return
+        yield from block
+
+
+def _open(path: Path, opened: ExitStack) -> tuple[str, _File, int]:
+    """The key, the file and the size of the array to read."""
     if path.suffix.lower() == ".npy":
-        key, values = "", _read_npy(path)
-    else:
-        key, values = _read_member(path)
-    if key == "samples" and values.dtype.kind == "f":
-        value_range = value_range or (-1, 1)
-    return read_array(
-        values, name=path.stem, value_range=value_range, channels_last=key == "arr_0", resize=resize
-    )
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    try:
-        with path.open("rb") as file:
-            return _load(file, path.stat().st_size)
-    except Exception as error:  # damaged headers raise anything
-        raise ValueError(f"{path} cannot be read as an array ({brief(error)}).") from None
-
-
-def _read_member(path: Path) -> tuple[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            key = _choose(members)
-            with archive.open(members[key]) as file:
-                return key, _load(file, members[key].file_size)
-    except Exception as error:  # damaged archives raise anything
-        raise ValueError(f"{path} cannot be read as arrays ({brief(error)}).") from None
+        return "", opened.enter_context(path.open("rb")), path.stat().st_size
+    archive = opened.enter_context(zipfile.ZipFile(path))
+    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    key = _choose(members)
+    if members[key].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("it is compressed in another way than by deflate")
+    return key, opened.enter_context(archive.open(members[key])), members[key].file_size
 
 
 def _choose(names: dict[str, zipfile.ZipInfo]) -> str:
@@ -121,8 +172,8 @@ def _choose(names: dict[str, zipfile.ZipInfo]) -> str:
     return next(iter(names))
 
 
-def _load(file: io.BufferedIOBase | IO[bytes], size: int) -> np.ndarray:
-    """Read one array of at most `size` bytes, checking what its header claims before memory is taken."""
+def _read_header(file: _File, size: int) -> _Header:
+    """Read the header of an array of at most `size` bytes, and believe nothing it claims."""
     version = np.lib.format.read_magic(file)
     read_header = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -130,11 +181,35 @@ def _load(file: io.BufferedIOBase | IO[bytes], size: int) -> np.ndarray:
     }.get(version)
     if read_header is None:
         raise ValueError(f"its format {version} is not one of plain arrays")
-    shape, _, dtype = read_header(file)
-    if dtype.hasobject:
+    header = _Header(*read_header(file))
+    if header.dtype.hasobject:
         raise ValueError("it holds Python objects, which are never loaded")
-    claimed = dtype.itemsize * int(np.prod([int(n) for n in shape], dtype=object))
-    if not 0 <= claimed <= min(size, physical_memory()):
+    claimed = header.dtype.itemsize * math.prod(header.shape)
+    if min(header.shape, default=0) < 0 or claimed > size:
         raise ValueError(f"it claims {claimed} bytes")
-    file.seek(0)
-    return np.lib.format.read_array(file, allow_pickle=False)
+    return header
+
+
+def _blocks(file: _File, header: _Header, name: str) -> Iterator[np.ndarray]:
+    """The images of an array, a few at a time."""
+    shape, by_column, dtype = header
+    if by_column and len(shape) > 1:
+        whole = room((math.prod(shape), dtype.itemsize), torch.uint8, name).numpy()
+        step = max(1, _BLOCK_BYTES // dtype.itemsize)
+        for start in range(0, len(whole), step):
+            part = whole[start : start + step]
+            part[:] = _exactly(file, part.size).reshape(part.shape)
+        yield whole.view(dtype).reshape(shape, order="F")
+        return
+    image = dtype.itemsize * math.prod(shape[1:])
+    step = max(1, _BLOCK_BYTES // image)
+    for start in range(0, shape[0], step):
+        count = min(step, shape[0] - start)
+        yield _exactly(file, count * image).view(dtype).reshape(count, *shape[1:])
+
+
+def _exactly(file: _File, size: int) -> np.ndarray:
+    data = file.read(size)
+    if len(data) != size:
+        raise ValueError(f"it ends {size - len(data)} bytes early")
+    return np.frombuffer(data, np.uint8)

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float32, Int, UInt8
+from jaxtyping import Float32, Int, Shaped, UInt8
 from torch import Tensor
+
+from spurion.data.storage import room, taken
+
+_PART_ELEMENTS = 2**20  # numbers that are rounded at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,7 +70,10 @@ class ImageSet:
 
     def to_uint8(self) -> UInt8[Tensor, "n channels height width"]:
         """Round to the nearest of 256 gray levels; the exact inverse of `from_uint8`."""
-        return self.images.add(1.0).mul_(127.5).round_().to(torch.uint8)
+        levels = room(tuple(self.images.shape), torch.uint8, self.name)
+        for mine, part in zip(_parts(levels), _parts(self.images), strict=True):
+            mine.copy_(part.add(1.0).mul_(127.5).round_())
+        return levels
 
     def __repr__(self) -> str:
         """The name, the number of images and their shape."""
@@ -116,7 +123,7 @@ class ImageSet:
         if outside.any():
             raise ValueError(f"`indices` must be in 0..{len(self) - 1}, got {int(where[outside][0])}.")
         names = self.item_names and tuple(self.item_names[i] for i in where.tolist())
-        return ImageSet(self.images[where], name or self.name, names)
+        return ImageSet(taken(self.images, where), name or self.name, names)
 
 
 def _check(images: Tensor) -> None:
@@ -131,12 +138,15 @@ def _check(images: Tensor) -> None:
     low, high = images.aminmax()
     if low >= -1 and high <= 1:  # false for NaN
         return
-    finite = images.flatten(1).isfinite().all(1)
-    if not finite.all():
-        first = int((~finite).nonzero()[0])
-        raise ValueError(f"`images` must be finite, but image {first} holds NaN or infinity.")
-    first = int((images.flatten(1).abs().amax(1) > 1).nonzero()[0])
+    for number, image in enumerate(images):
+        if not image.isfinite().all():
+            raise ValueError(f"`images` must be finite, but image {number} holds NaN or infinity.")
+    first = next(number for number, image in enumerate(images) if image.abs().max() > 1)
     raise ValueError(
         f"`images` must lie in [-1, 1], but image {first} reaches from {images[first].min():g} to "
         f"{images[first].max():g}; scale the values first, 8-bit ones by u / 127.5 - 1."
     )
+
+
+def _parts(images: Shaped[Tensor, "n channels height width"]) -> tuple[Shaped[Tensor, "..."], ...]:
+    return images.split(max(1, _PART_ELEMENTS // images[0].numel()))

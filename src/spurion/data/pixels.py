@@ -7,17 +7,18 @@ divided by 255, and the same numbers in [-1, 1] become the same image; the answe
 other images of a set.
 """
 
-__all__ = ["MOST_PIXELS", "Pixels", "center_crop", "physical_memory", "resized", "scale", "stack"]
+__all__ = ["MOST_PIXELS", "Pixels", "center_crop", "resized", "scale", "stack"]
 
-import os
 from collections.abc import Iterable
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Real, UInt8
 from PIL import Image
+from torch import Tensor
 
 from spurion.data.imageset import ImageSet
+from spurion.data.storage import room
 
 Pixels = UInt8[np.ndarray, "height width channels"] | Float32[np.ndarray, "height width channels"]
 
@@ -107,7 +108,7 @@ def stack(
     item_names: tuple[str, ...] | None = None,
     resize: int | None = None,
 ) -> ImageSet:
-    """Collect images one by one into a set; no more than the set itself is held in memory.
+    """Collect images one by one into a set, which is in a temporary file if it is large; see `room`.
 
     Arguments:
         images: Pairs of a label for errors and an image.
@@ -117,21 +118,22 @@ def stack(
         resize: Crop and resize every image to this height and width; see `center_crop`.
 
     Raises:
-        ValueError: If two images differ in channels or, without `resize`, in size; or if the set is larger
-            than the memory of the machine.
+        ValueError: If two images differ in channels or, without `resize`, in size; or if there is no room for
+            the set.
     """
-    out: np.ndarray | None = None
+    out: Tensor | None = None
     for i, (label, pixels) in enumerate(images):
         image = pixels if resize is None else center_crop(pixels, resize, label)
         if out is None:
             first, shape = label, image.shape
-            out = _allocate(count, shape, name)
+            out = room((count, shape[2], *shape[:2]), torch.float32, name)
+            values = out.numpy()
         _check_same(shape, first, image.shape, label)
         planes = image.transpose(2, 0, 1)
-        out[i] = planes if image.dtype == np.float32 else _X_OF_LEVEL[planes]
+        values[i] = planes if image.dtype == np.float32 else _X_OF_LEVEL[planes]
     if out is None:
         raise ValueError(f"{name} holds no images.")
-    return ImageSet(torch.from_numpy(out), name, item_names)
+    return ImageSet(out, name, item_names)
 
 
 _X_OF_LEVEL = (
@@ -162,23 +164,3 @@ def _check_same(shape: tuple[int, ...], first: str, other: tuple[int, ...], labe
             f"The images differ in size: {first} is {shape[1]} x {shape[0]} and {label} is "
             f"{other[1]} x {other[0]}; give one size with `--resize N`."
         )
-
-
-def _allocate(count: int, shape: tuple[int, ...], name: str) -> np.ndarray:
-    height, width, channels = shape
-    needed = 4 * count * height * width * channels
-    memory = physical_memory()
-    if needed > memory:
-        raise ValueError(
-            f"{name} needs {needed / 2**30:.1f} GiB of memory ({count} images of {width} x {height}), and "
-            f"this machine has {memory / 2**30:.1f} GiB; take fewer or, with `--resize N`, smaller images."
-        )
-    return np.empty((count, channels, height, width), np.float32)
-
-
-def physical_memory() -> int:
-    """The memory of this machine in bytes."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # a system that does not tell
-        return 2**40
