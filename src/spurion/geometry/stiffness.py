@@ -38,6 +38,13 @@ class Stiffness:
     ranks: Float[Tensor, "n R"]
     asymmetry: Float[Tensor, " n"] | None
 
+    def of(self, name: str) -> Measured:
+        """One measure; undecided where it needs a full spectrum and only densities were computed."""
+        if name in self.measures:
+            return self.measures[name]
+        failed = self.ranks.isnan().any(dim=1)
+        return judged(torch.full(failed.shape, torch.nan, dtype=torch.float64), failed)
+
 
 def stiffness(
     denoiser: Denoiser, x: Float[Tensor, "n *shape"], t: float, *, cut: float, seed: int

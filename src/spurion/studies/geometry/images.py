@@ -18,7 +18,6 @@ from spurion.core.random import derive_seed, generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.geometry.basin import BasinConfig
 from spurion.geometry.critical import BasinMeasure, basins
-from spurion.geometry.curvature import judged
 from spurion.geometry.curvature_measures import CurvatureMeasure
 from spurion.geometry.energy import RelativeEnergy
 from spurion.geometry.log_density import FlowLogDensity
@@ -145,10 +144,8 @@ def _curvatures(
 ) -> dict[str, Measured]:
     time = nearest_time(denoiser.schedule, setting.noise)
     seed = derive_seed(setting.seed, "curvature")
-    found = stiffness(denoiser, batch, time, cut=setting.cut, seed=seed).measures
-    failed = next(iter(found.values())).has("failed")
-    nothing = judged(torch.full(failed.shape, torch.nan, dtype=torch.float64), failed)
-    return {name: found.get(name, nothing) for name in names}
+    found = stiffness(denoiser, batch, time, cut=setting.cut, seed=seed)
+    return {name: found.of(name) for name in names}
 
 
 def _joined(parts: list[Measured]) -> Measured:
