@@ -9,55 +9,67 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spurion.cli.models import Sampler
-from spurion.cli.options import AllowDownload, AsJson, Device, Distance, Resize, Thresholds, Weights
-from spurion.cli.show import CLASSES, percent, progress_shown, show_json, show_table, thresholds_line
+from spurion.cli.options import (
+    SAMPLES,
+    AllowDownload,
+    AsJson,
+    Device,
+    Distance,
+    Holdout,
+    Resize,
+    Thresholds,
+    Train,
+    Weights,
+)
+from spurion.cli.show import percent, progress_shown, show_classes, show_json, show_notes, show_table
 
 if TYPE_CHECKING:
     from spurion.studies.auditing.results import AuditResult
 
-SHARE = "share in % (95 % interval)"
 SHOWN = 10
 """Copied training images that the terminal shows."""
 
 
+Model = Annotated[
+    Path | None, typer.Option("--model", metavar="DIR", help="The model: a folder of Spurion or diffusers.")
+]
+Generate = Annotated[
+    int | None, typer.Option("--generate", metavar="N", min=2, help="Draw N samples of the model, instead.")
+]
+Drawing = Annotated[Sampler, typer.Option("--sampler", help="How to draw them.")]
+Steps = Annotated[int, typer.Option("--steps", min=1, help="Model calls for each of them.")]
+Geometry = Annotated[
+    int, typer.Option("--geometry", metavar="N", min=0, help="Geometry of the model at N points a class.")
+]
+FailIf = Annotated[
+    str | None, typer.Option("--fail-if", metavar="EXPR", help='A gate, such as "memorized > 0.01".')
+]
+Redact = Annotated[bool, typer.Option("--redact", help="No pixels, file names or paths in any output.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Write audit.json, the evidence and a report.")
+]
+WholeSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
+ModelDevice = Annotated[Device, typer.Option("--device", help="Where the model computes.")]
+
+
 def audit(
-    train: Annotated[str, typer.Option("--train", metavar="SRC", help="The images a model was trained on.")],
-    samples: Annotated[
-        str | None, typer.Option("--samples", metavar="SRC", help="Samples of the model.")
-    ] = None,
-    holdout: Annotated[
-        str | None, typer.Option("--holdout", metavar="SRC", help="Images of the same kind it never saw.")
-    ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option("--model", metavar="DIR", help="The model: a folder of Spurion or diffusers."),
-    ] = None,
-    generate: Annotated[
-        int | None,
-        typer.Option("--generate", metavar="N", min=2, help="Draw N samples of the model, instead."),
-    ] = None,
-    sampler: Annotated[Sampler, typer.Option("--sampler", help="How to draw them.")] = Sampler.ddpm,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Model calls for each of them.")] = 1000,
-    geometry: Annotated[
-        int,
-        typer.Option("--geometry", metavar="N", min=0, help="Geometry of the model at N points a class."),
-    ] = 0,
+    train: Train,
+    samples: Annotated[str | None, SAMPLES] = None,
+    holdout: Holdout = None,
+    model: Model = None,
+    generate: Generate = None,
+    sampler: Drawing = Sampler.ddpm,
+    steps: Steps = 1000,
+    geometry: Geometry = 0,
     thresholds: Thresholds = None,
     distance: Distance = "l2",
     weights: Weights = None,
     resize: Resize = None,
-    fail_if: Annotated[
-        str | None,
-        typer.Option("--fail-if", metavar="EXPR", help='A gate, such as "memorized > 0.01".'),
-    ] = None,
-    redact: Annotated[
-        bool, typer.Option("--redact", help="No pixels, file names or paths in any output.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write audit.json, the evidence and a report.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all random numbers.")] = 0,
-    device: Annotated[Device, typer.Option("--device", help="Where the model computes.")] = Device.auto,
+    fail_if: FailIf = None,
+    redact: Redact = False,
+    out: Out = None,
+    seed: WholeSeed = 0,
+    device: ModelDevice = Device.auto,
     allow_download: AllowDownload = False,
     as_json: AsJson = False,
 ) -> None:
@@ -80,44 +92,20 @@ def audit(
     chosen = load_distance(distance, weights, allow_download)
     with progress_shown() as shown:
         result = spurion.audit(
-            train,
-            samples,
-            holdout,
-            model=model,
-            generate=generate,
-            sampler=drawing,
-            geometry=geometry,
-            thresholds=thresholds,
-            distance=chosen,
-            fail_if=fail_if,
-            resize=resize,
-            redact=redact,
-            out=out,
-            seed=seed,
-            device=device.value,
-            allow_download=allow_download,
-            progress=partial(shown, ""),
-        )
+            train, samples, holdout, model=model, generate=generate, sampler=drawing, geometry=geometry,
+            thresholds=thresholds, distance=chosen, fail_if=fail_if, resize=resize, redact=redact, out=out,
+            seed=seed, device=device.value, allow_download=allow_download, progress=partial(shown, ""),
+        )  # fmt: skip
         if out is not None:
             shown("", "report", 0, 0)
             write_report(out)
-    if as_json:
-        show_json(result.to_json())
-    else:
-        _show(result, out)
+    show_json(result.to_json()) if as_json else _show(result, out)
     if result.verdict is not None and result.verdict.exit_code:
         raise typer.Exit(result.verdict.exit_code)
 
 
 def _show(result: "AuditResult", out: Path | None) -> None:
-    notes = list(result.notes)
-    if (found := result.thresholds) is not None:
-        typer.echo(thresholds_line(found))
-        notes = [*found.notes, *notes]
-    if result.fractions is not None and result.counts is not None:
-        shares = [percent(getattr(result.fractions, name)) for name in CLASSES]
-        rows = [list(row) for row in zip(CLASSES, map(str, result.counts), shares, strict=True)]
-        show_table(("class", "samples", SHARE), rows, numbers=("samples", SHARE))
+    show_classes(result)
     _show_exposure(result)
     if result.null is not None and (share := result.null.share_closer_to_train) is not None:
         typer.echo(
@@ -126,8 +114,7 @@ def _show(result: "AuditResult", out: Path | None) -> None:
         )
     for warning in result.warnings:
         typer.echo(f"Warning: {warning.sentence}")
-    for note in notes:
-        typer.echo(f"Note: {note}")
+    show_notes(result)
     typer.echo(result.limitations[0])
     if result.verdict is not None:
         typer.echo(f"{result.verdict.expression}: {result.verdict.outcome}. {result.verdict.reason}")

@@ -8,41 +8,53 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spurion.cli.options import AllowDownload, AsJson, Distance, Resize, Thresholds, Weights
+from spurion.cli.options import (
+    SAMPLES,
+    AllowDownload,
+    AsJson,
+    Distance,
+    Holdout,
+    Resize,
+    Thresholds,
+    Train,
+    Weights,
+)
 from spurion.cli.show import (
-    CLASSES,
     percent,
     progress_shown,
+    show_classes,
     show_json,
-    show_table,
+    show_notes,
     source_values,
-    thresholds_line,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from spurion.data import ImageSet
+    from spurion.neighbors import Distance as LoadedDistance
     from spurion.studies.measurement import Measurement
     from spurion.studies.results import Findings
 
-SHARE = "share in % (95 % interval)"
+    Sets = tuple[ImageSet, ImageSet, ImageSet | None]
+    """Training images, samples, held-out images."""
+
+
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Write samples.csv and classification.json.")
+]
 
 
 def classify(
-    train: Annotated[str, typer.Option("--train", metavar="SRC", help="The images a model was trained on.")],
-    samples: Annotated[str, typer.Option("--samples", metavar="SRC", help="Samples of the model.")],
-    holdout: Annotated[
-        str | None, typer.Option("--holdout", metavar="SRC", help="Images of the same kind it never saw.")
-    ] = None,
+    train: Train,
+    samples: Annotated[str, SAMPLES],
+    holdout: Holdout = None,
     thresholds: Thresholds = None,
     distance: Distance = "l2",
     weights: Weights = None,
     resize: Resize = None,
     allow_download: AllowDownload = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write samples.csv and classification.json.")
-    ] = None,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Call every sample memorized, spurious or generalized.
@@ -54,38 +66,46 @@ def classify(
     from spurion.data import open_images
     from spurion.neighbors import load_distance
     from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
-    from spurion.studies.measurement import measure
 
     def opened(source: str) -> "ImageSet":
         return open_images(source, allow_download=allow_download, resize=resize)
 
-    chosen_distance = load_distance(distance, weights, allow_download)
-    trained_on, drawn = opened(train), opened(samples)
-    held_out = None if holdout is None else opened(holdout)
+    chosen = load_distance(distance, weights, allow_download)
+    sets = opened(train), opened(samples), None if holdout is None else opened(holdout)
+    measurement = _measured(sets, chosen)
+    rule = thresholds or ("valley" if holdout is None else "holdout:0.01")
+    limits = thresholds_for(rule, measurement)
+    result = conclude(measurement, limits, sets[1].images, AuditRules(), distance=chosen)
+    values = _values(sets, result, measurement)
+    if out is not None:
+        _write_classes(out, measurement, labels_of(measurement, limits), values)
+    show_json(values) if as_json else _show_classes(result, out)
+
+
+def _measured(sets: "Sets", distance: "LoadedDistance") -> "Measurement":
+    from spurion.studies.measurement import measure
+
+    train, samples, holdout = sets
     with progress_shown() as shown:
         found = measure(
-            trained_on.images,
-            drawn.images,
-            None if held_out is None else held_out.images,
-            distance=chosen_distance,
+            train.images,
+            samples.images,
+            None if holdout is None else holdout.images,
+            distance=distance,
             progress=partial(shown, ""),
         )
-    measurement = found.measurement
-    chosen = thresholds_for(thresholds or ("valley" if held_out is None else "holdout:0.01"), measurement)
-    result = conclude(measurement, chosen, drawn.images, AuditRules(), distance=chosen_distance)
-    values = {
-        "train": source_values(trained_on),
-        "samples": source_values(drawn),
-        "holdout": held_out and source_values(held_out),
+    return found.measurement
+
+
+def _values(sets: "Sets", result: "Findings", measurement: "Measurement") -> dict[str, Any]:
+    train, samples, holdout = sets
+    return {
+        "train": source_values(train),
+        "samples": source_values(samples),
+        "holdout": None if holdout is None else source_values(holdout),
         **result.model_dump(mode="json"),
         "train_duplicates": measurement.duplicates,
     }
-    if out is not None:
-        _write_classes(out, measurement, labels_of(measurement, chosen), values)
-    if as_json:
-        show_json(values)
-    else:
-        _show_classes(result, out)
 
 
 def _write_classes(
@@ -99,19 +119,11 @@ def _write_classes(
 
 
 def _show_classes(result: "Findings", out: Path | None) -> None:
-    notes = list(result.notes)
-    if (found := result.thresholds) is not None:
-        typer.echo(thresholds_line(found))
-        notes = [*found.notes, *notes]
-    if result.fractions is not None and result.counts is not None:
-        shares = [percent(getattr(result.fractions, name)) for name in CLASSES]
-        rows = [list(row) for row in zip(CLASSES, map(str, result.counts), shares, strict=True)]
-        show_table(("class", "samples", SHARE), rows, numbers=("samples", SHARE))
+    show_classes(result)
     if result.null is not None and result.null.share_closer_to_train is not None:
         share = percent(result.null.share_closer_to_train)
         typer.echo(f"Closer to the training images than to as many held-out ones: {share} % of the samples.")
         typer.echo("It is 50 % where nothing leaks.")
-    for note in notes:
-        typer.echo(f"Note: {note}")
+    show_notes(result)
     if out is not None:
         typer.echo(f"Every sample: {out / 'samples.csv'}")

@@ -4,13 +4,23 @@ __all__ = ["geometry"]
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spurion.cli.models import model_folder
-from spurion.cli.options import AllowDownload, AsJson, Device, Distance, Resize, Weights
-from spurion.cli.show import counter, progress_shown, show_json, show_table, source_values
+from spurion.cli.options import (
+    AllowDownload,
+    AsJson,
+    ComputeDevice,
+    Device,
+    Distance,
+    ModelFolder,
+    Resize,
+    Weights,
+)
+from spurion.cli.readings import Readings, readings_as_json, show_readings, write_values
+from spurion.cli.show import counter, progress_shown, show_json
 
 if TYPE_CHECKING:
     from spurion.cli.show import Report
@@ -19,49 +29,55 @@ if TYPE_CHECKING:
     from spurion.geometry.measure import Measured
     from spurion.neighbors import Distance as LoadedDistance
     from spurion.studies.geometry.images import ImageSetting
-    from spurion.studies.geometry.results import GroupReading, Reading, ScanResult
+    from spurion.studies.geometry.results import ScanResult
 
 DEFAULT_NOISE = 0.1
 REFERENCES = 2
 """Training images to which relative energies refer."""
 
-COLUMNS = ("measure", "median", "95 % interval", "unit", "measured")
+
+Source = Annotated[str, typer.Argument(metavar="SRC", help="The images at which to measure.")]
+Measures = Annotated[
+    str | None, typer.Option("--measures", metavar="A,B,...", help="Which measures; all if not given.")
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        "--tolerance", help="Distance up to which an image counts as recovered; for l2 0.1 sqrt(D)."
+    ),
+]
+ScannedAt = Annotated[
+    str | None,
+    typer.Option("--train", metavar="SRC", help="Training images: choose the noise by a scan at them."),
+]
+Noise = Annotated[
+    float | None,
+    typer.Option("--noise", help="Noise sigma/alpha at which curvature and log-density are read; 0.1."),
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=1, help="Measure the first N images only.")
+]
+NoiseSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all noise.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE.csv", help="Write every value of every image.")
+]
 
 
 def geometry(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL_DIR", help="A model folder, or one with a folder `model` in it.")
-    ],
-    source: Annotated[str, typer.Argument(metavar="SRC", help="The images at which to measure.")],
-    measures: Annotated[
-        str | None, typer.Option("--measures", metavar="A,B,...", help="Which measures; all if not given.")
-    ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            "--tolerance", help="Distance up to which an image counts as recovered; for l2 0.1 sqrt(D)."
-        ),
-    ] = None,
+    model: ModelFolder,
+    source: Source,
+    measures: Measures = None,
+    tolerance: Tolerance = None,
     distance: Distance = "l2",
     weights: Weights = None,
-    train: Annotated[
-        str | None,
-        typer.Option("--train", metavar="SRC", help="Training images: choose the noise by a scan at them."),
-    ] = None,
-    noise: Annotated[
-        float | None,
-        typer.Option("--noise", help="Noise sigma/alpha at which curvature and log-density are read; 0.1."),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="Measure the first N images only.")
-    ] = None,
+    train: ScannedAt = None,
+    noise: Noise = None,
+    limit: Limit = None,
     resize: Resize = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all noise.")] = 0,
-    device: Annotated[Device, typer.Option("--device", help="Where to compute.")] = Device.auto,
+    seed: NoiseSeed = 0,
+    device: ComputeDevice = Device.auto,
     allow_download: AllowDownload = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.csv", help="Write every value of every image.")
-    ] = None,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure basins, curvature and energy of a model at images.
@@ -76,10 +92,7 @@ def geometry(
     from spurion.studies.geometry.images import measure_images
 
     names = [name.strip() for name in measures.split(",")] if measures is not None else list(MEASURES)
-    if train is not None and noise is not None:
-        raise ValueError("`--train` chooses the noise and `--noise` gives it: use one of them.")
-    if out is not None and out.is_dir():
-        raise ValueError(f"`--out` must be a file to write, got the folder {out}.")
+    _check(train, noise, out)
     chosen = load_distance(distance, weights, allow_download)
     images = open_images(source, allow_download=allow_download, resize=resize)
     images = images.subset(range(min(limit or len(images), len(images))))
@@ -94,12 +107,17 @@ def geometry(
             denoiser, images.images, names, setting, progress=counter(shown, "measure")
         )
     notes = (*_scan_notes(scan), *notes, *_caveats(found, denoiser, known))
+    readings = Readings(found, images, setting, scan, notes)
     if out is not None:
-        _write_values(out, found, images)
-    if as_json:
-        show_json(_as_json(found, images, setting, chosen, scan, notes))
-    else:
-        _show(found, images, setting, chosen, notes, out)
+        write_values(out, readings)
+    show_json(readings_as_json(readings)) if as_json else show_readings(readings, out)
+
+
+def _check(train: str | None, noise: float | None, out: Path | None) -> None:
+    if train is not None and noise is not None:
+        raise ValueError("`--train` chooses the noise and `--noise` gives it: use one of them.")
+    if out is not None and out.is_dir():
+        raise ValueError(f"`--out` must be a file to write, got the folder {out}.")
 
 
 def _scan(denoiser: "Denoiser", train: "ImageSet", seed: int, shown: "Report") -> "ScanResult":
@@ -196,92 +214,3 @@ def _some(available: int, count: int, seed: int, name: str) -> list[int]:
 
     order: list[int] = torch.randperm(available, generator=generator(seed, "geometry", name)).tolist()
     return order[:count]
-
-
-def _write_values(path: Path, found: "dict[str, Measured]", images: "ImageSet") -> None:
-    import csv
-
-    from spurion.core.files import atomic_write
-
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("index", "name", "measure", "value", "status"))
-        for measure, measured in found.items():
-            for index, (number, status) in enumerate(_points(measured)):
-                name = images.item_names[index] if images.item_names else ""
-                writer.writerow([index, name, measure, "" if number is None else repr(number), status])
-
-
-def _points(measured: "Measured") -> list[tuple[float | None, str]]:
-    """Value and status of each image; no value where the status says why."""
-    from spurion.geometry.measure import STATUSES
-
-    pairs = zip(measured.values.tolist(), measured.status.tolist(), strict=True)
-    return [(value if math.isfinite(value) else None, STATUSES[status]) for value, status in pairs]
-
-
-def _as_json(
-    found: "dict[str, Measured]",
-    images: "ImageSet",
-    setting: "ImageSetting",
-    distance: "LoadedDistance",
-    scan: "ScanResult | None",
-    notes: tuple[str, ...],
-) -> dict[str, Any]:
-    from spurion.geometry.measures import MEASURES
-    from spurion.studies.geometry.summary import reading
-
-    return {
-        "images": source_values(images),
-        "distance": distance.info.model_dump(),
-        "tolerance": setting.tolerance,
-        "noise": setting.noise,
-        "scan": scan and scan.model_dump(mode="json"),
-        "notes": list(notes),
-        "measures": {
-            name: {
-                "unit": MEASURES[name].unit,
-                "source": MEASURES[name].source,
-                **reading(measured).model_dump(mode="json"),
-                "points": [{"value": value, "status": status} for value, status in _points(measured)],
-            }
-            for name, measured in found.items()
-        },
-    }
-
-
-def _show(
-    found: "dict[str, Measured]",
-    images: "ImageSet",
-    setting: "ImageSetting",
-    distance: "LoadedDistance",
-    notes: tuple[str, ...],
-    out: Path | None,
-) -> None:
-    from spurion.geometry.measures import MEASURES
-    from spurion.studies.geometry.summary import reading
-
-    typer.echo(f"{len(images)} images of {images.name}.")
-    typer.echo(f"Recovered: within {setting.tolerance:.4g} ({distance.info.name}).")
-    typer.echo(f"Curvature and log-density: read at a noise of {setting.noise:.4g}.")
-    rows = []
-    for name, measured in found.items():
-        result = reading(measured)
-        others = [f"{n} {status}" for status, n in result.statuses.items() if status != "measured"]
-        counts = ", ".join([str(result.statuses.get("measured", 0)), *others])
-        rows.append([name, *_median(result), MEASURES[name].unit.partition(",")[0], counts])
-    show_table(COLUMNS, rows, numbers=COLUMNS[1:3])
-    for note in notes:
-        typer.echo(f"Note: {note}")
-    if out is not None:
-        typer.echo(f"Every value: {out}")
-
-
-def _median(result: "GroupReading") -> tuple[str, str]:
-    if result.value is None:
-        return "–", "–"
-    return _text(result.value), f"{_text(result.low)} to {_text(result.high)}"
-
-
-def _text(reading: "Reading") -> str:
-    return f"{reading:.3g}" if isinstance(reading, int | float) else str(reading)

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spurion.cli.options import AllowDownload, Device, DeviceOption, Overrides, Seed, with_options
+from spurion.cli.options import (
+    AllowDownload,
+    ComputeDevice,
+    Device,
+    DeviceOption,
+    ModelFolder,
+    Overrides,
+    Seed,
+    with_options,
+)
 from spurion.cli.show import counter, progress_shown
 
 if TYPE_CHECKING:
@@ -72,9 +81,7 @@ def train(
 
 
 def sample(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL_DIR", help="A model folder, or one with a folder `model` in it.")
-    ],
+    model: ModelFolder,
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Number of samples.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE.npz", help="The file to write.")],
     sampler: Annotated[Sampler, typer.Option("--sampler", help="The kind of sampler.")] = Sampler.ddpm,
@@ -87,7 +94,7 @@ def sample(
     ] = True,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Samples made together.")] = 512,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the whole set.")] = 0,
-    device: Annotated[Device, typer.Option("--device", help="Where to compute.")] = Device.auto,
+    device: ComputeDevice = Device.auto,
 ) -> None:
     """Draw samples from a model folder of Spurion or diffusers.
 

@@ -1,15 +1,20 @@
 """Options that several verbs share."""
 
 __all__ = [
+    "SAMPLES",
     "AllowDownload",
     "AsJson",
+    "ComputeDevice",
     "Device",
     "DeviceOption",
     "Distance",
+    "Holdout",
+    "ModelFolder",
     "Overrides",
     "Resize",
     "Seed",
     "Thresholds",
+    "Train",
     "Weights",
     "with_options",
 ]
@@ -17,6 +22,7 @@ __all__ = [
 import json
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,6 +45,7 @@ AllowDownload = Annotated[
 DeviceOption = Annotated[
     Device | None, typer.Option("--device", help="Where to compute; auto takes the fastest there is.")
 ]
+ComputeDevice = Annotated[Device, typer.Option("--device", help="Where to compute.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -60,6 +67,23 @@ Resize = Annotated[
     int | None,
     typer.Option("--resize", min=1, help="Crop the central square and resize it to this height and width."),
 ]
+Train = Annotated[str, typer.Option("--train", metavar="SRC", help="The images a model was trained on.")]
+SAMPLES = typer.Option("--samples", metavar="SRC", help="Samples of the model.")
+"""Needed by one verb, left out at will in another."""
+Holdout = Annotated[
+    str | None, typer.Option("--holdout", metavar="SRC", help="Images of the same kind it never saw.")
+]
+ModelFolder = Annotated[
+    Path, typer.Argument(metavar="MODEL_DIR", help="A model folder, or one with a folder `model` in it.")
+]
+Thresholds = Annotated[
+    str | None,
+    typer.Option(
+        "--thresholds",
+        metavar="RULE",
+        help="fixed:DM,DS, valley or holdout:ALPHA; else holdout:0.01 with --holdout, valley without.",
+    ),
+]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
 
 
@@ -74,13 +98,3 @@ def with_options(
     """
     given = [f"{field}={json.dumps(value)}" for field, value in fields.items() if value is not None]
     return [*(overrides or []), *given]
-
-
-Thresholds = Annotated[
-    str | None,
-    typer.Option(
-        "--thresholds",
-        metavar="RULE",
-        help="fixed:DM,DS, valley or holdout:ALPHA; else holdout:0.01 with --holdout, valley without.",
-    ),
-]

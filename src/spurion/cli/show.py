@@ -10,7 +10,9 @@ __all__ = [
     "duration",
     "percent",
     "progress_shown",
+    "show_classes",
     "show_json",
+    "show_notes",
     "show_table",
     "source_values",
     "thresholds_line",
@@ -34,8 +36,11 @@ if TYPE_CHECKING:
     from spurion.data import ImageSet
     from spurion.phases.intervals import Interval
     from spurion.phases.thresholds import ThresholdInfo
+    from spurion.studies.results import Findings
 
 CLASSES = ("memorized", "spurious", "generalized")
+
+SHARE = "share in % (95 % interval)"
 
 Report = Callable[[str, str, int, int], None]
 """Called as ``report(name, stage, done, total)``: how far a named work is; a total of 0 is unknown."""
@@ -142,6 +147,22 @@ def thresholds_line(thresholds: "ThresholdInfo") -> str:
         for value in (thresholds.memorized, thresholds.spurious)
     )
     return f"Thresholds by the rule {thresholds.rule}: memorized {memorized}, spurious {spurious}."
+
+
+def show_classes(result: "Findings") -> None:
+    """Print the thresholds, and how many samples are of each class; nothing of what is not known."""
+    if result.thresholds is not None:
+        typer.echo(thresholds_line(result.thresholds))
+    if result.fractions is not None and result.counts is not None:
+        shares = [percent(getattr(result.fractions, name)) for name in CLASSES]
+        rows = [list(row) for row in zip(CLASSES, map(str, result.counts), shares, strict=True)]
+        show_table(("class", "samples", SHARE), rows, numbers=("samples", SHARE))
+
+
+def show_notes(result: "Findings") -> None:
+    """Print what there is to know of the thresholds, then of the rest."""
+    for note in (*(result.thresholds.notes if result.thresholds else ()), *result.notes):
+        typer.echo(f"Note: {note}")
 
 
 def source_values(images: "ImageSet") -> dict[str, Any]:

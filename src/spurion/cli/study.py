@@ -21,36 +21,44 @@ from spurion.cli.show import (
 
 if TYPE_CHECKING:
     from spurion.phases.capacities import Capacity
+    from spurion.studies.circle.results import CircleResult
+    from spurion.studies.circle.run import CirclePlan
     from spurion.studies.plan import Plan
     from spurion.studies.results import StudyResult
 
 
+Recipe = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE|FILE.yaml", help="A recipe, such as digits, or circle, or a configuration."
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="The run folder; runs/NAME if not given.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes at a time; if not given, one a core.")
+]
+Rule = Annotated[
+    str | None,
+    typer.Option("--thresholds", metavar="RULE", help="fixed:DM,DS, valley or holdout:ALPHA."),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print configuration, points, estimated time and disk; do nothing."),
+]
+
+
 def study(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="RECIPE|FILE.yaml", help="A recipe, such as digits, or circle, or a configuration."
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The run folder; runs/NAME if not given.")
-    ] = None,
+    source: Recipe,
+    out: Out = None,
     overrides: Overrides = None,
     device: DeviceOption = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", min=1, help="Processes at a time; if not given, one a core."),
-    ] = None,
-    thresholds: Annotated[
-        str | None,
-        typer.Option("--thresholds", metavar="RULE", help="fixed:DM,DS, valley or holdout:ALPHA."),
-    ] = None,
+    workers: Workers = None,
+    thresholds: Rule = None,
     seed: Seed = None,
     allow_download: AllowDownload = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Print configuration, points, estimated time and disk; do nothing."),
-    ] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Train, sample and measure a diffusion model at every training size, and write a report.
@@ -65,10 +73,7 @@ def study(
     """
     import spurion.report
     import spurion.studies
-    from spurion.cli.circle import end_circle, plan_values, show_circle, show_circle_plan
     from spurion.studies.circle.config import is_circle
-    from spurion.studies.circle.results import CircleResult
-    from spurion.studies.circle.run import CirclePlan
 
     if thresholds is not None and is_circle(source):
         raise ValueError("`--thresholds` does not apply to the circle, which has no thresholds.")
@@ -78,23 +83,31 @@ def study(
         plan = spurion.studies.plan(
             source, overrides=every, device=chosen, workers=workers, allow_download=allow_download
         )
-        if isinstance(plan, CirclePlan):
-            show_json(plan_values(plan)) if as_json else show_circle_plan(plan)
-        else:
-            show_json(_plan_values(plan)) if as_json else _show_plan(plan)
-        return
+        return _tell_plan(plan, as_json)
     folder = out or Path("runs") / Path(source).stem
     with progress_shown() as shown:
         result = spurion.studies.study(
-            source,
-            out=folder,
-            overrides=every,
-            device=chosen,
-            workers=workers,
-            allow_download=allow_download,
-            report=shown,
-        )
+            source, out=folder, overrides=every, device=chosen, workers=workers,
+            allow_download=allow_download, report=shown,
+        )  # fmt: skip
         page = spurion.report.write_report(folder)
+    _tell_result(result, page, as_json)
+
+
+def _tell_plan(plan: "Plan | CirclePlan", as_json: bool) -> None:
+    from spurion.cli.circle import plan_values, show_circle_plan
+    from spurion.studies.circle.run import CirclePlan
+
+    if isinstance(plan, CirclePlan):
+        show_json(plan_values(plan)) if as_json else show_circle_plan(plan)
+    else:
+        show_json(_plan_values(plan)) if as_json else _show_plan(plan)
+
+
+def _tell_result(result: "StudyResult | CircleResult", page: Path, as_json: bool) -> None:
+    from spurion.cli.circle import end_circle, show_circle
+    from spurion.studies.circle.results import CircleResult
+
     if isinstance(result, CircleResult):
         show_json(result.to_json()) if as_json else show_circle(result, page)
         end_circle(result)
