@@ -33,40 +33,49 @@ SHOWN = 10
 """Pairs that the terminal shows."""
 
 
+Queries = Annotated[str, typer.Option("--queries", metavar="SRC", help="The images to ask for.")]
+Reference = Annotated[str, typer.Option("--reference", metavar="SRC", help="The images to search in.")]
+Count = Annotated[int, typer.Option("-k", min=1, help="Neighbors of each query.")]
+ExcludeSelf = Annotated[
+    bool,
+    typer.Option("--exclude-self", help="Image i is no neighbor of itself; both sources must be the same."),
+]
+Proposer = Annotated[
+    Engine, typer.Option("--engine", help="What proposes neighbors; the answer is the same.")
+]
+MemoryLimit = Annotated[
+    float,
+    typer.Option(
+        "--memory-limit", metavar="GIB", help="Working memory in GiB, beside the images and the pairs."
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint", metavar="FILE", help="Keep what is found here, and go on from it if stopped."
+    ),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Keep the vectors of lpips-* here, for later searches."),
+]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE.csv", help="Write all pairs.")]
+
+
 def neighbors(
-    queries: Annotated[str, typer.Option("--queries", metavar="SRC", help="The images to ask for.")],
-    reference: Annotated[str, typer.Option("--reference", metavar="SRC", help="The images to search in.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="Neighbors of each query.")] = 1,
+    queries: Queries,
+    reference: Reference,
+    k: Count = 1,
     distance: Distance = "l2",
     weights: Weights = None,
-    exclude_self: Annotated[
-        bool,
-        typer.Option(
-            "--exclude-self", help="Image i is no neighbor of itself; both sources must be the same."
-        ),
-    ] = False,
+    exclude_self: ExcludeSelf = False,
     resize: Resize = None,
     allow_download: AllowDownload = False,
-    engine: Annotated[
-        Engine, typer.Option("--engine", help="What proposes neighbors; the answer is the same.")
-    ] = Engine.auto,
-    memory_limit: Annotated[
-        float,
-        typer.Option(
-            "--memory-limit", metavar="GIB", help="Working memory in GiB, beside the images and the pairs."
-        ),
-    ] = 2.0,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            "--checkpoint", metavar="FILE", help="Keep what is found here, and go on from it if stopped."
-        ),
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option("--cache", metavar="DIR", help="Keep the vectors of lpips-* here, for later searches."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE.csv", help="Write all pairs.")] = None,
+    engine: Proposer = Engine.auto,
+    memory_limit: MemoryLimit = 2.0,
+    checkpoint: Checkpoint = None,
+    cache: Cache = None,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the exact nearest neighbors of images among other images.
