@@ -50,7 +50,7 @@ from spurion.diffusion.checkpoint import load_state, save_state, saved_step
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers import DenoiserConfig
 from spurion.diffusion.denoisers.network import NetworkDenoiser
-from spurion.diffusion.device import choose_execution
+from spurion.diffusion.device import Execution, choose_execution
 from spurion.diffusion.folder import load_denoiser, save_denoiser
 from spurion.diffusion.learner import Learner
 from spurion.diffusion.log import TrainingDiverged, TrainingLog
@@ -102,14 +102,7 @@ def train(
     execution = choose_execution(
         training.device, training.precision, training.channels_last, training.compile, fresh.shape
     )
-    identity = {
-        "images": {"shape": list(images.shape), "sha256": _digest(images)},
-        "denoiser": denoiser.model_dump(mode="json"),
-        "training": training.model_dump(mode="json", exclude={"checkpoint_every"}),
-        "execution": asdict(execution),
-        "schedule": asdict(schedule),
-        "seed": seed,
-    }
+    identity = _identity(images, denoiser, training, execution, schedule, seed)
     if saved_step(folder / _STATE, identity) != training.iterations:
         batches = Batches(
             images,
@@ -124,6 +117,25 @@ def train(
             learner = Learner(fresh, training, execution, seed=seed)
             _run(learner, batches, training, folder, identity, progress)
     return load_denoiser(folder / "model", device=execution.device)
+
+
+def _identity(
+    images: Float[Tensor, "K *shape"],
+    denoiser: DenoiserConfig,
+    training: TrainingConfig,
+    execution: Execution,
+    schedule: DDPMSchedule | VESchedule,
+    seed: int,
+) -> dict[str, Any]:
+    """What the final weights depend on: a state of another identity is not gone on from."""
+    return {
+        "images": {"shape": list(images.shape), "sha256": _digest(images)},
+        "denoiser": denoiser.model_dump(mode="json"),
+        "training": training.model_dump(mode="json", exclude={"checkpoint_every"}),
+        "execution": asdict(execution),
+        "schedule": asdict(schedule),
+        "seed": seed,
+    }
 
 
 def _run(

@@ -14,6 +14,7 @@ from spurion.report.numbers import absent, at_most, size, value
 from spurion.report.run import Run
 from spurion.report.sections.attractors import census, rarefaction
 from spurion.report.sections.classes import definitions, sensitivity
+from spurion.studies.auditing.results import AuditResult
 
 MOST_ROWS = 50
 """Copied training images in the table."""
@@ -43,6 +44,23 @@ def _exposure(run: AuditRun) -> Section | None:
     ]
     if not audit.exposure:
         return Section("exposure", "Copied training images", (*paragraphs, "No sample is called memorized."))
+    if len(audit.exposure) > MOST_ROWS:
+        paragraphs.append(
+            f"The table has the {MOST_ROWS} most copied of {size(len(audit.exposure))} images; audit.json "
+            "has all."
+        )
+    return Section(
+        "exposure",
+        "Copied training images",
+        tuple(paragraphs),
+        tables=(_copies(audit),),
+        part="audit_gallery.html.j2",
+        values={"rows": copied(run), "about": "The most copied, each beside the nearest of its copies"},
+    )
+
+
+def _copies(audit: AuditResult) -> Table:
+    """The most copied training images."""
     named = any(image.name for image in audit.exposure)
     rows = tuple(
         (
@@ -54,21 +72,9 @@ def _exposure(run: AuditRun) -> Section | None:
         )
         for image in audit.exposure[:MOST_ROWS]
     )
-    if len(audit.exposure) > MOST_ROWS:
-        paragraphs.append(
-            f"The table has the {MOST_ROWS} most copied of {size(len(audit.exposure))} images; audit.json "
-            "has all."
-        )
     name = ("name",) if named else ()
     header = ("number", *name, "copies", "share of samples", "duplicates in the training set")
-    return Section(
-        "exposure",
-        "Copied training images",
-        tuple(paragraphs),
-        tables=(Table("Training images by the number of their copies.", header, rows),),
-        part="audit_gallery.html.j2",
-        values={"rows": copied(run), "about": "The most copied, each beside the nearest of its copies"},
-    )
+    return Table("Training images by the number of their copies.", header, rows)
 
 
 def _gallery(run: AuditRun) -> Section | None:
