@@ -20,9 +20,8 @@ from jaxtyping import Float, Num
 from pydantic import Field
 from torch import Tensor, nn
 
-from spurion.core.config import Config
 from spurion.diffusion.denoisers.fourier import FourierTime, fourier_network
-from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.denoisers.network_config import NetworkConfig
 from spurion.diffusion.schedule import DDPMSchedule, Schedule
 
 
@@ -61,7 +60,7 @@ class FourierMLP(ModelMixin, ConfigMixin):
         return predicted.view_as(x_t)
 
 
-class FourierMLPConfig(Config):
+class FourierMLPConfig(NetworkConfig):
     """Configuration of the authors' network for any item shape.
 
     Attributes:
@@ -74,21 +73,11 @@ class FourierMLPConfig(Config):
     width: int = Field(default=128, ge=2, multiple_of=2)
     scale: float = Field(default=16.0, gt=0)
 
-    def build(
-        self, images: Float[Tensor, "k *shape"], schedule: Schedule, *, generator: torch.Generator
-    ) -> NetworkDenoiser:
-        """Build the network for the shape of `images`, with weights drawn from `generator`.
-
-        Arguments:
-            images: The training items; only their shape is used.
-            schedule: The noise schedule, of either kind.
-            generator: A CPU generator.
-        """
-        shape = tuple(images.shape[1:])
+    def fresh(self, shape: tuple[int, ...], schedule: Schedule, generator: torch.Generator) -> nn.Module:
+        """The network, for a schedule of either kind."""
         steps = schedule.steps if isinstance(schedule, DDPMSchedule) else None
-        network = fourier_network(
+        return fourier_network(
             lambda: FourierMLP(shape=shape, width=self.width, steps=steps),
             scale=self.scale,
             generator=generator,
         )
-        return NetworkDenoiser(network, schedule, shape)

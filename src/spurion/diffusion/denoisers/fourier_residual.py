@@ -28,9 +28,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from spurion.core.config import Config
 from spurion.diffusion.denoisers.fourier import FourierTime, fourier_network
-from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.denoisers.network_config import NetworkConfig
 from spurion.diffusion.schedule import DDPMSchedule, Schedule
 
 
@@ -101,7 +100,7 @@ class _Block(nn.Module):
         return hidden + self.second(silu(self.first(silu(hidden)) + embedding))
 
 
-class FourierResidualConfig(Config):
+class FourierResidualConfig(NetworkConfig):
     """Configuration of the network of the paper's text for any item shape.
 
     Attributes:
@@ -116,26 +115,16 @@ class FourierResidualConfig(Config):
     blocks: int = Field(default=4, ge=1)
     scale: float = Field(default=0.1, gt=0)
 
-    def build(
-        self, images: Float[Tensor, "k *shape"], schedule: Schedule, *, generator: torch.Generator
-    ) -> NetworkDenoiser:
-        """Build the network for the shape of `images`, with weights drawn from `generator`.
-
-        Arguments:
-            images: The training items; only their shape is used.
-            schedule: The noise schedule, of either kind.
-            generator: A CPU generator.
-        """
-        shape = tuple(images.shape[1:])
+    def fresh(self, shape: tuple[int, ...], schedule: Schedule, generator: torch.Generator) -> nn.Module:
+        """The network, for a schedule of either kind."""
         steps: dict[str, Any] = {}
         if isinstance(schedule, DDPMSchedule):
             steps = {name: getattr(schedule, name) for name in ("steps", "beta_start", "beta_end")}
-        network = fourier_network(
+        return fourier_network(
             lambda: FourierResidual(shape=shape, width=self.width, blocks=self.blocks, **steps),
             scale=self.scale,
             generator=generator,
         )
-        return NetworkDenoiser(network, schedule, shape)
 
 
 def _log_ratios(schedule: DDPMSchedule) -> Tensor:

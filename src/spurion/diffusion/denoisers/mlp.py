@@ -24,9 +24,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, silu
 
-from spurion.core.config import Config
 from spurion.diffusion.denoisers.initialize import initialized
-from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.denoisers.network_config import NetworkConfig
 from spurion.diffusion.schedule import DDPMSchedule, Schedule
 
 
@@ -103,22 +102,15 @@ class _Block(nn.Module):
         return hidden + self.second(silu(self.first(normal) + embedding))
 
 
-class MLPConfig(Config):
+class MLPConfig(NetworkConfig):
     """Configuration of a freshly initialized residual network for any item shape."""
 
     kind: Literal["mlp"] = "mlp"
     width: int = Field(default=128, ge=1)
     blocks: int = Field(default=3, ge=1)
 
-    def build(
-        self, images: Float[Tensor, "k *shape"], schedule: Schedule, *, generator: torch.Generator
-    ) -> NetworkDenoiser:
-        """Build the network for the shape of `images`, with weights drawn from `generator`.
-
-        Arguments:
-            images: The training items; only their shape is used.
-            schedule: The noise schedule, a `DDPMSchedule`.
-            generator: A CPU generator.
+    def fresh(self, shape: tuple[int, ...], schedule: Schedule, generator: torch.Generator) -> nn.Module:
+        """The network, for a `DDPMSchedule`.
 
         Raises:
             ValueError: If the schedule is of another kind.
@@ -128,8 +120,7 @@ class MLPConfig(Config):
                 f"`schedule` must be a DDPMSchedule for the network mlp, got {type(schedule).__name__}; "
                 f"choose fourier-residual or fourier-mlp for continuous time."
             )
-        shape = tuple(images.shape[1:])
-        network = initialized(
+        return initialized(
             lambda: ResidualMLP(
                 shape=shape,
                 width=self.width,
@@ -140,7 +131,6 @@ class MLPConfig(Config):
             ),
             generator=generator,
         )
-        return NetworkDenoiser(network, schedule, shape)
 
 
 def _sinusoids(times: Tensor, features: int) -> Tensor:
