@@ -261,16 +261,6 @@ def test_geometry_that_fails_is_a_note(model, monkeypatch):
     assert found.notes[-1] == "The geometry was not measured: no gradient here"
 
 
-def test_metrics_are_left_out_where_their_vectors_would_not_fit(monkeypatch):
-    monkeypatch.setattr("spurion.studies.auditing.evidence.MOST_BYTES", 20 * 24 * 4 - 1)
-    sets = planted()
-    found = audit(sets.train, sets.samples, thresholds=FIXED)
-    assert found.metrics == ()
-    assert "left out" in found.notes[-1]
-    monkeypatch.setattr("spurion.studies.auditing.evidence.MOST_BYTES", 20 * 24 * 4)
-    assert len(audit(sets.train, sets.samples, thresholds=FIXED).metrics) == 6
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

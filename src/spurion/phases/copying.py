@@ -32,8 +32,9 @@ __all__ = ["CopyTest", "authenticity", "c_t", "nearest_cells"]
 
 import math
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Float, Float64, Int, Int64
 from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -53,6 +54,12 @@ COMPONENTS = 64
 
 FITTED = 10_000
 """Training images, at most, from which cells are formed."""
+
+FITTED_ELEMENTS = 2**26
+"""Numbers that these images may have: of images larger than 46 x 46 in color there are fewer."""
+
+PART_ELEMENTS = 2**24
+"""Numbers of images that are put into cells at once."""
 
 
 class CopyTest(Config):
@@ -134,16 +141,27 @@ def nearest_cells(
     """
     if min(len(train), len(samples), len(holdout)) < CELLS * CELL_MINIMUM:
         return None
-    chosen = torch.randperm(len(train), generator=generator(seed, "null", "fitted"))[:FITTED]
-    sets = (train[chosen], samples, holdout)
-    fitted, *pixels = (images.flatten(1).cpu().double().numpy() for images in sets)
+    most = max(CELLS * CELL_MINIMUM, min(FITTED, FITTED_ELEMENTS // train[0].numel()))
+    chosen = torch.randperm(len(train), generator=generator(seed, "null", "fitted"))[:most]
     state = derive_seed(seed, "null", "cells") % 2**32
-    if fitted.shape[1] > COMPONENTS:
-        projection = PCA(min(COMPONENTS, len(fitted)), random_state=state).fit(fitted)
-        fitted, *pixels = (projection.transform(images) for images in (fitted, *pixels))
-    means = KMeans(CELLS, n_init=10, random_state=state).fit(fitted)
-    ours, theirs = (torch.from_numpy(means.predict(images)).to(torch.int64) for images in pixels)
-    return ours, theirs
+    projection = None
+    if train[0].numel() > COMPONENTS:
+        projection = PCA(min(COMPONENTS, len(chosen)), copy=False, random_state=state).fit(
+            _pixels(train[chosen])
+        )
+    means = KMeans(CELLS, n_init=10, random_state=state).fit(_projected(train[chosen], projection))
+    ours, theirs = (means.predict(_projected(images, projection)) for images in (samples, holdout))
+    return torch.from_numpy(ours).to(torch.int64), torch.from_numpy(theirs).to(torch.int64)
+
+
+def _projected(images: Float[Tensor, "n *shape"], projection: PCA | None) -> Float64[np.ndarray, "n d"]:
+    """The coordinates in which cells are formed, of some images at a time."""
+    parts = map(_pixels, images.split(max(1, PART_ELEMENTS // images[0].numel())))
+    return np.concatenate([part if projection is None else projection.transform(part) for part in parts])
+
+
+def _pixels(images: Float[Tensor, "n *shape"]) -> Float64[np.ndarray, "n d"]:
+    return images.flatten(1).cpu().double().numpy()
 
 
 def _z_score(samples: Float[Tensor, " m"], holdout: Float[Tensor, " n"]) -> float:

@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.data.storage import taken
 from spurion.neighbors import Distance, Neighbors, nearest, within
 from spurion.phases.census import components
 from spurion.phases.classification import CLASSES
@@ -148,7 +149,9 @@ def second_outside(
         others = (group_of != group).nonzero()[:, 0]
         rows = (unknown & (mine[:, 0] == group)).nonzero()[:, 0]
         if len(others):
-            second[rows] = nearest(samples[rows], train[others], distance=distance).distances[:, 0]
+            second[rows] = nearest(taken(samples, rows), taken(train, others), distance=distance).distances[
+                :, 0
+            ]
     return second
 
 

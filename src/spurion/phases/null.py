@@ -29,8 +29,11 @@ from torch import Tensor
 
 from spurion.core.config import Config
 from spurion.core.progress import Progress, silent
+from spurion.data.storage import MOST_IN_MEMORY, taken
 from spurion.neighbors import Distance, Neighbors, as_distance, nearest
 from spurion.neighbors.distances.distance import subtracted
+from spurion.neighbors.embedding import embedded
+from spurion.neighbors.rows import Rows
 from spurion.phases.copying import CopyTest, authenticity, c_t, nearest_cells
 from spurion.phases.exposure import duplicate_groups
 from spurion.phases.intervals import Interval
@@ -168,7 +171,7 @@ def _share(
             found,
             blocks,
             other.distances[:, 0],
-            lambda rows, block: nearest(samples[rows], images[block], distance=distance),
+            lambda rows, block: nearest(taken(samples, rows), taken(images, block), distance=distance),
         )
         return cut, blocks.numel()
 
@@ -204,8 +207,8 @@ def _authenticity(
     undecided = torch.cat([images[distances <= gaps[images[:, 0]], 0] for distances, images in queries])
     images = undecided.unique()
     if len(images):
-        others = train if len(distinct) == len(train) else train[distinct]
-        gaps[images] = nearest(train[images], others, k=2, distance=distance).distances[:, 1]
+        others = train if len(distinct) == len(train) else taken(train, distinct)
+        gaps[images] = nearest(taken(train, images), others, k=2, distance=distance).distances[:, 1]
     ours, theirs = ((distances, images[:, 0]) for distances, images in queries)
     return authenticity(ours, theirs, gaps)
 
@@ -227,14 +230,14 @@ def _gap_bounds(
             nearest training images, each as the first of its duplicates.
     """
     bounds = torch.full((len(train),), torch.inf, dtype=torch.float64)
-    vectors = distance.embed(train)
+    vectors = embedded(Rows.open(train, "train"), distance, memory_limit=MOST_IN_MEMORY)
     for distances, images in queries:
         for column in images.T[1:]:
             undecided = distances <= bounds[images[:, 0]]
             rows = (undecided & (column != images[:, 0])).nonzero()[:, 0]
-            for part in rows.split(max(1, BETWEEN_ELEMENTS // vectors.shape[1])):
+            for part in rows.split(max(1, BETWEEN_ELEMENTS // vectors.dim)):
                 ends = images[part, 0], column[part]
-                between = distance.value(subtracted(vectors[ends[0]], vectors[ends[1]]))
+                between = distance.value(subtracted(vectors.take(ends[0]), vectors.take(ends[1])))
                 bounds.scatter_reduce_(0, ends[0], between, "amin")
     return bounds
 

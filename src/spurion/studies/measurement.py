@@ -42,6 +42,7 @@ from torch import Tensor
 
 from spurion.core.files import atomic_write
 from spurion.core.random import generator
+from spurion.data.storage import taken
 from spurion.neighbors import Distance, DistanceInfo, Neighbors, as_distance, nearest
 from spurion.phases.exposure import duplicate_groups, second_outside
 from spurion.phases.null import DEPTH, NullTest, Searches, null_test, searches
@@ -233,7 +234,7 @@ def _held_out(
     chosen = torch.randperm(len(holdout), generator=generator(seed, "holdout", "matched"))[: len(samples)]
     among = empty
     if len(chosen) > 1:
-        matched = holdout[chosen]
+        matched = taken(holdout, chosen)
         among = nearest(matched, matched, 1, distance=distance, exclude_self=True).distances[:, 0]
     null = null_test(samples, train, holdout, seed=seed, distance=distance, known=known, groups=groups)
     return {

@@ -35,6 +35,9 @@ MIRRORED = 0.25
 GRAY_TOLERANCE = 1e-5
 """Largest distance to one of 256 gray levels, in [-1, 1], that is rounding."""
 
+PART_ELEMENTS = 2**20
+"""Numbers that are looked at at once."""
+
 NAMED = 5
 """Images that a sentence names."""
 
@@ -144,7 +147,7 @@ def _swapped(
 
 def _is_8_bit(images: Float[Tensor, "n *shape"]) -> bool:
     """Whether every value is one of u / 127.5 - 1, u in 0..255."""
-    for part in images.split(1000):
+    for part in images.split(max(1, PART_ELEMENTS // images[:1].numel())):
         levels = (part + 1) * 127.5
         if ((levels - levels.round()).abs() > 127.5 * GRAY_TOLERANCE).any() or levels.abs().max() > 256:
             return False

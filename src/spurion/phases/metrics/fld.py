@@ -30,19 +30,26 @@ References:
 __all__ = ["likelihood_gap"]
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from spurion.core.random import generator
+from spurion.data.storage import taken
 from spurion.phases.metrics.metric import Evidence, Metric
 
 MOST_PAIRS = 2**25
 """Distances of samples and training images that are held at once, in single precision."""
 
 PART = 1_000
-"""Images that are scaled at once."""
+"""Images that are scaled at once, at most; together they have at most `PART_ELEMENTS` numbers."""
+
+PART_ELEMENTS = 2**22
+
+CENTER_ELEMENTS = 2**26
+"""Numbers of the samples that are held in double precision."""
 
 STEPS = 50
 LEAST_VARIANCE = math.exp(-20)
@@ -65,10 +72,9 @@ def likelihood_gap(evidence: Evidence, *, seed: int) -> Metric:
     )
     if evidence.holdout is None:
         return metric
-    spread = evidence.holdout.double().std(dim=0, unbiased=False)
+    mean, spread = _scale(evidence.holdout)
     if not (spread > 0).any():
         return metric
-    mean = evidence.holdout.double().mean(dim=0)
     most = max(1, MOST_PAIRS // max(len(evidence.train), len(evidence.holdout)))
     chosen = torch.randperm(len(evidence.samples), generator=generator(seed, "likelihood gap"))[:most]
     dim = int((spread > 0).sum())
@@ -76,11 +82,8 @@ def likelihood_gap(evidence: Evidence, *, seed: int) -> Metric:
     def scaled(images: Float[Tensor, "n d"]) -> Float64[Tensor, "n dim"]:
         return ((images.double() - mean) / spread)[:, spread > 0]
 
-    centers = scaled(evidence.samples[chosen])
-    train, holdout = (
-        torch.cat([_squares(scaled(part), centers) for part in images.split(PART)])
-        for images in (evidence.train, evidence.holdout)
-    )
+    centers = taken(evidence.samples, chosen)
+    train, holdout = (_table(images, centers, scaled) for images in (evidence.train, evidence.holdout))
     variances = _fit(train, dim)
     gap = _mean_log(holdout, variances, dim) - _mean_log(train, variances, dim)
     note = (
@@ -88,6 +91,31 @@ def likelihood_gap(evidence: Evidence, *, seed: int) -> Metric:
         f"expectation maximization on all training images; compare at equal numbers only. Meant for features."
     )
     return metric.model_copy(update={"value": 100 * gap / dim, "note": note})
+
+
+def _scale(images: Float[Tensor, "n d"]) -> tuple[Float64[Tensor, " d"], Float64[Tensor, " d"]]:
+    """Mean and standard deviation of every coordinate, some coordinates at a time."""
+    step = 64 * max(1, PART_ELEMENTS // (64 * len(images)))
+    moments = []
+    for part in images.split(step, dim=1):
+        exact = part.double()
+        moments.append(torch.stack([exact.mean(dim=0), exact.std(dim=0, unbiased=False)]))
+    mean, spread = torch.cat(moments, dim=1)
+    return mean, spread
+
+
+def _table(
+    images: Float[Tensor, "n d"], centers: Float[Tensor, "m d"], scaled: Callable[[Tensor], Tensor]
+) -> Float[Tensor, "n m"]:
+    """The squared distances of scaled images and centers."""
+    dim = images.shape[1]
+    table = torch.empty(len(images), len(centers), dtype=torch.float32)
+    rows, width = min(PART, max(1, PART_ELEMENTS // dim)), max(1, CENTER_ELEMENTS // dim)
+    for columns, some in zip(table.split(width, dim=1), centers.split(width), strict=True):
+        placed = scaled(some)
+        for mine, part in zip(columns.split(rows), images.split(rows), strict=True):
+            mine.copy_(_squares(scaled(part), placed))
+    return table
 
 
 def _squares(x: Float64[Tensor, "n d"], y: Float64[Tensor, "m d"]) -> Float[Tensor, "n m"]:

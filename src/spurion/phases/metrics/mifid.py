@@ -24,6 +24,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from spurion.core.random import generator
+from spurion.data.storage import room, taken
 from spurion.neighbors import nearest
 from spurion.phases.metrics.metric import Evidence, Metric
 
@@ -34,7 +35,9 @@ MOST_SAMPLES = 2_000
 """Samples, at most, of which the mean is taken."""
 
 PART = 1_000
-"""Rows that are scaled at once."""
+"""Rows that are scaled at once, at most; together they have at most `PART_ELEMENTS` numbers."""
+
+PART_ELEMENTS = 2**22
 
 
 def cosine_penalty(evidence: Evidence, *, seed: int) -> Metric:
@@ -66,11 +69,11 @@ def cosine_penalty(evidence: Evidence, *, seed: int) -> Metric:
 
 def _directions(rows: Float[Tensor, "n d"]) -> Float32[Tensor, "m d"]:
     """The rows that are not 0, scaled to length 1 in double precision and rounded."""
-    directions = torch.empty(rows.shape, dtype=torch.float32)
+    directions = room(tuple(rows.shape), torch.float32, "the directions of a set")
     known = torch.zeros(len(rows), dtype=torch.bool)
-    for part in torch.arange(len(rows)).split(PART):
+    for part in torch.arange(len(rows)).split(min(PART, max(1, PART_ELEMENTS // rows.shape[1]))):
         largest = rows[part].abs().amax(dim=1, keepdim=True).double()
         known[part] = largest[:, 0] > 0
         scaled = rows[part].double() / largest  # no square over- or underflows
         directions[part] = (scaled / torch.linalg.vector_norm(scaled, dim=1, keepdim=True)).float()
-    return directions if known.all() else directions[known]
+    return directions if known.all() else taken(directions, known.nonzero()[:, 0])

@@ -9,7 +9,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from spurion.core.random import derive_seed, generator
+from spurion.data.storage import room
 from spurion.neighbors import Distance, Neighbors
+from spurion.neighbors.distances.l2 import L2
 from spurion.phases.metrics import Evidence, Metric, all_metrics
 from spurion.phases.power import Power, power
 from spurion.phases.thresholds import HoldoutRule, ThresholdInfo, parse_rule
@@ -22,8 +24,11 @@ from spurion.studies.geometry.results import GeometryResult, ScanResult
 from spurion.studies.geometry.scan import scan
 from spurion.studies.measurement import Found, Stages
 
-MOST_BYTES = 2**32
-"""Vectors of the training set that the metrics may hold."""
+PART_ELEMENTS = 2**22
+"""Pixels that are made vectors at once, and as many numbers of vectors."""
+
+PART_ROWS = 64
+"""Images are made vectors in multiples of this many."""
 
 
 def missed(samples: int, thresholds: ThresholdInfo, held_out: int) -> Power:
@@ -34,34 +39,31 @@ def missed(samples: int, thresholds: ThresholdInfo, held_out: int) -> Power:
     return power(samples)
 
 
-def metrics(
-    images: Images, found: Found, distance: Distance, *, seed: int
-) -> tuple[tuple[Metric, ...], tuple[str, ...]]:
-    """Metrics of copying that users of other tools know, on the vectors of the distance; and notes.
-
-    Nothing is computed where the vectors of the training set would take more than 4 GiB.
-    """
-    train, samples = images.train.images, images.samples.images
-    size = distance.embed(train[:2])[:1].nbytes * len(train)
-    if size > MOST_BYTES:
-        return (), (
-            f"The metrics of other tools were left out: the vectors of the training set take "
-            f"{size / 2**30:.0f} GiB.",
-        )
+def metrics(images: Images, found: Found, distance: Distance, *, seed: int) -> tuple[Metric, ...]:
+    """Metrics of copying that users of other tools know, on the vectors of the distance."""
     neighbors = found.to_train
     evidence = Evidence(
-        samples=_vectors(samples, distance),
-        train=_vectors(train, distance),
+        samples=_vectors(images.samples.images, distance),
+        train=_vectors(images.train.images, distance),
         holdout=None if images.holdout is None else _vectors(images.holdout.images, distance),
         to_train=Neighbors(distance.radius(neighbors.distances), neighbors.indices),
         groups=found.groups,
         null=found.measurement.null,
     )
-    return all_metrics(evidence, seed=derive_seed(seed, "metrics")), ()
+    return all_metrics(evidence, seed=derive_seed(seed, "metrics"))
 
 
 def _vectors(images: Float[Tensor, "n *shape"], distance: Distance) -> Float[Tensor, "n d"]:
-    return distance.embed(images).flatten(1)
+    """The vectors of a set: for l2 the pixels where they are, otherwise in a file where they are many."""
+    if isinstance(distance, L2):
+        return images.flatten(1)
+    first = distance.embed(images[:1])
+    vectors = room((len(images), first.shape[1]), first.dtype, "the vectors of a set")
+    largest = max(first.numel(), images[0].numel())
+    step = PART_ROWS * max(1, PART_ELEMENTS // (PART_ROWS * largest))
+    for mine, part in zip(vectors.split(step), images.split(step), strict=True):
+        mine.copy_(distance.embed(part))
+    return vectors
 
 
 def model_geometry(

@@ -153,13 +153,13 @@ def _conclude(
     rules = AuditRules(seed=seed)
     findings = conclude(found.measurement, thresholds, images.samples.images, rules, distance=distance)
     values, notes = _geometry(request, images, thresholds, labels, model)
-    values["metrics"], more = metrics(images, found, distance, seed=seed)
+    values["metrics"] = metrics(images, found, distance, seed=seed)
     values["exposure"] = _exposure(images, found, labels)
     held_out = 0 if images.holdout is None else len(images.holdout)
     power = missed(count, thresholds, held_out)
     device = "cpu" if model is None else str(model.denoiser.device)
     result = AuditResult(
-        **dict(findings) | {"notes": (*findings.notes, *notes, *more)},
+        **dict(findings) | {"notes": (*findings.notes, *notes)},
         redacted=request.redact,
         inputs=_inputs(images, request.resize),
         model=None if model is None else _model(model, request.redact),
