@@ -40,6 +40,18 @@ def test_both_ends_in_many_coordinates(dtype):
     assert max(found.top_error.max(), found.bottom_error.max()) < 3e-4
 
 
+def test_a_crowded_soft_end_is_as_exact_as_the_stiff_one():
+    # Twenty of the soft directions differ by half a percent and the next are ten times as stiff. Residuals
+    # of 3e-4, small for the stiff end near 1, would leave the soft one, near 0.001, wrong by 4 percent.
+    crowd, rest = torch.linspace(9, 10, 20).double(), torch.logspace(0, -5, 3052).double()
+    zeros = torch.zeros(3072, dtype=torch.float64)
+    denoiser = GaussianDenoiser(zeros, torch.cat([crowd, rest]), SCHEDULE, (3, 32, 32))
+    jacobian = ScoreJacobian(denoiser, torch.zeros(1, 3, 32, 32), T)
+    found, rho = extremal(jacobian, generator=random(), top=0), stiffness(denoiser, jacobian)
+    assert (found.bottom / rho[:10] - 1).abs().max() < 1e-3  # the bar of the other end
+    assert (found.bottom_error <= 3e-4 * found.bottom).all()
+
+
 def test_residuals_say_how_near_an_eigenvalue_is():
     variances = torch.logspace(1, -5, 600, dtype=torch.float64)
     denoiser = GaussianDenoiser(torch.zeros(600, dtype=torch.float64), variances, SCHEDULE, (600,))

@@ -11,6 +11,10 @@ A Krylov space that is not exhausted holds one vector of each eigenspace only: a
 exactly, as 1 is for the exact score of fewer patterns than coordinates, is then found once, and its
 neighbors take the other places. `spurion.geometry.density` counts repeated eigenvalues rightly.
 
+The soft end is near 0 and the stiff end near 1, so residuals are compared with the eigenvalues they belong
+to: both ends get as many digits. The Krylov space of :math:`\lambda I - N` is that of N, so that a shift
+would change nothing; what a crowded end needs is steps.
+
 References:
     | Numerical Methods for Large Eigenvalue Problems (Saad, 2011), Sec. 6.6
 """
@@ -113,21 +117,22 @@ def extremal(
     top: int = 10,
     bottom: int = 10,
     tolerance: float = 3e-4,
-    steps: int = 500,
+    steps: int = 4096,
 ) -> Extremal:
     """The largest and smallest stiffness of each point.
 
     The soft end of natural spectra stands apart and is found in few steps; the stiff end is crowded near 1
-    and needs
-    hundreds: ask for `top=0` where it is not wanted.
+    and needs hundreds: ask for `top=0` where it is not wanted. An end whose eigenvalues differ by less than a
+    hundredth of themselves may need almost D steps.
 
     Arguments:
         jacobian: The Jacobian at n points.
         generator: The source of the start vectors.
         top: How many of the largest, 0 to D.
         bottom: How many of the smallest, 0 to D.
-        tolerance: Stop where every residual is below this; stiffness is of size 1.
+        tolerance: Stop where every residual is below this share of its eigenvalue, or at rounding.
         steps: Stop after so many products with N and its transpose at each point, whatever the residuals.
+            Memory is for all of them: up to 8 D `steps` bytes for a point.
 
     Raises:
         ValueError: If nothing or more than D is asked for, `steps` are too few for it, or `tolerance` is
@@ -148,15 +153,15 @@ def extremal(
         here = jacobian.at(slice(first, first + size))
         start = torch.randn(len(here), 1, dim, dtype=torch.float64, generator=generator)
         runs = lanczos(here.symmetric, start, most, generator=generator, unit=here.unit)
-        parts.append(_settled(runs, top, bottom, tolerance, most))
+        parts.append(_settled(runs, top, bottom, tolerance, most, here.unit))
     columns = (torch.cat(column) for column in zip(*parts, strict=True))
     return Extremal(*columns)
 
 
 def _settled(
-    runs: Iterator[Tridiagonal], top: int, bottom: int, tolerance: float, most: int
+    runs: Iterator[Tridiagonal], top: int, bottom: int, tolerance: float, most: int, unit: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Both ends, as soon as their residuals are small; looked at after 25 % more steps each time.
+    """Both ends, as soon as their residuals are small beside them; looked at after 25 % more steps each time.
 
     An exhausted space holds each eigenvalue once, so that as many must be exhausted as eigenvalues are
     wanted.
@@ -168,7 +173,8 @@ def _settled(
             continue
         ends = _ends(run, top, bottom)
         spaces = (run.off == 0).sum(dim=2)
-        loose = (torch.cat(ends[2:], dim=1) > tolerance).any(dim=1)
+        size = torch.cat(ends[:2], dim=1).abs().clamp(min=unit)
+        loose = (torch.cat(ends[2:], dim=1) > tolerance * size).any(dim=1)
         partial = ((spaces > 0) & (spaces < count)).any(dim=1)
         if step == most or not bool((loose | partial).any()):
             break
