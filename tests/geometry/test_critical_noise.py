@@ -38,6 +38,30 @@ def phi(z):
     return 0.5 * (1 + math.erf(z / math.sqrt(2)))
 
 
+def test_data_beyond_the_clipped_range_are_refused_with_a_way_out():
+    patterns = 3 * two_patterns(1.0, 3)  # at -1.5 and 1.5
+    model, inside = ExactDenoiser(patterns, DDPM), torch.zeros(1, 3)
+    message = r"`x` must lie in \[-1, 1\].* 2 of 3 points .*up to 1.5; .*`BasinConfig\(clip=False\)`"
+    with pytest.raises(ValueError, match=message):
+        basins(model, torch.cat([patterns, inside]), 0.1, seed=0)
+    free = basins(model, patterns, 0.1, BasinConfig(clip=False), seed=0)
+    assert words(free) == ["measured", "measured"]
+
+
+def test_a_point_beyond_the_clipped_range_is_undecided_alone():
+    # The clipped answer ends at 1, so 0.4 from a point at 1.4, which is far from the others.
+    patterns = torch.tensor([[-0.8, 0.0], [0.8, 0.0], [0.0, 1.4]])
+    x = torch.cat([patterns, torch.tensor([[math.nan, 3.0]])])
+    model = ExactDenoiser(patterns, DDPM)
+    near = basins(model, x, 0.39, seed=0)
+    assert words(near) == ["measured", "measured", "undecided", "failed"]
+    assert CriticalNoise().of(near).values.isnan().tolist() == [False, False, True, True]
+    wide = basins(model, x, 0.41, seed=0)
+    assert words(wide)[2] == "measured"
+    half = basins(model, patterns[1:], 0.39, seed=0)  # one of two is not most
+    assert words(half) == ["measured", "undecided"]
+
+
 @pytest.mark.parametrize("schedule", [VE, DDPM])
 def test_recovery_of_one_of_two_patterns_is_the_normal_probability(schedule):
     # A draw ends at the pattern on whose side it starts: p(s) = Phi(d / 2s), s = sigma / alpha, whatever the
@@ -143,7 +167,7 @@ def test_critical_noise_scales_with_the_data():
 
 def test_never_always_measured_and_failed_are_told_apart():
     memories = crowd(2, 16, "pair")
-    points = torch.stack([memories[0], memories[0] + 0.5, torch.full((16,), torch.nan), memories[1]])
+    points = torch.stack([memories[0], -memories[0], torch.full((16,), torch.nan), memories[1]])
     result = basins(ExactDenoiser(memories, DDPM), points, 0.2, seed=0)
     assert words(result) == ["measured", "never", "failed", "measured"]
     assert result.critical[1:3].tolist() == [-1, -1]

@@ -31,10 +31,10 @@ def denoisers(dtype):
 
 
 def points():
-    """The pattern (the mean), points near and far, and a constant one."""
+    """The pattern (the mean), points near and far, and a constant one, all in the range of images."""
     noise = torch.randn(3, *SHAPE, generator=random("points"))
-    return torch.cat([pattern(), pattern() + torch.tensor([0.02, 0.2, 0.6]).view(-1, 1, 1, 1) * noise,
-                      torch.full((1, *SHAPE), 0.5)])  # fmt: skip
+    scattered = pattern() + torch.tensor([0.02, 0.2, 0.6]).view(-1, 1, 1, 1) * noise
+    return torch.cat([pattern(), scattered.clamp(-1, 1), torch.full((1, *SHAPE), 0.5)])
 
 
 def measure(name, denoiser, x):

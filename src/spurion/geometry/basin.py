@@ -26,7 +26,9 @@ class BasinConfig(Config):
         search: "bisection", or "scan" (Algorithm 1 as it is written, several times as dear).
         every_draw: Whether to find the own level of every draw, which the recovery curve and its area need;
             about twice as dear.
-        clip: Whether every posterior mean is clipped to [-1, 1], the range of images.
+        clip: Whether every posterior mean is clipped to [-1, 1], the range of images. False for data of
+            another range: what lies beyond by more than the tolerance could never be recovered, so that a
+            point there is "undecided", and most points there are an error.
         batch_size: Noisy points denoised together. It changes speed and memory; the answers only by rounding.
     """
 
@@ -52,8 +54,9 @@ class BasinResult:
     A point that is never recovered has critical level -1, radius 0 and status "never". One that is recovered
     even from the highest level has that level and its radius, lower bounds, and status "always". Where
     recovery is not monotone in a way that matters (first failure and bisection disagree), the level is that
-    of first failure and the status "undecided". A point that is not finite, or at which the model's answer is
-    not, is "failed", with level -1 and radius NaN.
+    of first failure and the status "undecided"; so is the status where clipping keeps every flow away from
+    the point. A point that is not finite, or at which the model's answer is not, is "failed", with level -1
+    and radius NaN.
 
     Attributes:
         times: The ladder, with shape (L,).

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
@@ -41,6 +41,7 @@ from spurion.geometry.search import Found, bisect, scan
 from spurion.geometry.trials import Trials
 from spurion.neighbors import Distance
 from spurion.neighbors.distances import L2
+from spurion.neighbors.distances.distance import subtracted
 
 _NUMBERS_AT_ONCE = 1 << 24
 
@@ -69,13 +70,14 @@ def basins(
         times: The ladder, increasing; by default `noise_levels` of the model's schedule.
 
     Raises:
-        ValueError: If `x` does not have the model's shape, `tolerance` is not a distance, or `times` no
-            ladder.
+        ValueError: If `x` does not have the model's shape, `tolerance` is not a distance, `times` no ladder,
+            or most points lie where clipped posterior means cannot come back to them.
     """
     config, distance = config or BasinConfig(), distance or L2()
     finite = check_points(denoiser, x)
     if not (tolerance >= 0 and math.isfinite(tolerance)):
         raise ValueError(f"`tolerance` must be a distance of at least 0, got {tolerance}.")
+    beyond = _beyond(x, finite, tolerance, config, distance)
     times = noise_levels(denoiser.schedule, config.levels) if times is None else times.cpu()
     check_levels(denoiser.schedule, times)
     parts, evaluations = [], 0
@@ -84,6 +86,7 @@ def basins(
         parts.append(_search(trials, config, len(times)))
         evaluations += trials.evaluations
     critical, own, status, monotone, radius = (torch.cat(values) for values in zip(*parts, strict=True))
+    status[beyond & (status != STATUSES.index("failed"))] = STATUSES.index("undecided")
     return BasinResult(
         times=times,
         sigmas=denoiser.schedule.sigma(times),
@@ -96,6 +99,26 @@ def basins(
         complete=config.every_draw,
         evaluations=evaluations,
     )
+
+
+def _beyond(
+    x: Tensor, finite: Tensor, tolerance: float, config: BasinConfig, distance: Distance
+) -> Bool[Tensor, " n"]:
+    """Points farther from the range of clipped posterior means than the tolerance: no flow ends near them."""
+    outside = finite & (x.flatten(1).abs().amax(dim=1) > 1) & config.clip
+    beyond = outside.cpu().clone()
+    if not bool(beyond.any()):
+        return beyond
+    points = x[outside]
+    apart = subtracted(distance.embed(points.clamp(-1, 1)), distance.embed(points))
+    beyond[outside.cpu()] = (distance.value(apart) > tolerance).cpu()
+    if 2 * int(beyond.sum()) > int(finite.sum()):
+        raise ValueError(
+            f"`x` must lie in [-1, 1], to which posterior means are clipped, but {int(beyond.sum())} of "
+            f"{int(finite.sum())} points lie beyond it by more than the tolerance, up to "
+            f"{float(points.abs().max()):.4g}; for data of another range use `BasinConfig(clip=False)`."
+        )
+    return beyond
 
 
 def _search(

@@ -23,7 +23,8 @@ STATUSES = ("measured", "never", "always", "undecided", "failed")
 - measured: the value is a number.
 - never: the point is not recovered even from the least noise.
 - always: the point is recovered even from the most noise.
-- undecided: the measure does not apply to this point (for instance, recovery is not monotone).
+- undecided: the measure does not apply to this point (for instance, recovery is not monotone, or the point
+  lies where clipped posterior means cannot be).
 - failed: the point or the model's answer at it is not finite.
 """
 
