@@ -116,8 +116,16 @@ def test_the_line_below_which_nothing_is_denoised(measured_run):
     expected = s / math.sqrt(1 + s**2)
     assert trivial_noise(measured_run.points[0].result.geometry) == pytest.approx(expected)
     noise, volume = draw_basins(measured_run, "wide").axes
-    assert lines(noise)["_within the tolerance as it is"].get_ydata()[0] == pytest.approx(expected)
-    assert "_within the tolerance as it is" not in lines(volume)
+    assert lines(noise)["tolerance"].get_ydata()[0] == pytest.approx(expected)
+    assert "tolerance" not in lines(volume)
+
+
+@pytest.mark.parametrize("width", ["wide", "narrow"])
+def test_nothing_is_written_among_the_data(measured_run, width):
+    figure = draw_basins(measured_run, width)
+    assert [len(ax.texts) for ax in figure.axes] == [0, 0]
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {*CLASS_COLORS, "training images", "tolerance"} <= set(words)
 
 
 def test_another_distance_has_no_such_line(measured_run):
@@ -125,7 +133,7 @@ def test_another_distance_has_no_such_line(measured_run):
         other = point.result.distance.model_copy(update={"name": "cosine"})
         object.__setattr__(point, "result", point.result.model_copy(update={"distance": other}))
     noise, _ = draw_basins(measured_run, "wide").axes
-    assert "_within the tolerance as it is" not in lines(noise)
+    assert "tolerance" not in lines(noise)
 
 
 def test_the_scan_marks_the_level(measured_run):
@@ -137,6 +145,30 @@ def test_the_scan_marks_the_level(measured_run):
     assert math.isnan(drawn[2])
     assert lines(second)["soft directions"].get_ydata()[1] == 44
     assert first.texts[0].get_text() == "read at 0.06"
+
+
+def test_means_of_the_scan_have_bands(measured_run):
+    first, second = draw_scan(measured_run, "wide").axes
+    drawn = {}
+    for ax in (first, second):
+        for band in ax.collections:
+            heights = band.get_paths()[0].vertices[:, 1]
+            drawn[band.get_label()] = (heights.min(), heights.max())
+    assert drawn == {
+        "_separation interval": pytest.approx((0.008, 0.12)),
+        "_soft directions interval": pytest.approx((42.0, 61.0)),
+        "_intrinsic dimension interval": pytest.approx((45.0, 61.0)),
+    }
+
+
+def test_a_scan_stored_without_intervals_has_no_bands(measured_run):
+    scan = measured_run.study.curvature
+    bare = {name: () for name in type(scan).model_fields if name.endswith(("_low", "_high"))}
+    study = measured_run.study.model_copy(update={"curvature": scan.model_copy(update=bare)})
+    object.__setattr__(measured_run, "study", study)
+    axes = draw_scan(measured_run, "wide").axes
+    assert [len(ax.collections) for ax in axes] == [0, 0]
+    assert lines(axes[1])["intrinsic dimension"].get_ydata()[0] == 59
 
 
 def test_spectra_are_those_stored_in_the_colors_of_k(measured_run):

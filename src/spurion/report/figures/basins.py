@@ -2,19 +2,15 @@
 
 __all__ = ["draw_basins"]
 
+from functools import partial
 from statistics import median
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spurion.report.figures.canvas import (
-    Width,
-    label_k_axis,
-    legend_above,
-    new_figure,
-    width_of,
-)
-from spurion.report.figures.readings import REFERENCES, Strips, mark_level, plot_classes, plot_references
-from spurion.report.geometry.view import Curve, curve, measured, title, trivial_noise
+from spurion.report.figures.canvas import Width
+from spurion.report.figures.readings import Strips, mark_level, over_sizes, plot_medians
+from spurion.report.geometry.view import Curve, curve, measured, trivial_noise
 from spurion.report.run import Run
 
 PANELS = {"critical-noise": True, "log-volume": False}
@@ -26,23 +22,14 @@ def draw_basins(run: Run, width: Width) -> Figure | None:
     curves = [found for found in (curve(run, name) for name in PANELS) if found]
     if not curves:
         return None
-    wide = width == "wide"
-    figure = new_figure(width, 3.2 if wide else 2.7 * len(curves) + 0.4)
-    grid = figure.subplots(1 if wide else len(curves), len(curves) if wide else 1, squeeze=False).ravel()
-    everything = sorted({k for found in curves for k, _ in found.points})
-    for ax, found in zip(grid, curves, strict=True):
-        level = _trivial(run) if found.name == "critical-noise" else None
-        strips = _strips(found, level)
-        plot_references(ax, {name: found.group(name) for name in REFERENCES}, strips)
-        plot_classes(ax, found, strips)
-        strips.apply(ax)
-        if level is not None:
-            mark_level(ax, level, "within the tolerance as it is")
-        ax.set_ylabel(found.unit.replace("sigma_t", r"$\sigma_t$"))
-        ax.set_title(title(found.name))
-        label_k_axis(ax, everything, width_of(width) / (len(curves) if wide else 1) - 0.6)
-    legend_above(figure, max(grid, key=lambda ax: len(ax.get_legend_handles_labels()[1])), 5 if wide else 3)
-    return figure
+    return over_sizes(curves, width, partial(_plot, _trivial(run)), wide=3.2, narrow=2.7)
+
+
+def _plot(level: float | None, ax: Axes, found: Curve) -> None:
+    shown = level if found.name == "critical-noise" else None
+    plot_medians(ax, found, _strips(found, shown))
+    if shown is not None:
+        mark_level(ax, shown, "tolerance")
 
 
 def _strips(found: Curve, level: float | None) -> Strips:

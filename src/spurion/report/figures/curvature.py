@@ -12,16 +12,13 @@ from spurion.report.figures.canvas import (
     INK,
     MUTED,
     Width,
-    label_k_axis,
-    legend_above,
     new_figure,
     panels,
     plain_log_axis,
     size_colors,
-    width_of,
 )
-from spurion.report.figures.readings import REFERENCES, Strips, plot_classes, plot_references
-from spurion.report.geometry.view import Curve, curve, is_number, measured, title
+from spurion.report.figures.readings import Strips, over_sizes, plot_medians
+from spurion.report.geometry.view import Curve, curve, is_number, measured
 from spurion.report.numbers import size, value
 from spurion.report.run import Run
 from spurion.studies.geometry.results import GROUPS, GeometryResult, ScanResult
@@ -40,15 +37,12 @@ def draw_scan(run: Run, width: Width) -> Figure | None:
     wide = width == "wide"
     figure = new_figure(width, 2.5 if wide else 4.4)
     first, second = figure.subplots(1 if wide else 2, 2 if wide else 1, squeeze=False).ravel()
-    first.plot(scan.noise, _column(scan.separation), "o-", color=PURPLE, label="separation")
+    _mean(first, scan, "separation", "o-", PURPLE)
     first.set_ylabel("separation (0 to 0.25)")
     first.set_title("soft from stiff")
     first.set_ylim(bottom=0)
-    for column, look, name in (
-        (scan.soft_directions, {"color": INK, "marker": "o"}, "soft directions"),
-        (scan.intrinsic_dimension, {"color": MUTED, "marker": "^", "linestyle": "--"}, "intrinsic dimension"),
-    ):
-        second.plot(scan.noise, _column(column), label=name, **look)
+    _mean(second, scan, "soft_directions", "o-", INK)
+    _mean(second, scan, "intrinsic_dimension", "^--", MUTED)
     second.set_ylabel("directions, dimensions")
     second.set_title("what is read at that noise")
     second.legend(fontsize=7)
@@ -91,20 +85,11 @@ def draw_directions(run: Run, width: Width) -> Figure | None:
     curves = [found for found in (curve(run, name) for name in DIRECTIONS) if found]
     if not curves:
         return None
-    wide = width == "wide"
-    figure = new_figure(width, 2.9 if wide else 2.4 * len(curves) + 0.4)
-    grid = figure.subplots(1 if wide else len(curves), len(curves) if wide else 1, squeeze=False).ravel()
-    everything = sorted({k for found in curves for k, _ in found.points})
-    for ax, found in zip(grid, curves, strict=True):
-        strips = _without_held_out(found)
-        plot_references(ax, {name: found.group(name) for name in REFERENCES}, strips)
-        plot_classes(ax, found, strips)
-        strips.apply(ax)
-        ax.set_ylabel(found.unit)
-        ax.set_title(title(found.name))
-        label_k_axis(ax, everything, width_of(width) / (len(curves) if wide else 1) - 0.6)
-    legend_above(figure, max(grid, key=lambda ax: len(ax.get_legend_handles_labels()[1])), 5 if wide else 3)
-    return figure
+    return over_sizes(curves, width, _plot_directions, wide=2.9, narrow=2.4)
+
+
+def _plot_directions(ax: Axes, found: Curve) -> None:
+    plot_medians(ax, found, _without_held_out(found))
 
 
 def _without_held_out(found: Curve) -> Strips:
@@ -128,6 +113,15 @@ def _mark_choice(ax: Axes, scan: ScanResult, *, written: bool) -> None:
             fontsize=7.5,
             color=MUTED,
         )
+
+
+def _mean(ax: Axes, scan: ScanResult, field: str, line: str, color: str) -> None:
+    """One field of the scan over the noise, with its interval as a band where that is stored."""
+    name, stored = field.replace("_", " "), scan.model_dump()
+    ax.plot(scan.noise, _column(stored[field]), line, color=color, label=name)
+    if stored[f"{field}_low"]:
+        ends = _column(stored[f"{field}_low"]), _column(stored[f"{field}_high"])
+        ax.fill_between(scan.noise, *ends, color=color, alpha=0.18, linewidth=0, label=f"_{name} interval")
 
 
 def _column(numbers: Sequence[float | None]) -> list[float]:

@@ -13,12 +13,8 @@ from spurion.report.figures.canvas import (
     MUTED,
     Width,
     interval_bars,
-    label_k_axis,
-    legend_above,
-    new_figure,
-    width_of,
 )
-from spurion.report.figures.readings import DODGE
+from spurion.report.figures.readings import DODGE, over_sizes
 from spurion.report.geometry.view import Curve, curve, difference, title
 from spurion.report.run import Run
 
@@ -30,15 +26,7 @@ def draw_energies(run: Run, width: Width) -> Figure | None:
     curves = [found for found in (curve(run, name) for name in ENERGIES) if found and _gaps(found)]
     if not curves:
         return None
-    wide = width == "wide"
-    figure = new_figure(width, 3.0 if wide else 2.5 * len(curves) + 0.4)
-    grid = figure.subplots(1 if wide else len(curves), len(curves) if wide else 1, squeeze=False).ravel()
-    everything = sorted({k for found in curves for k, _ in found.points})
-    for ax, found in zip(grid, curves, strict=True):
-        _plot(ax, found)
-        label_k_axis(ax, everything, width_of(width) / (len(curves) if wide else 1) - 0.6)
-    legend_above(figure, max(grid, key=lambda ax: len(ax.get_legend_handles_labels()[1])), 5 if wide else 3)
-    return figure
+    return over_sizes(curves, width, _plot, wide=3.0, narrow=2.5)
 
 
 def _plot(ax: Axes, found: Curve) -> None:

@@ -4,18 +4,30 @@ A point that is never recovered lies below every number and one that is always r
 a place in the order but none on the axis: they are drawn in marked strips under and above it.
 """
 
-__all__ = ["REFERENCES", "Strips", "mark_level", "plot_classes", "plot_references"]
+__all__ = ["DODGE", "Strips", "mark_level", "over_sizes", "plot_medians"]
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from spurion.report.figures.canvas import CLASS_COLORS, CLASS_MARKERS, INK, MUTED, plain_log_axis
-from spurion.report.geometry.view import Curve, is_number
+from spurion.report.figures.canvas import (
+    CLASS_COLORS,
+    CLASS_MARKERS,
+    INK,
+    MUTED,
+    Width,
+    label_k_axis,
+    legend_above,
+    new_figure,
+    plain_log_axis,
+    width_of,
+)
+from spurion.report.geometry.view import Curve, is_number, title
 from spurion.report.numbers import value
 from spurion.studies.geometry.results import GroupReading, Reading
 
@@ -103,7 +115,40 @@ class Strips:
         return self.low + (self.high - self.low) * share
 
 
-def plot_classes(ax: Axes, curve: Curve, strips: Strips) -> None:
+def over_sizes(
+    curves: Sequence[Curve], width: Width, plot: Callable[[Axes, Curve], None], *, wide: float, narrow: float
+) -> Figure:
+    """One panel over K for each measure, with the legend of the fullest above all.
+
+    Arguments:
+        curves: The measures, at least one.
+        width: "wide", panels beside each other, or "narrow", below each other.
+        plot: Draws one measure.
+        wide: Height of the wide form in inches.
+        narrow: Height of each panel of the narrow form.
+    """
+    beside = len(curves) if width == "wide" else 1
+    figure = new_figure(width, wide if width == "wide" else narrow * len(curves) + 0.4)
+    grid = figure.subplots(len(curves) // beside, beside, squeeze=False).ravel()
+    sizes = sorted({k for found in curves for k, _ in found.points})
+    for ax, found in zip(grid, curves, strict=True):
+        plot(ax, found)
+        label_k_axis(ax, sizes, width_of(width) / beside - 0.6)
+    fullest = max(grid, key=lambda ax: len(ax.get_legend_handles_labels()[1]))
+    legend_above(figure, fullest, 6 if width == "wide" else 3)
+    return figure
+
+
+def plot_medians(ax: Axes, found: Curve, strips: Strips) -> None:
+    """One measure in one panel: training and held-out images, the classes, strips, unit and title."""
+    _plot_references(ax, {name: found.group(name) for name in REFERENCES}, strips)
+    _plot_classes(ax, found, strips)
+    strips.apply(ax)
+    ax.set_ylabel(found.unit.replace("sigma_t", r"$\sigma_t$"))
+    ax.set_title(title(found.name))
+
+
+def _plot_classes(ax: Axes, curve: Curve, strips: Strips) -> None:
     """Medians of the classes with their intervals; a line joins neighbors that are numbers."""
     for number, (name, color) in enumerate(CLASS_COLORS.items()):
         pairs = curve.group(name)
@@ -130,7 +175,7 @@ def plot_classes(ax: Axes, curve: Curve, strips: Strips) -> None:
         ax.plot(sizes, joined, color=color, linewidth=1.2, label=f"_{name} line", zorder=3)
 
 
-def plot_references(ax: Axes, groups: dict[str, Sequence[tuple[int, GroupReading]]], strips: Strips) -> None:
+def _plot_references(ax: Axes, groups: dict[str, Sequence[tuple[int, GroupReading]]], strips: Strips) -> None:
     """Training and held-out images as thin lines with faint bands, ticks where they are no number."""
     for name, (color, line) in REFERENCES.items():
         pairs = groups.get(name, [])
@@ -159,16 +204,5 @@ def plot_references(ax: Axes, groups: dict[str, Sequence[tuple[int, GroupReading
 
 
 def mark_level(ax: Axes, level: float, text: str) -> None:
-    """A dotted line across a panel, with a word under it at the left."""
-    ax.axhline(level, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)), label=f"_{text}")
-    ax.annotate(
-        text,
-        (0.015, level),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, -2),
-        textcoords="offset points",
-        ha="left",
-        va="top",
-        fontsize=6.5,
-        color=MUTED,
-    )
+    """A dotted line across a panel, named in the legend: beside the line, data would cross its name."""
+    ax.axhline(level, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)), label=text)

@@ -8,6 +8,7 @@ number. A value that does not exist is null.
 __all__ = [
     "EXPECTED",
     "GROUPS",
+    "NEEDED",
     "GeometryResult",
     "GroupReading",
     "GroupSize",
@@ -27,6 +28,9 @@ from spurion.phases.ordering import Ordering
 
 GROUPS = (*CLASSES, "training", "held-out")
 """The groups of points: the three classes of samples, training images and held-out images."""
+
+NEEDED = 6
+"""Points with a place in the order that a median with a 95 % interval needs."""
 
 EXPECTED: dict[str, bool] = {
     "critical-noise": True,
@@ -83,7 +87,9 @@ class ScanResult(Config):
     """The curvature of training points over a grid of noise, and the level at which it is read.
 
     All lists have one entry for each level. `noise` is sigma_t / alpha_t; `separation` is Otsu's, from 0 to
-    1/4; directions and dimension are means over the points. The level is that of the largest separation.
+    1/4. Separation, directions and dimension are means over the points, with the ends of their 95 %
+    intervals (Student's), which are null for fewer than two points and empty in older files. The level is
+    that of the largest separation.
     """
 
     train_size: int = Field(description="Training size of the model that was scanned: the largest.")
@@ -91,8 +97,14 @@ class ScanResult(Config):
     times: tuple[int | float, ...]
     noise: tuple[float, ...]
     separation: tuple[float | None, ...]
+    separation_low: tuple[float | None, ...] = ()
+    separation_high: tuple[float | None, ...] = ()
     soft_directions: tuple[float | None, ...]
+    soft_directions_low: tuple[float | None, ...] = ()
+    soft_directions_high: tuple[float | None, ...] = ()
     intrinsic_dimension: tuple[float | None, ...]
+    intrinsic_dimension_low: tuple[float | None, ...] = ()
+    intrinsic_dimension_high: tuple[float | None, ...] = ()
     chosen_time: int | float
     chosen_noise: float
     note: str = ""

@@ -7,21 +7,32 @@ The classes have no part in it, and all models and all classes are read at the n
 __all__ = ["DEFAULT_NOISE", "scan"]
 
 import math
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
+from scipy.stats import t as student
 from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.noise_scan import clearest, nearest_time, noise_times
 from spurion.geometry.spectrum import separation
-from spurion.geometry.stiffness import Stiffness, stiffness
+from spurion.geometry.stiffness import stiffness
+from spurion.phases.intervals import ALPHA
 from spurion.studies.geometry.config import GeometryConfig
 from spurion.studies.geometry.results import ScanResult
 
 DEFAULT_NOISE = 0.1
 """Where nothing can be chosen by."""
+
+
+class _Means(NamedTuple):
+    """Means over the points at each level of noise, and the ends of their 95 % intervals (Student's)."""
+
+    value: Float64[Tensor, " levels"]
+    low: Float64[Tensor, " levels"]
+    high: Float64[Tensor, " levels"]
 
 
 def scan(
@@ -44,8 +55,10 @@ def scan(
     times = noise_times(denoiser.schedule, config.scan)
     found = [stiffness(denoiser, points, t, cut=config.cut, seed=seed) for t in times]
     noise = [_noise(denoiser, t) for t in times]
-    clear = torch.stack([separation(one.ranks, config.cut).nanmean() for one in found])
-    choice = clearest(times, noise, clear)
+    clear = _means([separation(one.ranks, config.cut) for one in found])
+    soft = _means([one.measures["soft-directions"].values for one in found])
+    dimension = _means([one.measures["intrinsic-dimension"].values for one in found])
+    choice = clearest(times, noise, clear.value)
     chosen = nearest_time(denoiser.schedule, DEFAULT_NOISE) if choice is None else choice.t
     note = "" if choice else "No level separates soft from stiff directions; the curvature is read at 0.1."
     return ScanResult(
@@ -53,9 +66,15 @@ def scan(
         points=len(points),
         times=times,
         noise=tuple(noise),
-        separation=_numbers(clear),
-        soft_directions=_means(found, "soft-directions"),
-        intrinsic_dimension=_means(found, "intrinsic-dimension"),
+        separation=_numbers(clear.value),
+        separation_low=_numbers(clear.low),
+        separation_high=_numbers(clear.high),
+        soft_directions=_numbers(soft.value),
+        soft_directions_low=_numbers(soft.low),
+        soft_directions_high=_numbers(soft.high),
+        intrinsic_dimension=_numbers(dimension.value),
+        intrinsic_dimension_low=_numbers(dimension.low),
+        intrinsic_dimension_high=_numbers(dimension.high),
         chosen_time=chosen,
         chosen_noise=_noise(denoiser, chosen),
         note=note,
@@ -67,8 +86,15 @@ def _noise(denoiser: Denoiser, t: float) -> float:
     return sigma / alpha
 
 
-def _means(found: list[Stiffness], name: str) -> tuple[float | None, ...]:
-    return _numbers(torch.stack([one.measures[name].values.nanmean() for one in found]))
+def _means(levels: list[Float[Tensor, " n"]]) -> _Means:
+    """Means over the points at each level, failed ones left out; NaN where there is none."""
+    values = torch.stack(levels).double()
+    known = ~values.isnan()
+    count, mean = known.sum(dim=1), values.nanmean(dim=1)
+    squares = (values - mean[:, None]).masked_fill(~known, 0.0).square().sum(dim=1)
+    error = (squares / (count * (count - 1))).sqrt()  # NaN for a single point
+    half = torch.from_numpy(student.ppf(1 - ALPHA / 2, (count - 1).numpy())) * error
+    return _Means(mean, mean - half, mean + half)
 
 
 def _numbers(values: Float[Tensor, " levels"]) -> tuple[float | None, ...]:
