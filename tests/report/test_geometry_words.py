@@ -8,7 +8,7 @@ from spurion.report.cautions import cautions
 from spurion.report.geometry.limits import geometry_limits
 from spurion.report.geometry.order import comparison_count, comparisons, in_words, summary, threshold
 from spurion.report.geometry.tables import measure_table, order_table, reading_cell
-from spurion.report.geometry.view import curve, measured
+from spurion.report.geometry.view import curve, least, measured
 from spurion.report.sections import geometry as sections
 from spurion.studies.geometry.results import GeometryResult, GroupReading, GroupSize
 
@@ -26,6 +26,16 @@ def plant_orders(run, size, measure, *found):
     point = next(point for point in run.points if point.result.train_size == size)
     values = point.result.geometry.model_dump(mode="json")
     next(one for one in values["measures"] if one["name"] == measure)["orders"] = list(found)
+    stored = GeometryResult.model_validate(values)
+    object.__setattr__(point, "result", point.result.model_copy(update={"geometry": stored}))
+
+
+def plant_statuses(run, size, measure, group, **statuses):
+    point = next(point for point in run.points if point.result.train_size == size)
+    values = point.result.geometry.model_dump(mode="json")
+    n = sum(count for name, count in statuses.items() if name not in ("undecided", "failed"))
+    chosen = next(one for one in values["measures"] if one["name"] == measure)
+    chosen["groups"][group] |= {"n": n, "statuses": statuses}
     stored = GeometryResult.model_validate(values)
     object.__setattr__(point, "result", point.result.model_copy(update={"geometry": stored}))
 
@@ -180,20 +190,49 @@ def test_cells():
     group = GroupSize(available=50, measured=40)
     statuses = {"measured": 38, "never": 1, "undecided": 1}
     half = GroupReading(value=0.0501, low="never", high=0.0663, n=39, statuses=statuses)
-    cell = reading_cell(half, group)
+    cell = reading_cell(half, group, 12)
     assert (cell.text, cell.value) == ("0.0501", 0.0501)
     assert cell.detail == "never to 0.0663\nn = 40\n1 never, 1 undecided"
-    never = reading_cell(half.model_copy(update={"value": "never"}), group)
+    never = reading_cell(half.model_copy(update={"value": "never"}), group, 12)
     assert (never.text, never.value) == ("never", None)
-    few = GroupReading(value=None, low=None, high=None, n=2, statuses={"measured": 2})
-    assert reading_cell(few, group).detail == "n = 2\ntoo few"
-    assert reading_cell(None, GroupSize(available=3, measured=0)).detail == "3: too few"
-    assert reading_cell(None, GroupSize(available=0, measured=0)).detail == "none"
+    few = GroupReading(value=None, low=None, high=None, n=2, statuses={"measured": 2, "failed": 9})
+    assert (reading_cell(few, group, 12).text, reading_cell(few, group, 12).detail) == (
+        "–",
+        "2 of 6 needed\n9 failed",
+    )
+    assert reading_cell(None, GroupSize(available=3, measured=0), 12).detail == "3 of 12 needed"
+    assert reading_cell(None, GroupSize(available=0, measured=0), 12).detail == "none"
+
+
+def test_tables_say_why_there_is_no_number(make_run):
+    config = {"geometry": {"least": 14}}
+    run = make_run(sizes=(2, *SIZES), samples=300, geometry=True, changes={"config": config})
+    found = curve(run, "critical-noise")
+    table = measure_table(found, {k: geometry.groups for k, geometry in measured(run)}, least(run))
+    dashes = [cell for row in table.rows for cell in row[1:6] if cell.text == "–"]
+    assert {cell.detail.partition(" of ")[2] for cell in dashes if cell.detail != "none"} == {
+        "14 needed",
+        "6 needed\n21 undecided",  # two training images
+    }
+    assert least(make_run(sizes=(16,), samples=40, geometry=True)) == 12  # the default
+
+
+def test_points_left_out_are_counted(run):
+    plant_statuses(run, 128, "critical-noise", "spurious", measured=30, never=2, undecided=5, failed=3)
+    found = curve(run, "critical-noise")
+    table = measure_table(found, {k: geometry.groups for k, geometry in measured(run)}, 12)
+    full = next(row for row in table.rows if row[0].value == 128)
+    assert full[6].detail == "0.85 to 0.95\np < 0.0001\n8 left out"
+    assert full[8].detail == "0.85 to 0.95\np < 0.0001"  # memorized and generalized
+    assert "left out, being undecided or failed" in table.caption
+    orders = order_table(run, ["critical-noise", "log-volume"])
+    assert orders.header[-1] == "left out"
+    assert [row[-1].text for row in orders.rows] == ["8", "8", "0", "0", "0", "0"]
 
 
 def test_tables_equal_the_stored_numbers(run):
     found = curve(run, "critical-noise")
-    table = measure_table(found, {k: geometry.groups for k, geometry in measured(run)})
+    table = measure_table(found, {k: geometry.groups for k, geometry in measured(run)}, 12)
     assert "unit: noise sigma_t; source: Algorithm 1" in table.caption
     assert table.header[1:6] == ("memorized", "spurious", "generalized", "training", "held-out")
     for row, (k, result) in zip(table.rows, found.points, strict=True):

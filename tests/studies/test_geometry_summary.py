@@ -5,18 +5,21 @@ import math
 
 import pytest
 import torch
+from scipy import stats
 
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
+from spurion.geometry.curvature import curvature
 from spurion.geometry.measure import STATUSES, Measured
 from spurion.geometry.noise_scan import nearest_time
 from spurion.studies.geometry.config import GeometryConfig
 from spurion.studies.geometry.groups import Group, choose_groups
 from spurion.studies.geometry.measuring import Geometry
+from spurion.studies.geometry.results import NEEDED, MeasureResult
 from spurion.studies.geometry.rows import write_rows
 from spurion.studies.geometry.scan import scan
-from spurion.studies.geometry.summary import middle, orders, rank_medians, reading
+from spurion.studies.geometry.summary import left_out, middle, orders, rank_medians, reading
 
 NAN, D = math.nan, 16
 SCHEDULE = DDPMSchedule()
@@ -110,6 +113,33 @@ def test_too_few_points_have_no_median():
     assert (found.value, found.low, found.high, found.n) == (None, None, None, 5)
 
 
+def test_the_least_number_for_a_median():
+    assert reading(measured([1.0] * NEEDED)).value == 1
+    assert reading(measured([1.0] * (NEEDED - 1))).value is None
+
+
+def result(name, **groups):
+    readings = {group.replace("_", "-"): reading(values) for group, values in groups.items()}
+    return MeasureResult(name=name, unit="", source="", groups=readings)
+
+
+def test_points_without_a_place_are_named():
+    whole = measured([1.0] * 8, {0: "never", 1: "always"})
+    holed = measured([1.0] * 8, {0: "undecided", 3: "failed"})
+    one = measured([1.0] * 7, {2: "failed"})
+    results = [
+        result("critical-noise", memorized=whole, spurious=holed, held_out=one),
+        result("soft-directions", memorized=whole),
+        result("log-volume", memorized=whole, spurious=holed, held_out=one),
+        result("log-density", spurious=one),
+    ]
+    assert left_out(results) == (
+        "Undecided or failed, and so left out of medians and comparisons: critical-noise, log-volume: 2 of 8 "
+        "spurious points, 1 of 7 held-out points; log-density: 1 of 7 spurious points."
+    )
+    assert left_out(results[1:2]) == ""
+
+
 def test_orders_go_the_way_that_is_expected():
     groups = {
         "memorized": measured([3.0] * 8),
@@ -183,6 +213,30 @@ def test_a_scan_of_a_single_pattern_falls_back_and_says_so():
     found = scan(model, torch.zeros(1, D), GeometryConfig(scan=3), train_size=1, seed=0)
     assert found.note.startswith("No level separates soft from stiff directions")
     assert found.chosen_time == nearest_time(SCHEDULE, 0.1)
+
+
+def test_means_of_a_scan_have_their_intervals():
+    # Two patterns of an exact denoiser: each of six points has its own spectrum.
+    model = ExactDenoiser(torch.tensor([[-0.3] * D, [0.3] * D], dtype=torch.float64), SCHEDULE)
+    points = torch.linspace(-0.3, 0.3, 6, dtype=torch.float64)[:, None].expand(-1, D)
+    broken = torch.cat([points, torch.full((1, D), NAN, dtype=torch.float64)])
+    found = scan(model, broken, GeometryConfig(scan=4), train_size=2, seed=0)
+    for level, time in enumerate(found.times):
+        values = curvature(model, points, time).flipd().values.numpy()
+        low, high = stats.t.interval(0.95, 5, values.mean(), stats.sem(values))
+        assert found.intrinsic_dimension[level] == pytest.approx(values.mean())
+        assert found.intrinsic_dimension_low[level] == pytest.approx(low)
+        assert found.intrinsic_dimension_high[level] == pytest.approx(high)
+        assert found.separation_low[level] <= found.separation[level] <= found.separation_high[level]
+        ends = found.soft_directions_low[level], found.soft_directions_high[level]
+        assert sum(ends) / 2 == pytest.approx(found.soft_directions[level])
+
+
+def test_one_point_has_a_mean_but_no_interval():
+    model = ExactDenoiser(torch.zeros(1, D), SCHEDULE)
+    found = scan(model, torch.zeros(1, D), GeometryConfig(scan=2), train_size=1, seed=0)
+    assert found.soft_directions == (0.0, 0.0)
+    assert found.soft_directions_low == found.separation_high == (None, None)
 
 
 def test_medians_of_spectra_have_intervals():

@@ -4,9 +4,10 @@ __all__ = ["geometry", "methods", "provenance"]
 
 from spurion.report.audit.run import AuditRun
 from spurion.report.blocks import Cell, Section, Table, number_cell
-from spurion.report.numbers import absent, size, value
+from spurion.report.geometry.tables import needed
+from spurion.report.numbers import absent, listed, size, value
 from spurion.report.sections.record import flat
-from spurion.studies.geometry.results import GroupReading
+from spurion.studies.geometry.results import NEEDED, GroupReading
 
 RULES = {
     "fixed": "The thresholds are numbers that were given.",
@@ -39,6 +40,13 @@ def geometry(run: AuditRun) -> Section | None:
         f"within {value(found.tolerance)}, the threshold of duplicates."
     )
     caption = "Medians with 95% intervals over points of each group; the number of points in brackets."
+    few = [
+        f"{name} ({size(group.available)})"
+        for name, group in found.groups.items()
+        if group.available and not group.measured
+    ]
+    if few:
+        caption += f" Too few to be measured: {listed(few)}."
     header = ("measure", *(f"{name} ({size(found.groups[name].measured)})" for name in groups))
     table = Table(caption, header, rows)
     return Section("geometry", "The landscape around the samples", (text, *found.notes), tables=(table,))
@@ -46,7 +54,7 @@ def geometry(run: AuditRun) -> Section | None:
 
 def _reading(found: GroupReading | None) -> Cell:
     if found is None or found.value is None:
-        return Cell(absent)
+        return Cell(absent, needed(found.n, NEEDED) if found else "")
     low, high = (_text(end) for end in (found.low, found.high))
     return Cell(_text(found.value), f"{low} to {high}")
 

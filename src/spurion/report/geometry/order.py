@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from spurion.phases.classification import CLASSES
 from spurion.phases.intervals import ALPHA
-from spurion.report.geometry.view import measured, title
+from spurion.report.geometry.view import left_out, measured, title
 from spurion.report.numbers import decimals, listed, size
 from spurion.report.run import Run
 from spurion.studies.geometry.results import OrderResult
@@ -40,12 +40,14 @@ class Comparison:
         train_size: The training size K.
         order: What was found.
         verdict: "holds", "open", or "reversed".
+        left_out: How many points of the two classes have no place in the order.
     """
 
     measure: str
     train_size: int
     order: OrderResult
     verdict: str
+    left_out: int = 0
 
     @property
     def pair(self) -> Pair:
@@ -87,7 +89,9 @@ def comparisons(run: Run) -> list[Comparison]:
     """All comparisons, by training size, measure, and pair."""
     level = threshold(run)
     return [
-        Comparison(result.name, k, order, _verdict(order, level))
+        Comparison(
+            result.name, k, order, _verdict(order, level), left_out(result, (order.higher, order.lower))
+        )
         for k, geometry in measured(run)
         for result in geometry.measures
         for order in result.orders

@@ -1,15 +1,15 @@
 """Geometry in tables: one for each measure, and one of all orders."""
 
-__all__ = ["measure_table", "order_table", "reading_cell", "reading_text"]
+__all__ = ["measure_table", "needed", "order_table", "reading_cell", "reading_text"]
 
 from collections.abc import Sequence
 
 from spurion.report.blocks import Cell, Row, Table, number_cell
 from spurion.report.geometry.order import tallies
-from spurion.report.geometry.view import Curve, is_number, title
+from spurion.report.geometry.view import Curve, is_number, left_out, title
 from spurion.report.numbers import absent, decimals, listed, size, value
 from spurion.report.run import Run
-from spurion.studies.geometry.results import GROUPS, GroupReading, GroupSize, MeasureResult, Reading
+from spurion.studies.geometry.results import GROUPS, NEEDED, GroupReading, GroupSize, MeasureResult, Reading
 
 PAIRS = (("memorized", "spurious"), ("spurious", "generalized"), ("memorized", "generalized"))
 
@@ -26,27 +26,45 @@ def reading_text(reading: Reading) -> str:
     return decimals(0)(reading) if reading is not None and abs(reading) >= 1000 else value(reading)
 
 
-def reading_cell(reading: GroupReading | None, group: GroupSize) -> Cell:
-    """A median, below it the interval, the number of points, and every status that is no number."""
+def reading_cell(reading: GroupReading | None, group: GroupSize, least: int) -> Cell:
+    """A median, below it the interval, the number of points, and every status that is no number.
+
+    Where there is no median, how many points there are and how many are needed.
+
+    Arguments:
+        reading: The median; None where the group was not measured.
+        group: How many points the group has.
+        least: How many a class needs before it is measured.
+    """
     if reading is None:
-        few = f"{size(group.available)}: too few" if group.available else "none"
-        return Cell(absent, few)
+        return Cell(absent, needed(group.available, least) if group.available else "none")
     parts = [f"n = {size(sum(reading.statuses.values()))}"]
     others = [f"{size(n)} {status}" for status, n in reading.statuses.items() if status != "measured"]
     parts += [", ".join(others)] if others else []
     if reading.value is None:
-        return Cell(absent, "\n".join([*parts, "too few"]))
+        return Cell(absent, "\n".join([needed(reading.n, NEEDED), *parts[1:]]))
     ends = f"{reading_text(reading.low)} to {reading_text(reading.high)}"
     number = reading.value if is_number(reading.value) else None
     return Cell(reading_text(reading.value), "\n".join([ends, *parts]), number)
 
 
-def measure_table(curve: Curve, groups: dict[int, dict[str, GroupSize]]) -> Table:
+def needed(count: int, least: int) -> str:
+    """Why there is no number.
+
+    Example:
+        >>> needed(3, 12)
+        '3 of 12 needed'
+    """
+    return f"{size(count)} of {size(least)} needed"
+
+
+def measure_table(curve: Curve, groups: dict[int, dict[str, GroupSize]], least: int) -> Table:
     """One measure at all training sizes: median of each group, effect size of each pair of classes.
 
     Arguments:
         curve: The measure.
         groups: The sizes of the groups at each training size.
+        least: How many samples a class needs before it is measured.
     """
     names = [name for name in GROUPS if any(name in groups[k] for k, _ in curve.points)]
     compared = any(result.orders for _, result in curve.points)
@@ -55,7 +73,7 @@ def measure_table(curve: Curve, groups: dict[int, dict[str, GroupSize]]) -> Tabl
     for k, result in curve.points:
         sizes = groups[k]
         cells = [
-            reading_cell(result.groups.get(n), sizes.get(n, GroupSize(available=0, measured=0)))
+            reading_cell(result.groups.get(n), sizes.get(n, GroupSize(available=0, measured=0)), least)
             for n in names
         ]
         rows.append((number_cell(k, size), *cells, *(_pair_cells(result) if compared else ())))
@@ -65,7 +83,8 @@ def measure_table(curve: Curve, groups: dict[int, dict[str, GroupSize]]) -> Tabl
     )
     if compared:
         caption += (
-            " The last columns: AUC of the order that the paper expects, its 95% interval, one-sided p."
+            " The last columns: AUC of the order that the paper expects, its 95% interval, one-sided p, and "
+            "how many points had to be left out, being undecided or failed."
         )
     return Table(caption, header, tuple(rows))
 
@@ -85,10 +104,24 @@ def order_table(run: Run, measures: Sequence[str]) -> Table | None:
                 number_cell(len(tally.found), size),
                 *(_sizes_cell(tally.sizes(verdict)) for verdict in ("holds", "open", "reversed")),
                 Cell(f"{aucs[0]:.2f} to {aucs[-1]:.2f}"),
+                number_cell(sum(one.left_out for one in tally.found), size),
             )
         )
-    header = ("measure", "expected", "K compared", "holds at K", "open at K", "reversed at K", "AUC")
-    return Table("Where the classes are ordered as the paper expects them.", header, tuple(rows))
+    header = (
+        "measure",
+        "expected",
+        "K compared",
+        "holds at K",
+        "open at K",
+        "reversed at K",
+        "AUC",
+        "left out",
+    )
+    caption = (
+        "Where the classes are ordered as the paper expects them. Never recovered counts as below, always as "
+        "above every number; left out are points that are undecided or failed, at all these K together."
+    )
+    return Table(caption, header, tuple(rows))
 
 
 def _sizes_cell(sizes: Sequence[int]) -> Cell:
@@ -104,8 +137,10 @@ def _pair_cells(result: MeasureResult) -> list[Cell]:
             cells.append(Cell(absent))
             continue
         auc = order.auc
-        detail = f"{auc.low:.2f} to {auc.high:.2f}\np {_p(order.p_value)}"
-        cells.append(Cell(f"{auc.value:.2f}", detail, auc.value))
+        missing = left_out(result, pair)
+        parts = [f"{auc.low:.2f} to {auc.high:.2f}", f"p {_p(order.p_value)}"]
+        parts += [f"{size(missing)} left out"] if missing else []
+        cells.append(Cell(f"{auc.value:.2f}", "\n".join(parts), auc.value))
     return cells
 
 

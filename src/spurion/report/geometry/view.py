@@ -12,14 +12,26 @@ References:
     | Construction of confidence limits about effect measures: a general approach (Zou & Donner, 2008)
 """
 
-__all__ = ["Curve", "curve", "difference", "is_number", "measured", "title", "trivial_noise"]
+__all__ = [
+    "Curve",
+    "curve",
+    "difference",
+    "is_number",
+    "least",
+    "left_out",
+    "measured",
+    "title",
+    "trivial_noise",
+]
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import hypot, sqrt
 from typing import TypeGuard
 
 from spurion.phases.intervals import Interval
 from spurion.report.run import Run
+from spurion.studies.geometry.config import GeometryConfig
 from spurion.studies.geometry.results import GeometryResult, GroupReading, MeasureResult, Reading
 
 
@@ -60,6 +72,19 @@ def curve(run: Run, name: str) -> Curve | None:
         return None
     first = found[0][1]
     return Curve(name, first.unit, first.source, tuple(found))
+
+
+def least(run: Run) -> int:
+    """How many samples a class needs before it is measured."""
+    stored = run.study.config.get("geometry")
+    found = stored.get("least") if isinstance(stored, dict) else None
+    return int(found) if found else GeometryConfig().least
+
+
+def left_out(result: MeasureResult, names: Iterable[str]) -> int:
+    """How many points of some groups have no place in the order of a measure: undecided or failed."""
+    found = [result.groups[name] for name in names if name in result.groups]
+    return sum(sum(one.statuses.values()) - one.n for one in found)
 
 
 def title(name: str) -> str:

@@ -8,7 +8,7 @@ from spurion.phases.classification import CLASSES
 from spurion.report.blocks import Drawing, Section, Table
 from spurion.report.geometry.order import comparison_count, in_words, threshold
 from spurion.report.geometry.tables import measure_table, order_table
-from spurion.report.geometry.view import curve, measured, trivial_noise
+from spurion.report.geometry.view import curve, least, measured, trivial_noise
 from spurion.report.numbers import decimals, listed, size, value
 from spurion.report.run import Run
 from spurion.studies.geometry.results import EXPECTED
@@ -53,8 +53,8 @@ def curvature(run: Run) -> Section | None:
     scan = Drawing(
         "noise_scan",
         "Left: how clearly the spectra at training points fall apart into soft and stiff directions (Otsu’s "
-        "criterion, 0.25 at most), against the noise. Right: what would be read at each noise, as means over "
-        "the points. Dashed: the noise that was chosen.",
+        "criterion, 0.25 at most), against the noise. Right: what would be read at each noise. All are "
+        "means over the points, with 95% intervals as bands. Dashed line: the noise that was chosen.",
         "Two panels over the noise, with the chosen level marked.",
     )
     spectra = Drawing(
@@ -195,15 +195,13 @@ def _too_few(run: Run) -> str:
             few.append(f"{name} at K = {listed(sizes)}")
     if not few:
         return ""
-    least = _settings(run).get("least")
-    size_rule = f"of fewer than {size(least)} states" if least else "with too few states"
-    return f"Classes {size_rule} are counted, not measured: {'; '.join(few)}."
+    return f"Classes of fewer than {size(least(run))} states are counted, not measured: {'; '.join(few)}."
 
 
 def _tables(run: Run, names: tuple[str, ...]) -> tuple[Table, ...]:
     groups = {k: geometry.groups for k, geometry in measured(run)}
     curves = [found for found in (curve(run, name) for name in names) if found]
-    return tuple(measure_table(found, groups) for found in curves)
+    return tuple(measure_table(found, groups, least(run)) for found in curves)
 
 
 def _settings(run: Run) -> dict[str, Any]:

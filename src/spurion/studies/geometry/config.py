@@ -6,6 +6,7 @@ from pydantic import Field
 
 from spurion.core.config import Config
 from spurion.geometry.basin import BasinConfig
+from spurion.studies.geometry.results import NEEDED
 
 
 class GeometryConfig(Config):
@@ -19,12 +20,12 @@ class GeometryConfig(Config):
     to which relative energies refer. `probes`: random vectors for each trace of the log-density.
     """
 
-    points: int = Field(512, ge=6)
-    least: int = Field(12, ge=6)
+    points: int = Field(512, ge=NEEDED)
+    least: int = Field(12, ge=NEEDED)
     basins: BasinConfig = BasinConfig(levels=1000)
     scan: int = Field(12, ge=2)
     scan_points: int = Field(64, ge=1)
     cut: float = Field(0.5, gt=0, lt=1)
-    energy_points: int = Field(48, ge=6)
+    energy_points: int = Field(48, ge=NEEDED)
     references: int = Field(2, ge=1)
     probes: int = Field(8, ge=1)

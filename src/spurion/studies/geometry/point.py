@@ -29,7 +29,7 @@ from spurion.studies.geometry.measuring import Geometry, Setting, measure_geomet
 from spurion.studies.geometry.results import EXPECTED, GeometryResult, MeasureResult, ScanResult
 from spurion.studies.geometry.rows import write_rows
 from spurion.studies.geometry.scan import scan
-from spurion.studies.geometry.summary import middle, orders, rank_medians, reading
+from spurion.studies.geometry.summary import left_out, middle, orders, rank_medians, reading
 from spurion.studies.measurement import load_measurement
 from spurion.studies.point import PointTask, load_samples, one_sentence, point_data, raise_if_full
 
@@ -156,6 +156,9 @@ def geometry_result(
     notes = []
     if tolerance is None:
         notes.append("Basins were not looked for: without a threshold nothing says what counts as recovered.")
+    measures = tuple(_measure_result(name, found) for name in found.values)
+    if missing := left_out(measures):
+        notes.append(missing)
     spectra = {name: rank_medians(ranks) for name, ranks in found.ranks.items()}
     return GeometryResult(
         groups={group.name: group.size for group in groups},
@@ -163,7 +166,7 @@ def geometry_result(
         tolerance=tolerance,
         time=time,
         noise=sigma / alpha,
-        measures=tuple(_measure_result(name, found) for name in found.values),
+        measures=measures,
         spectra={name: medians for name, (medians, _, _) in spectra.items()},
         spectra_low={name: low for name, (_, low, _) in spectra.items()},
         spectra_high={name: high for name, (_, _, high) in spectra.items()},

@@ -1,8 +1,9 @@
 """From one value a point to medians with intervals, and to the order of the classes."""
 
-__all__ = ["middle", "orders", "rank_medians", "reading"]
+__all__ = ["left_out", "middle", "orders", "rank_medians", "reading"]
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -11,14 +12,14 @@ from torch import Tensor
 from spurion.geometry.measure import STATUSES, Measured
 from spurion.phases.classification import CLASSES
 from spurion.phases.ordering import compare, median
-from spurion.studies.geometry.results import GroupReading, OrderResult, Reading
+from spurion.studies.geometry.results import GroupReading, MeasureResult, OrderResult, Reading
 
 PAIRS = ((0, 1), (1, 2), (0, 2))
 """The pairs of classes that are compared: each with the next one, and the two ends."""
 
 
 def reading(measured: Measured) -> GroupReading:
-    """Median of a group with its interval; null where fewer than six points have a place in the order."""
+    """Median of a group with its interval; null if fewer than `NEEDED` points have a place in the order."""
     known = _known(measured)
     found = median(known)
     counts = torch.bincount(measured.status, minlength=len(STATUSES)).tolist()
@@ -29,6 +30,8 @@ def reading(measured: Measured) -> GroupReading:
 
 def orders(groups: dict[str, Measured], descending: bool) -> tuple[OrderResult, ...]:
     """Compare the classes pairwise, in the direction in which the paper expects them.
+
+    "Never" lies below every number and "always" above; `left_out` says how many points have no place.
 
     Arguments:
         groups: The values of each group; classes without points are left out.
@@ -52,6 +55,27 @@ def orders(groups: dict[str, Measured], descending: bool) -> tuple[OrderResult, 
                 )
             )
     return tuple(found)
+
+
+def left_out(measures: Sequence[MeasureResult]) -> str:
+    """One sentence on the points that have no place in the order; empty if all have one.
+
+    Arguments:
+        measures: All measures of one model; those that miss the same points are named together.
+    """
+    missing: dict[str, list[str]] = {}
+    for measure in measures:
+        parts = [
+            f"{sum(one.statuses.values()) - one.n} of {sum(one.statuses.values())} {group} points"
+            for group, one in measure.groups.items()
+            if one.n < sum(one.statuses.values())
+        ]
+        if parts:
+            missing.setdefault(", ".join(parts), []).append(measure.name)
+    if not missing:
+        return ""
+    found = "; ".join(f"{', '.join(names)}: {points}" for points, names in missing.items())
+    return f"Undecided or failed, and so left out of medians and comparisons: {found}."
 
 
 def rank_medians(ranks: Float[Tensor, "n R"]) -> tuple[tuple[float, ...], ...]:
