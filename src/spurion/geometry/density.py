@@ -7,9 +7,11 @@ eigenvectors :math:`y_j` of T,
 .. math:: \frac{1}{D} \operatorname{tr} f(N) \approx
     \frac{1}{P} \sum_{p=1}^P \sum_{j=1}^k w_{pj} f(\theta_{pj}), \qquad w_{pj} = y_{pj,1}^2 .
 
-The share of directions below a cut takes f as a step. Two things limit it, and both are reported: the scatter
-over probes, as a standard error, and the quadrature, whose share is off by no more than the weights of the
-two nodes next to the cut (Chebyshev-Markov-Stieltjes).
+The share of directions below a cut takes f as a step. Two things limit it: the scatter over probes, of which
+the half-width of a 95 % interval is :math:`t_{P-1} s / \sqrt P` with Student's t and the standard deviation s
+of the P answers, and the quadrature, whose share is off by no more than the weights of the two nodes next to
+the cut (Chebyshev-Markov-Stieltjes). Probes may all agree while the quadrature is coarse, so the error that
+is stated is the sum of the two.
 
 References:
     | Fast Estimation of tr(f(A)) via Stochastic Lanczos Quadrature (Ubaru, Chen & Saad, 2017)
@@ -21,26 +23,29 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float64
+from scipy.stats import t as student
 from torch import Tensor
 
 from spurion.geometry.jacobian import ScoreJacobian
 from spurion.geometry.lanczos import MEMORY, lanczos
 from spurion.geometry.spectrum import CUT
 
+ALPHA = 0.05
+"""The share of intervals that may miss."""
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number for each point with its errors; NaN where a point or the model's answer is not finite.
+    """A number for each point with its error; NaN where a point or the model's answer is not finite.
 
     Attributes:
         value: With shape (n,).
-        standard_error: From the scatter over probes, with shape (n,); NaN for a single probe.
-        resolution: The largest error of the quadrature, with shape (n,).
+        error: Half of the 95 % interval from the scatter over probes, plus the largest error of the
+            quadrature, with shape (n,); NaN for a single probe, whose scatter nobody knows.
     """
 
     value: Float64[Tensor, " n"]
-    standard_error: Float64[Tensor, " n"]
-    resolution: Float64[Tensor, " n"]
+    error: Float64[Tensor, " n"]
 
 
 @dataclass(frozen=True)
@@ -64,17 +69,17 @@ class Density:
         inner = below.nan_to_num().sum(dim=2, keepdim=True).long()
         padded = torch.nn.functional.pad(self.weights, (1, 1))  # node j is at j + 1
         beside = torch.maximum(padded.gather(2, inner), padded.gather(2, inner + 1))[..., 0]
-        return Estimate(shares.mean(dim=1), _error(shares), beside.mean(dim=1))
+        return Estimate(shares.mean(dim=1), _scatter(shares) + beside.mean(dim=1))
 
     def count_below(self, cut: float = CUT) -> Estimate:
         """The number of directions with stiffness below `cut`."""
         share = self.share_below(cut)
-        return Estimate(*(self.dim * x for x in (share.value, share.standard_error, share.resolution)))
+        return Estimate(self.dim * share.value, self.dim * share.error)
 
     def mean(self) -> Estimate:
         """The mean stiffness, tr N / D; its quadrature is exact."""
         means = (self.nodes * self.weights).sum(dim=2)
-        return Estimate(means.mean(dim=1), _error(means), 0 * means.mean(dim=1))
+        return Estimate(means.mean(dim=1), _scatter(means))
 
 
 def spectral_density(
@@ -106,10 +111,9 @@ def spectral_density(
     return Density(torch.cat(nodes), torch.cat(weights), dim)
 
 
-def _error(values: Tensor) -> Tensor:
-    """Standard error of the mean over probes."""
-    return (
-        values.std(dim=1, correction=1) / values.shape[1] ** 0.5
-        if values.shape[1] > 1
-        else values[:, 0] * torch.nan
-    )
+def _scatter(values: Tensor) -> Tensor:
+    """Half of the 95 % interval of the mean over probes; NaN for one probe."""
+    probes = values.shape[1]
+    if probes == 1:
+        return values[:, 0] * torch.nan
+    return float(student.ppf(1 - ALPHA / 2, probes - 1)) * values.std(dim=1) / probes**0.5
