@@ -42,7 +42,7 @@ import torch
 from jaxtyping import Float, Float64, Num
 from torch import Tensor
 
-from spurion.neighbors.rows import Rows
+from spurion.neighbors.rows import PART_ELEMENTS, Rows
 
 CENTER_ROWS = 1024
 """The center is the mean of this many rows: any center is right, a near one makes bounds tight."""
@@ -238,8 +238,11 @@ def slack_of(dim: int, roundoff: float, stored: float = 0.0) -> float:
 
 def middle(rows: Rows) -> Float64[Tensor, " d"]:
     """The mean of some rows, float64."""
-    some = rows.take(torch.arange(0, len(rows), len(rows) // CENTER_ROWS + 1)).double()
-    return some.sum(dim=0) / max(1, len(some))
+    some = torch.arange(0, len(rows), len(rows) // CENTER_ROWS + 1)
+    total = torch.zeros(rows.dim, dtype=torch.float64, device=rows.device)
+    for part in some.split(max(1, PART_ELEMENTS // max(1, rows.dim))):
+        total += rows.take(part).double().sum(dim=0)
+    return total / max(1, len(some))
 
 
 def unit(largest: float) -> float:
