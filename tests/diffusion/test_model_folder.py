@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import pickle
@@ -18,7 +19,7 @@ from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.denoisers.unet import UNetConfig
-from spurion.diffusion.folder import load_denoiser, save_denoiser
+from spurion.diffusion.folder import folder_hash, load_denoiser, save_denoiser
 from spurion.diffusion.schedule import DDPMSchedule, Schedule, VESchedule
 
 SCHEDULE = DDPMSchedule(100, 2e-4, 3e-2)
@@ -133,6 +134,21 @@ def test_float64_patterns_stay_float64(tmp_path):
     loaded = load_denoiser(str(tmp_path / "model"), device="cpu")
     assert loaded.dtype == torch.float64
     assert torch.equal(loaded.patterns, exact().patterns.double())
+
+
+def test_the_hash_is_that_of_weights_and_configurations(saved, tmp_path):
+    first = folder_hash(saved)
+    files = ["model_index.json", "scheduler/scheduler_config.json", "unet/config.json", f"unet/{WEIGHTS}"]
+    hashes = [hashlib.sha256((saved / name).read_bytes()).digest() for name in files]
+    joined = b"".join(name.encode() + b"\0" + one for name, one in zip(files, hashes, strict=True))
+    assert first == hashlib.sha256(joined).hexdigest()
+    shutil.copytree(saved, tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "README.md").write_text("a word")
+    assert folder_hash(str(tmp_path / "elsewhere")) == first
+    edit(saved / "scheduler" / "scheduler_config.json", beta_end=0.02)
+    second = folder_hash(saved)
+    save_file({**load_file(saved / "unet" / WEIGHTS), "extra": torch.zeros(1)}, saved / "unet" / WEIGHTS)
+    assert len({first, second, folder_hash(saved)}) == 3
 
 
 def test_saving_replaces_what_was_there(saved, tmp_path):

@@ -15,7 +15,7 @@ from spurion import audit
 from spurion.core.random import derive_seed
 from spurion.data import ImageSet, nested_order, open_images
 from spurion.diffusion.denoisers.exact import ExactDenoiser
-from spurion.diffusion.folder import save_denoiser
+from spurion.diffusion.folder import folder_hash, save_denoiser
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.neighbors import Features
@@ -231,7 +231,7 @@ def test_a_model_is_sampled_and_its_geometry_measured(model, tmp_path):
     how = {"sampler": SamplerConfig(steps=10), "thresholds": FIXED, "seed": 3}
     found = audit(train, model=folder, generate=40, geometry=6, out=tmp_path / "a", **how)
     assert found.counts == (40, 0, 0)
-    assert found.model.name == folder.name
+    assert (found.model.name, found.model.sha256) == (folder.name, folder_hash(folder / "model"))
     assert (found.model.seed, found.model.sampler["steps"]) == (3, 10)
     assert found.geometry.tolerance == 0.5
     assert found.geometry.groups["memorized"].measured == 6
@@ -241,12 +241,22 @@ def test_a_model_is_sampled_and_its_geometry_measured(model, tmp_path):
     assert again.exposure == found.exposure
     assert again.model is None
     given = audit(train, tmp_path / "a" / "samples.npz", model=folder, geometry=6, thresholds=FIXED, seed=3)
-    assert given.model.sampler is None
+    assert (given.model.sampler, given.model.sha256) == (None, found.model.sha256)
     assert given.geometry == found.geometry
     page = write_report(tmp_path / "a").read_text()
     section = page[page.index('<section id="geometry">') : page.index('<section id="methods">')]
     assert all(measure.name in section for measure in found.geometry.measures)
     assert "DDPM, 10 steps, clipped" in page
+    assert found.model.sha256 in page
+
+
+def test_a_folder_that_is_just_called_model_has_the_name_above_it_too(model):
+    folder, train = model
+    how = {"generate": 2, "sampler": SamplerConfig(steps=2), "thresholds": FIXED}
+    found = audit(train, model=folder / "model", **how)
+    assert found.model.name == f"{folder.name}/model"
+    hidden = audit(train, model=folder / "model", redact=True, **how)
+    assert (hidden.model.name, hidden.model.sha256) == ("model", found.model.sha256)
 
 
 def test_geometry_that_fails_is_a_note(model, monkeypatch):

@@ -15,8 +15,9 @@ as ``denoiser.json``, ``denoiser.safetensors`` and the same ``scheduler`` folder
 safetensors only: nothing in a folder is ever executed.
 """
 
-__all__ = ["denoiser_state", "load_denoiser", "save_denoiser"]
+__all__ = ["denoiser_state", "folder_hash", "load_denoiser", "save_denoiser"]
 
+import hashlib
 import json
 import os
 import shutil
@@ -108,6 +109,22 @@ def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> 
     schedule, prediction = load_schedule(scheduler)
     loaded, shape = _load_network(network)
     return NetworkDenoiser(loaded.to(device), schedule, shape, prediction)
+
+
+def folder_hash(folder: Path | str) -> str:
+    """Hash of the weights and configurations of a model folder, wherever it lies and whatever it is called.
+
+    SHA-256 over the ``.safetensors`` and ``.json`` files of the folder, of its ``unet`` and of its
+    ``scheduler``, in the order of their paths inside it: for each the path, a zero byte and the SHA-256 of
+    its content.
+    """
+    folder, digest = Path(folder), hashlib.sha256()
+    kinds = [f"{part}*.{kind}" for part in ("", "unet/", "scheduler/") for kind in ("json", "safetensors")]
+    paths = {path.relative_to(folder).as_posix(): path for kind in kinds for path in folder.glob(kind)}
+    for inside, path in sorted(paths.items()):
+        with path.open("rb") as file:
+            digest.update(inside.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def denoiser_state(denoiser: Denoiser) -> dict[str, Tensor]:

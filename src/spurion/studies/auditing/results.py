@@ -34,6 +34,7 @@ class ModelInfo(Config):
     """The model that was given, and how it was sampled if it was."""
 
     name: str
+    sha256: str = Field(description="Hash of the folder's weights and configurations; see `folder_hash`.")
     sampler: dict[str, Any] | None = Field(None, description="Null if its samples were given.")
     seed: int | None = Field(None, description="Seed of the samples; null if they were given.")
 

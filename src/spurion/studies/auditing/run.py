@@ -251,6 +251,7 @@ def _model(model: Model, redact: bool) -> ModelInfo:
     drawn = model.generate is not None
     return ModelInfo(
         name="model" if redact else model.name,
+        sha256=model.sha256,
         sampler=model.sampler.model_dump(mode="json") if drawn else None,
         seed=model.seed if drawn else None,
     )

@@ -12,7 +12,7 @@ from spurion.data import ImageSet, open_images
 from spurion.data.open import Source
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.device import DeviceName, choose_device
-from spurion.diffusion.folder import load_denoiser
+from spurion.diffusion.folder import folder_hash, load_denoiser
 from spurion.diffusion.samplers import SamplerConfig, sample
 from spurion.diffusion.sampleset import sample_to_folder
 from spurion.studies.measurement import Stages
@@ -27,7 +27,8 @@ class Model:
 
     Attributes:
         denoiser: The model.
-        name: What results call it: the name of its folder.
+        name: What results call it: the name of its folder, with the one above it where that is just `model`.
+        sha256: The hash of its weights and configurations.
         generate: How many samples to draw; None if samples are given.
         sampler: How to draw them.
         seed: The seed of the whole set of samples; sample i depends on it and on i alone.
@@ -35,6 +36,7 @@ class Model:
 
     denoiser: Denoiser
     name: str
+    sha256: str
     generate: int | None
     sampler: SamplerConfig
     seed: int
@@ -57,7 +59,7 @@ class Model:
         folder = Path(folder)
         inner = folder / "model" if (folder / "model").is_dir() else folder
         denoiser = load_denoiser(inner, device=choose_device(device))
-        return cls(denoiser, folder.resolve().name, generate, sampler, seed)
+        return cls(denoiser, _name(folder.resolve()), folder_hash(inner), generate, sampler, seed)
 
     def draw(self, folder: Path | None, progress: Stages) -> ImageSet:
         """Draw its samples, into `samples.npz` of a folder if there is one, where they are continued.
@@ -77,6 +79,10 @@ class Model:
                 self.denoiser, count, self.sampler, seed=self.seed, folder=folder, progress=told
             )
         return ImageSet(drawn.cpu(), f"samples of {self.name}")
+
+
+def _name(folder: Path) -> str:
+    return f"{folder.parent.name}/model" if folder.name == "model" else folder.name
 
 
 @dataclass(frozen=True)
