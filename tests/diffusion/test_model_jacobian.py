@@ -5,7 +5,12 @@ from spurion.diffusion import jacobian as module
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
-from spurion.diffusion.jacobian import denoise_and_jacobian, denoise_and_trace, random_signs
+from spurion.diffusion.jacobian import (
+    denoise_and_jacobian,
+    denoise_and_trace,
+    denoise_and_traces,
+    random_signs,
+)
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 from spurion.memory.dense import DenseAM
 
@@ -68,6 +73,7 @@ def test_probes_are_quadratic_forms_whose_mean_is_the_trace():
     flat = signs.flatten(2)
     forms = torch.einsum("mni,nij,mnj->mn", flat, jacobian, flat)
     torch.testing.assert_close(estimate, forms.mean(0))
+    torch.testing.assert_close(denoise_and_traces(denoiser, x, 0.3, signs)[1], forms.T)
     exact = jacobian.diagonal(dim1=1, dim2=2).sum(1)
     assert ((estimate - exact).abs() < 5 * forms.std(0) / 4000**0.5).all()
 

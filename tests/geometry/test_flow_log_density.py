@@ -3,13 +3,13 @@ import math
 import pytest
 import torch
 
-from curved import SCHEDULE, Faulty
+from curved import SCHEDULE, Faulty, Turned
 from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.schedule import VESchedule
-from spurion.geometry.log_density import FlowLogDensity
+from spurion.geometry.log_density import FlowLogDensity, flow_log_density
 from spurion.geometry.noise_scan import nearest_time
 
 
@@ -49,12 +49,34 @@ def test_the_mid_point_of_two_patterns():
     assert found.values.item() == pytest.approx(expected, abs=5e-3)
 
 
+def test_the_error_covers_steps_and_probes():
+    # Correlated data: random signs see the trace of a Jacobian only on average.
+    variances = torch.tensor([0.4, 0.05, 0.01], dtype=torch.float64)
+    denoiser = Turned(variances, (3,))
+    x = 0.3 * torch.randn(1, 3, generator=draws(), dtype=torch.float64).expand(200, -1)
+    alpha, sigma = coefficients(0.1)
+    law = torch.distributions.Normal(0.0, (alpha**2 * variances + sigma**2).sqrt())
+    expected = law.log_prob(alpha * denoiser.turned(x)).sum(dim=1)
+    for probes, steps in ((4, 50), (200, 8)):  # mostly the probes, mostly the steps
+        found = flow_log_density(denoiser, x, noise=0.1, probes=probes, steps=steps, generator=draws())
+        off = (found.measured.values - expected).abs()
+        assert off.max() > 0.01
+        assert (off <= found.error).double().mean() > 0.9
+        assert found.error.median() < 20 * off.median()
+
+
 def test_bad_points_fail_alone():
     denoiser = Faulty(ExactDenoiser(torch.zeros(1, 2), SCHEDULE))
     x = torch.tensor([[0.1, 0.0], [math.nan, 0.0], [9.0, 0.0], [0.2, 0.0]])
     found = FlowLogDensity()(denoiser, x, generator=draws())
     assert found.has("failed").tolist() == [False, True, True, False]
     assert found.values.isnan().tolist() == [False, True, True, False]
+    assert flow_log_density(denoiser, x, generator=draws()).error.isnan().tolist() == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_variance_exploding_model_is_refused():

@@ -5,13 +5,20 @@ coordinate of :math:`\hat x` holds one row of the Jacobian of every item. D back
 they share the forward pass and run together, in groups that bound the memory.
 """
 
-__all__ = ["denoise_and_jacobian", "denoise_and_trace", "random_signs"]
+__all__ = [
+    "denoise_and_jacobian",
+    "denoise_and_trace",
+    "denoise_and_traces",
+    "probe_error",
+    "random_signs",
+]
 
 import math
 from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
+from scipy.stats import t as student
 from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
@@ -52,11 +59,32 @@ def denoise_and_trace(
     Returns:
         The posterior means and the traces, float64, with shape (n).
     """
+    x_hat, traces = denoise_and_traces(denoiser, x_t, t, probes)
+    return x_hat, traces.mean(dim=1)
+
+
+def denoise_and_traces(
+    denoiser: Denoiser,
+    x_t: Float[Tensor, "n *shape"],
+    t: float | int,
+    probes: Float[Tensor, "m n *shape"] | None = None,
+) -> tuple[Float[Tensor, "n *shape"], Float[Tensor, "n k"]]:
+    """As `denoise_and_trace`, with one answer for each probe, k = m; the trace itself, k = 1, without any."""
     x_hat, groups = _rows(denoiser, x_t, t, probes)
-    trace = torch.zeros(len(x_t), dtype=torch.float64, device=x_t.device)
-    for vectors, rows in groups:
-        trace += (vectors * rows).flatten(2).double().sum((0, 2))
-    return x_hat, trace if probes is None else trace / len(probes)
+    parts = [(vectors * rows).flatten(2).double().sum(2) for vectors, rows in groups]
+    products = torch.cat(parts).T
+    return x_hat, products.sum(dim=1, keepdim=True) if probes is None else products
+
+
+def probe_error(answers: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
+    r"""Half of the 95 % interval of the mean over m probes, :math:`t_{m-1} s / \sqrt m` with Student's t.
+
+    It is NaN for one probe, whose scatter nobody knows.
+    """
+    m = answers.shape[1]
+    if m == 1:
+        return answers[:, 0] * torch.nan
+    return float(student.ppf(0.975, m - 1)) * answers.std(dim=1) / math.sqrt(m)
 
 
 def random_signs(

@@ -41,7 +41,7 @@ from torch import Tensor
 
 from spurion.core.progress import Progress, silent
 from spurion.diffusion.denoiser import Denoiser
-from spurion.diffusion.jacobian import denoise_and_trace, random_signs
+from spurion.diffusion.jacobian import denoise_and_traces, probe_error, random_signs
 from spurion.diffusion.priors import Prior, last_time, mixture_prior, normal_prior, ring_prior
 from spurion.diffusion.schedule import DDPMSchedule, Schedule
 
@@ -54,8 +54,9 @@ class LogDensity(NamedTuple):
 
     Attributes:
         value: The log-densities in nats, float64, with shape (n); NaN where the solution failed.
-        error: For DDPM, the size of the correction that came from halving the number of steps, as a rule
-            more than the error that is left; NaN in continuous time. With shape (n).
+        error: For DDPM, how far the values may be off: the size of the correction that came from halving the
+            number of steps, as a rule more than the error that is left, plus half of the 95 % interval of the
+            mean over probes, where there are any (NaN for one). NaN in continuous time. With shape (n).
         calls: The number of denoiser calls, each for all items of a batch.
         traces: How many of them took the trace, each with D backward passes, or one for each probe.
     """
@@ -157,19 +158,23 @@ class _Model:
             return self._denoiser(x_t, t).to(y).masked_fill(lost, math.nan)
 
     def x_hat_and_trace(self, y: Tensor, t: float | int) -> tuple[Tensor, Tensor]:
-        """Posterior mean, and the trace of its derivative by y."""
+        """Posterior mean, and the traces of its derivative by y, one for each probe, with shape (n, m)."""
         self.calls += 1
         self.traces += 1
         alpha, _ = self.coefficients(t)
         x_t, lost = self._noisy(y, t)
-        x_hat, trace = denoise_and_trace(self._denoiser, x_t, t, self._probes)
-        return x_hat.to(y).masked_fill(lost, math.nan), alpha * trace.to(y)
+        x_hat, traces = denoise_and_traces(self._denoiser, x_t, t, self._probes)
+        return x_hat.to(y).masked_fill(lost, math.nan), alpha * traces.to(y)
 
     def _noisy(self, y: Tensor, t: float | int) -> tuple[Tensor, Tensor]:
         """Items for the denoiser, those that are no longer finite replaced by zeros; and which these are."""
         alpha, _ = self.coefficients(t)
         lost = ~y.flatten(1).isfinite().all(1).view(-1, *[1] * (y.ndim - 1))
         return (alpha * y.masked_fill(lost, 0)).to(self._denoiser.dtype), lost
+
+    def scatter(self, values: Tensor) -> Tensor:
+        """The error of the mean over probes, 0 where the trace is exact, with shape (n,)."""
+        return torch.zeros_like(values[:, 0]) if self._probes is None else probe_error(values)
 
     @property
     def schedule(self) -> Schedule:
@@ -186,8 +191,8 @@ def _continuous(
     def slope(log_r: float, state: np.ndarray) -> np.ndarray:
         y = torch.from_numpy(state[: n * dim]).view(x.shape).to(x.device)
         time = min(1.0, math.exp(2 * (log_r - ends[1])))
-        x_hat, trace = model.x_hat_and_trace(y.masked_fill(failed.view(-1, *[1] * (x.ndim - 1)), 0), time)
-        both = torch.cat([(y - x_hat).flatten(1), (dim - trace).unsqueeze(1)], dim=1)
+        x_hat, traces = model.x_hat_and_trace(y.masked_fill(failed.view(-1, *[1] * (x.ndim - 1)), 0), time)
+        both = torch.cat([(y - x_hat).flatten(1), dim - traces.mean(dim=1, keepdim=True)], dim=1)
         failed.logical_or_(~both.isfinite().all(1))
         both[failed] = 0
         return torch.cat([both[:, :dim].flatten(), both[:, dim]]).cpu().numpy()
@@ -211,15 +216,18 @@ def _on_grid(model: _Model, x: Tensor, t: int, prior: Prior, steps: int) -> tupl
     fine = _heun(model, x, nodes, prior)
     coarse = _heun(model, x, [*nodes[:-1:2], nodes[-1]], prior)
     correction = (fine - coarse) / 3
-    return fine + correction, correction.abs(), model.calls, model.traces
+    values = fine + correction
+    error = correction.mean(dim=1).abs() + model.scatter(values)
+    return values.mean(dim=1), error, model.calls, model.traces
 
 
 def _heun(model: _Model, x: Tensor, nodes: list[int], prior: Prior) -> Tensor:
+    """One value for each item and probe, with shape (n, m)."""
     alpha, r = model.coefficients(nodes[0])
     dim = x[0].numel()
     y = x.double() / alpha
     x_hat, trace = model.x_hat_and_trace(y, nodes[0])
-    value = torch.full((len(x),), -dim * math.log(alpha), dtype=torch.float64, device=x.device)
+    value = torch.full_like(trace, -dim * math.log(alpha))
     for t in nodes[1:]:
         alpha, ratio = model.coefficients(t)
         slope = (y - x_hat) / r
@@ -230,8 +238,9 @@ def _heun(model: _Model, x: Tensor, nodes: list[int], prior: Prior) -> Tensor:
         value += math.log(ratio / r) * (dim - (trace + further) / 2)
         r, trace = ratio, further
     lost = ~y.flatten(1).isfinite().all(1)
-    value += prior(alpha * y.masked_fill(lost.view(-1, *[1] * (x.ndim - 1)), 0)) + dim * math.log(alpha)
-    return torch.where(value.isfinite() & ~lost, value, math.nan)
+    end = prior(alpha * y.masked_fill(lost.view(-1, *[1] * (x.ndim - 1)), 0)) + dim * math.log(alpha)
+    value += end.unsqueeze(1)
+    return torch.where(value.isfinite() & ~lost.unsqueeze(1), value, math.nan)
 
 
 def _nodes(model: _Model, t: int, steps: int) -> list[int]:

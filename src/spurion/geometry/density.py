@@ -23,15 +23,12 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float64
-from scipy.stats import t as student
 from torch import Tensor
 
+from spurion.diffusion.jacobian import probe_error
 from spurion.geometry.jacobian import ScoreJacobian
 from spurion.geometry.lanczos import MEMORY, lanczos
 from spurion.geometry.spectrum import CUT
-
-ALPHA = 0.05
-"""The share of intervals that may miss."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Density:
         inner = below.nan_to_num().sum(dim=2, keepdim=True).long()
         padded = torch.nn.functional.pad(self.weights, (1, 1))  # node j is at j + 1
         beside = torch.maximum(padded.gather(2, inner), padded.gather(2, inner + 1))[..., 0]
-        return Estimate(shares.mean(dim=1), _scatter(shares) + beside.mean(dim=1))
+        return Estimate(shares.mean(dim=1), probe_error(shares) + beside.mean(dim=1))
 
     def count_below(self, cut: float = CUT) -> Estimate:
         """The number of directions with stiffness below `cut`."""
@@ -79,7 +76,7 @@ class Density:
     def mean(self) -> Estimate:
         """The mean stiffness, tr N / D; its quadrature is exact."""
         means = (self.nodes * self.weights).sum(dim=2)
-        return Estimate(means.mean(dim=1), _scatter(means))
+        return Estimate(means.mean(dim=1), probe_error(means))
 
 
 def spectral_density(
@@ -109,11 +106,3 @@ def spectral_density(
         nodes.append(values)
         weights.append(vectors[:, :, 0].square())
     return Density(torch.cat(nodes), torch.cat(weights), dim)
-
-
-def _scatter(values: Tensor) -> Tensor:
-    """Half of the 95 % interval of the mean over probes; NaN for one probe."""
-    probes = values.shape[1]
-    if probes == 1:
-        return values[:, 0] * torch.nan
-    return float(student.ppf(1 - ALPHA / 2, probes - 1)) * values.std(dim=1) / probes**0.5

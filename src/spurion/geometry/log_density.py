@@ -8,13 +8,13 @@ References:
     | Memorization to Generalization (Pham et al., 2025), Eq. 24-33
 """
 
-__all__ = ["FlowLogDensity"]
+__all__ = ["FlowLogDensity", "FlowResult", "flow_log_density"]
 
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
@@ -25,6 +25,67 @@ from spurion.geometry.curvature import judged
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.measure import Measure, Measured, check_points
 from spurion.geometry.noise_scan import nearest_time
+
+
+@dataclass(frozen=True)
+class FlowResult:
+    """Log-densities of n points.
+
+    Attributes:
+        measured: In nats.
+        error: How far a value may be off: the error of the steps and of the probes together, as
+            `spurion.diffusion.likelihood.LogDensity` has it; NaN where it failed, with shape (n,).
+    """
+
+    measured: Measured
+    error: Float64[Tensor, " n"]
+
+
+def flow_log_density(
+    denoiser: Denoiser,
+    x: Float[Tensor, "n *shape"],
+    *,
+    generator: torch.Generator,
+    noise: float = 0.1,
+    probes: int = 8,
+    steps: int = 50,
+) -> FlowResult:
+    r"""Follow the flow from each point to the noise and add up what it contracts.
+
+    Arguments:
+        denoiser: The model.
+        x: Clean points, with shape (n, *shape).
+        generator: The source of the probes.
+        noise: The noise :math:`\sigma_t / \alpha_t` at which it is read, in units of the clean data.
+        probes: Random vectors for each trace; at least 2 for an error.
+        steps: Intervals of the flow from that noise to the most.
+
+    Raises:
+        ValueError: If `x` does not have the model's shape, or the schedule is not discrete: what is left of
+            the data at the end of a variance-exploding process is not known here.
+    """
+    finite = check_points(denoiser, x)
+    if not isinstance(denoiser.schedule, DDPMSchedule):
+        raise ValueError(
+            f"`denoiser` must have a DDPMSchedule, got {type(denoiser.schedule).__name__}; use "
+            f"`spurion.diffusion.likelihood.log_density` with the density at the noisiest time."
+        )
+    t = int(nearest_time(denoiser.schedule, noise))
+    alpha, _ = coefficients(denoiser.schedule, t)
+    keep = finite.view(-1, *[1] * len(denoiser.shape))
+    found = log_density(
+        denoiser,
+        alpha * torch.where(keep, x, torch.zeros_like(x)),
+        t,
+        prior=normal_prior(),
+        divergence="hutchinson",
+        probes=probes,
+        generator=generator,
+        steps=steps,
+    )
+    value = found.value.cpu()
+    failed = ~finite.cpu() | value.isnan()
+    return FlowResult(judged(value, failed), found.error.cpu().masked_fill(failed, torch.nan))
 
 
 @final
@@ -48,30 +109,12 @@ class FlowLogDensity(Measure):
     def __call__(
         self, denoiser: Denoiser, x: Float[Tensor, "n *shape"], *, generator: torch.Generator
     ) -> Measured:
-        """Follow the flow from each point to the noise and add up what it contracts.
+        """Follow the flow from each point; `flow_log_density` also says how far the values may be off.
 
         Raises:
-            ValueError: If `x` does not have the model's shape, or the schedule is not discrete: what is left
-                of the data at the end of a variance-exploding process is not known here.
+            ValueError: As `flow_log_density`.
         """
-        finite = check_points(denoiser, x)
-        if not isinstance(denoiser.schedule, DDPMSchedule):
-            raise ValueError(
-                f"`denoiser` must have a DDPMSchedule, got {type(denoiser.schedule).__name__}; use "
-                f"`spurion.diffusion.likelihood.log_density` with the density at the noisiest time."
-            )
-        t = int(nearest_time(denoiser.schedule, self.noise))
-        alpha, _ = coefficients(denoiser.schedule, t)
-        keep = finite.view(-1, *[1] * len(denoiser.shape))
-        found = log_density(
-            denoiser,
-            alpha * torch.where(keep, x, torch.zeros_like(x)),
-            t,
-            prior=normal_prior(),
-            divergence="hutchinson",
-            probes=self.probes,
-            generator=generator,
-            steps=self.steps,
+        found = flow_log_density(
+            denoiser, x, generator=generator, noise=self.noise, probes=self.probes, steps=self.steps
         )
-        value = found.value.cpu()
-        return judged(value, ~finite.cpu() | value.isnan())
+        return found.measured

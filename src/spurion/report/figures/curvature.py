@@ -121,7 +121,7 @@ def _mean(ax: Axes, scan: ScanResult, field: str, line: str, color: str) -> None
     ax.plot(scan.noise, _column(stored[field]), line, color=color, label=name)
     if stored[f"{field}_low"]:
         ends = _column(stored[f"{field}_low"]), _column(stored[f"{field}_high"])
-        ax.fill_between(scan.noise, *ends, color=color, alpha=0.18, linewidth=0, label=f"_{name} interval")
+        ax.fill_between(scan.noise, *ends, color=color, alpha=0.25, linewidth=0, label=f"_{name} interval")
 
 
 def _column(numbers: Sequence[float | None]) -> list[float]:
