@@ -53,10 +53,8 @@ def train(
 
     Example: spurion train digits --size 64 --out runs/digits-64
     """
-    import spurion.diffusion.training
-    from spurion.core.random import derive_seed
     from spurion.studies.folder import RunFolder
-    from spurion.studies.point import PointTask, point_data
+    from spurion.studies.point import PointTask, point_data, train_point
     from spurion.studies.recipes import named_config
 
     own = {"data.source": source, "train_sizes": [size], "seed": seed}
@@ -67,15 +65,7 @@ def train(
     with RunFolder(out).opened(config):
         _write_images(out / "train.npz", images)
         with progress_shown() as shown:
-            spurion.diffusion.training.train(
-                images.images,
-                config.denoiser,
-                config.training,
-                schedule=config.schedule.build(),
-                seed=derive_seed(PointTask(out, config, size).seed, "train"),
-                folder=out,
-                progress=counter(shown, "train"),
-            )
+            train_point(PointTask(out, config, size), images.images, counter(shown, "train"))
     typer.echo(f"Model: {out / 'model'}")
     typer.echo(f"Training images: {out / 'train.npz'}")
 

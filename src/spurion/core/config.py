@@ -4,7 +4,7 @@ Every component has one subclass of `Config`. A misspelt or unused field is an e
 a bad value becomes one sentence that names the field, what it must be and what it got.
 """
 
-__all__ = ["Config", "build_config"]
+__all__ = ["Config", "StoredResult", "build_config"]
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -16,6 +16,17 @@ class Config(BaseModel):
     """Base class of all configurations: frozen, no unknown fields, JSON in and out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+class StoredResult(Config):
+    """Base class of results that are files of their own; their field `schema_` is `schema` in the file."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values as the file holds them, with the schema first."""
+        values = self.model_dump(mode="json", by_alias=True)
+        return {"schema": values["schema"], **values}
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)

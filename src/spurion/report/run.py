@@ -19,17 +19,7 @@ from jaxtyping import Float, Int, UInt8
 from spurion.core.config import build_config
 from spurion.core.files import read_json
 from spurion.phases.classification import CLASSES
-from spurion.studies.results import PointResult, StudyResult
-
-COLUMNS = (
-    "index",
-    "label",
-    "distance_train",
-    "nearest_train",
-    "distance_train_2",
-    "distance_sample",
-    "nearest_sample",
-)
+from spurion.studies.results import SAMPLE_COLUMNS, PointResult, StudyResult
 
 
 @dataclass(frozen=True)
@@ -153,11 +143,11 @@ def read_samples(path: Path, count: int) -> Samples:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
-        if tuple(header) != COLUMNS:
-            raise ValueError(f"the columns must be {','.join(COLUMNS)}")
+        if tuple(header) != SAMPLE_COLUMNS:
+            raise ValueError(f"the columns must be {','.join(SAMPLE_COLUMNS)}")
         if len(rows) != count:
             raise ValueError(f"there must be {count} samples, the file has {len(rows)}")
-        columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+        columns = dict(zip(SAMPLE_COLUMNS, zip(*rows, strict=True), strict=True))
         return Samples(
             label=np.array([CLASSES.index(label) if label else -1 for label in columns["label"]]),
             distance_train=_numbers(columns["distance_train"]),

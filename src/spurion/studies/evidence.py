@@ -1,6 +1,6 @@
 """The evidence of a point: one row for each sample, and images for the report's gallery."""
 
-__all__ = ["gallery_indices", "save_gallery", "write_gallery", "write_samples_csv"]
+__all__ = ["gallery_indices", "write_gallery", "write_samples_csv"]
 
 import csv
 import math
@@ -14,26 +14,17 @@ from torch import Tensor
 from spurion.core.files import atomic_write
 from spurion.phases.classification import CLASSES
 from spurion.studies.measurement import Measurement
-
-COLUMNS = (
-    "index",
-    "label",
-    "distance_train",
-    "nearest_train",
-    "distance_train_2",
-    "distance_sample",
-    "nearest_sample",
-)
+from spurion.studies.results import SAMPLE_COLUMNS
 
 
 def write_samples_csv(path: Path, measurement: Measurement, labels: Int64[Tensor, " n"] | None) -> None:
     """Write one row for each sample; a value that does not exist is empty. Floats round-trip exactly."""
     count = len(measurement.distance_train)
     names = [""] * count if labels is None else [CLASSES[label] for label in labels.tolist()]
-    columns = [getattr(measurement, name).tolist() for name in COLUMNS[2:]]
+    columns = [getattr(measurement, name).tolist() for name in SAMPLE_COLUMNS[2:]]
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(SAMPLE_COLUMNS)
         for index, (name, *values) in enumerate(zip(names, *columns, strict=True)):
             writer.writerow([index, name, *(_cell(value) for value in values)])
 
@@ -65,7 +56,7 @@ def write_gallery(
     labels: Int64[Tensor, " n"] | None,
     samples: Float[Tensor, "n channels height width"],
     train: Float[Tensor, "k channels height width"],
-    per_class: int,
+    index: Int64[Tensor, " g"],
 ) -> None:
     """Write samples to show, with their nearest training image and nearest other sample, as 8-bit images.
 
@@ -75,21 +66,8 @@ def write_gallery(
         labels: Their classes, or None.
         samples: The samples.
         train: The training images that `nearest_train` counts in.
-        per_class: How many samples to show of each class.
+        index: Which samples to show, in this order.
     """
-    index = gallery_indices(measurement.distance_train, labels, per_class)
-    save_gallery(path, measurement, labels, samples, train, index)
-
-
-def save_gallery(
-    path: Path,
-    measurement: Measurement,
-    labels: Int64[Tensor, " n"] | None,
-    samples: Float[Tensor, "n channels height width"],
-    train: Float[Tensor, "k channels height width"],
-    index: Int64[Tensor, " g"],
-) -> None:
-    """Write the samples at `index`, in that order; otherwise as `write_gallery`."""
     shown = torch.full_like(index, -1) if labels is None else labels[index]
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(

@@ -13,6 +13,7 @@ __all__ = [
     "parameter_count",
     "point_data",
     "raise_if_full",
+    "train_point",
 ]
 
 import errno
@@ -34,12 +35,13 @@ from spurion.core.files import read_json, write_json
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
 from spurion.data import ImageSet, Split, load_split, nested_order
+from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.sampleset import sample_to_folder
 from spurion.diffusion.training import train
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import AuditRules, conclude, labels_of
 from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
-from spurion.studies.evidence import write_gallery, write_samples_csv
+from spurion.studies.evidence import gallery_indices, write_gallery, write_samples_csv
 from spurion.studies.folder import stage_seconds, timed
 from spurion.studies.measurement import load_measurement, measure, save_measurement
 from spurion.studies.results import Findings, PointResult, TrainingSummary
@@ -108,20 +110,31 @@ def measure_point(task: PointTask, report: Report) -> str:
         return one_sentence(error)
 
 
+def train_point(task: PointTask, images: Float[Tensor, "K *shape"], progress: Progress) -> Denoiser:
+    """Train the model of one training size in the folder of the task, or go on with it.
+
+    Raises:
+        ValueError: As `spurion.diffusion.training.train`.
+        TrainingDiverged: If the loss becomes NaN or infinite.
+        OSError: If the folder cannot be written or the disk is full.
+    """
+    return train(
+        images,
+        task.config.denoiser,
+        task.config.training,
+        schedule=task.config.schedule.build(),
+        seed=derive_seed(task.seed, "train"),
+        folder=task.folder,
+        progress=progress,
+    )
+
+
 def _measure(task: PointTask, report: Report) -> None:
     config = task.config
     pool, holdout = point_data(config, task.allow_download)
     images = pool.images[: task.train_size]
     with timed(task.folder, "train"):
-        denoiser = train(
-            images,
-            config.denoiser,
-            config.training,
-            schedule=config.schedule.build(),
-            seed=derive_seed(task.seed, "train"),
-            folder=task.folder,
-            progress=_stage(report, task.name, "train"),
-        )
+        denoiser = train_point(task, images, _stage(report, task.name, "train"))
     with timed(task.folder, "sample"):
         samples = sample_to_folder(
             denoiser,
@@ -189,7 +202,8 @@ def conclude_point(task: PointTask, report: Report) -> PointResult:
         labels = labels_of(measurement, thresholds)
         pool, _ = point_data(config, task.allow_download)
         write_samples_csv(task.folder / "samples.csv", measurement, labels)
-        write_gallery(task.folder / "gallery.npz", measurement, labels, samples, pool.images, config.gallery)
+        shown = gallery_indices(measurement.distance_train, labels, config.gallery)
+        write_gallery(task.folder / "gallery.npz", measurement, labels, samples, pool.images, shown)
     result = _result(task, audited, measurement.duplicates)
     write_json(stored, result.model_dump(mode="json"))
     report(task.name, "conclude", 1, 1)

@@ -6,6 +6,7 @@ computed is null, with the reason among the notes. Nothing here depends on the c
 """
 
 __all__ = [
+    "SAMPLE_COLUMNS",
     "Controls",
     "DistanceInfo",
     "Findings",
@@ -18,9 +19,9 @@ __all__ = [
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from spurion.core.config import Config
+from spurion.core.config import Config, StoredResult
 from spurion.neighbors import DistanceInfo
 from spurion.phases.capacities import Capacities
 from spurion.phases.census import Census
@@ -30,6 +31,17 @@ from spurion.phases.rarefaction import Rarefaction
 from spurion.phases.sensitivity import Sensitivity
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.geometry.results import GeometryResult, ScanResult
+
+SAMPLE_COLUMNS = (
+    "index",
+    "label",
+    "distance_train",
+    "nearest_train",
+    "distance_train_2",
+    "distance_sample",
+    "nearest_sample",
+)
+"""The columns of `samples.csv`."""
 
 
 class SourceInfo(Config):
@@ -104,10 +116,8 @@ class PointResult(Findings):
     seconds: dict[str, float] = Field(default_factory=dict, description="Wall time of each stage.")
 
 
-class StudyResult(Config):
+class StudyResult(StoredResult):
     """A whole study: `study.json`."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     schema_: Literal["spurion.study/1"] = Field("spurion.study/1", alias="schema")
     name: str
@@ -120,10 +130,6 @@ class StudyResult(Config):
     capacities: Capacities | None
     curvature: ScanResult | None = Field(None, description="The noise at which curvature is read, and why.")
     notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values as stored in `study.json`."""
-        return self.model_dump(mode="json", by_alias=True)
 
 
 def study_schema() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from spurion.core.files import read_json, write_json
 from spurion.studies.auditing.gallery import chosen
 from spurion.studies.auditing.results import AuditResult
 from spurion.studies.auditing.sources import Images
-from spurion.studies.evidence import save_gallery, write_samples_csv
+from spurion.studies.evidence import write_gallery, write_samples_csv
 from spurion.studies.measurement import Measurement
 
 AUDIT_FILE = "audit.json"
@@ -66,7 +66,7 @@ class AuditFolder:
         """
         if not self.redact:
             write_samples_csv(self.path / "samples.csv", measurement, labels)
-            save_gallery(
+            write_gallery(
                 self.path / "gallery.npz",
                 measurement,
                 labels,

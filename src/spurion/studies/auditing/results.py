@@ -7,9 +7,9 @@ __all__ = ["AuditResult", "Histograms", "Inputs", "ModelInfo", "audit_schema"]
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from spurion.core.config import Config
+from spurion.core.config import Config, StoredResult
 from spurion.phases.exposure import Exposure
 from spurion.phases.gate import Verdict
 from spurion.phases.metrics import Metric
@@ -50,15 +50,16 @@ class Histograms(Config):
     )
 
 
-class AuditResult(Findings):
+class AuditResult(StoredResult, Findings):
     """A whole audit: `audit.json`."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     schema_: Literal["spurion.audit/1"] = Field("spurion.audit/1", alias="schema")
     redacted: bool = Field(False, description="Whether names and all that shows images were left out.")
     inputs: Inputs
     model: ModelInfo | None = None
+    exact_copies: tuple[int, ...] = Field(
+        (), description="Samples that are byte for byte training images, copies under any rule, by index."
+    )
     exposure: tuple[Exposure, ...] = Field((), description="Copied training images, most copied first.")
     train_duplicates: tuple[tuple[int, ...], ...] = Field(
         (), description="Groups of equal training images, by index."
@@ -73,11 +74,6 @@ class AuditResult(Findings):
     curvature: ScanResult | None = Field(None, description="The noise at which curvature is read, and why.")
     seed: int = Field(description="Seed of controls, bootstrap and subsets.")
     environment: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values as stored in `audit.json`."""
-        values = self.model_dump(mode="json", by_alias=True)
-        return {"schema": values["schema"], **values}
 
 
 def audit_schema() -> dict[str, Any]:

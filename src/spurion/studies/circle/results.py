@@ -22,9 +22,9 @@ __all__ = [
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from spurion.core.config import Config
+from spurion.core.config import Config, StoredResult
 from spurion.phases.intervals import Interval
 
 Kind = Literal["memory", "spurious", "continuum"]
@@ -158,10 +158,8 @@ class TrainedResult(Config):
     seconds: dict[str, float] = Field(default_factory=dict)
 
 
-class CircleResult(Config):
+class CircleResult(StoredResult):
     """A whole study of the circle: its `study.json`."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     schema_: Literal["spurion.circle/1"] = Field("spurion.circle/1", alias="schema")
     name: str
@@ -179,10 +177,6 @@ class CircleResult(Config):
     trained: tuple[TrainedResult, ...]
     seconds: dict[str, float] = Field(description="Processor time of each part.")
     notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values as stored in `study.json`."""
-        return self.model_dump(mode="json", by_alias=True)
 
 
 def circle_schema() -> dict[str, Any]:
