@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from scipy import stats
+from sklearn.cluster import KMeans
 
 from spurion.core.random import generator
 from spurion.phases.copying import authenticity, c_t, nearest_cells
@@ -140,9 +141,27 @@ def test_small_sets_have_no_cells(small):
     assert nearest_cells(*[blobs(60, 4, i)[0] for i in range(3)], seed=0) is not None
 
 
-def test_large_training_sets_are_thinned(monkeypatch):
-    monkeypatch.setattr("spurion.phases.copying.FITTED", 40)
+@pytest.mark.parametrize(
+    ("name", "most"), [("FITTED", 40), ("FITTED_ELEMENTS", 14_199), ("FITTED_ELEMENTS", 1)]
+)
+def test_large_training_sets_are_thinned(name, most, monkeypatch):
+    fitted = []
+    fit = KMeans.fit
+    monkeypatch.setattr(KMeans, "fit", lambda means, rows: fitted.append(len(rows)) or fit(means, rows))
+    monkeypatch.setattr(f"spurion.phases.copying.{name}", most)
     train, _ = blobs(100, 200, "train")
     samples, which = blobs(90, 200, "samples")
     ours, _ = nearest_cells(train, samples, samples, seed=0)
     assert [len(ours[which == b].unique()) for b in range(3)] == [1, 1, 1]
+    assert fitted == [
+        {40: 40, 14_199: 70, 1: 60}[most]
+    ]  # of 200 numbers each; cells are made of 60 images or more
+
+
+@pytest.mark.parametrize("dim", [4, 200])
+def test_cells_of_images_in_parts_are_the_same(dim, monkeypatch):
+    sets = [blobs(count, dim, name)[0] for count, name in ((100, "train"), (90, "samples"), (75, "holdout"))]
+    whole = nearest_cells(*sets, seed=0)
+    for numbers in (1, 7 * dim):
+        monkeypatch.setattr("spurion.phases.copying.PART_ELEMENTS", numbers)
+        assert all(map(torch.equal, nearest_cells(*sets, seed=0), whole))

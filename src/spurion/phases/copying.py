@@ -141,7 +141,7 @@ def nearest_cells(
     """
     if min(len(train), len(samples), len(holdout)) < CELLS * CELL_MINIMUM:
         return None
-    most = max(CELLS * CELL_MINIMUM, min(FITTED, FITTED_ELEMENTS // train[0].numel()))
+    most = min(FITTED, max(CELLS * CELL_MINIMUM, FITTED_ELEMENTS // train[0].numel()))
     chosen = torch.randperm(len(train), generator=generator(seed, "null", "fitted"))[:most]
     state = derive_seed(seed, "null", "cells") % 2**32
     projection = None
