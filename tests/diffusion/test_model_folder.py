@@ -80,6 +80,30 @@ def test_a_folder_written_by_diffusers_opens(tmp_path):
     assert torch.equal(load_denoiser(tmp_path)(noisy(), 50), ours(noisy(), 50))
 
 
+@pytest.mark.parametrize("kind", ["scaled_linear", "squaredcos_cap_v2"])
+def test_schedules_of_other_kinds_travel(tmp_path, kind):
+    scheduler = DDPMScheduler(100, 2e-4, 3e-2, kind, variance_type="fixed_large")
+    DDPMPipeline(unet=unet().network, scheduler=scheduler).save_pretrained(tmp_path / "theirs")
+    loaded = load_denoiser(tmp_path / "theirs")
+    assert loaded.schedule == DDPMSchedule(100, 2e-4, 3e-2, kind)
+    save_denoiser(loaded, tmp_path / "ours")
+    assert load_denoiser(tmp_path / "ours").schedule == loaded.schedule
+    theirs = DDPMPipeline.from_pretrained(tmp_path / "ours").scheduler
+    assert torch.equal(theirs.alphas_cumprod, scheduler.alphas_cumprod)
+
+
+@pytest.mark.parametrize("config", [MLPConfig(width=8), FourierResidualConfig(width=8, blocks=1)])
+def test_networks_that_know_the_noise_know_the_kind_of_schedule(tmp_path, config):
+    cosine = DDPMSchedule(20, beta_schedule="squaredcos_cap_v2")
+    denoiser = config.build(torch.zeros(1, 2), cosine, generator=generator())
+    straight = config.build(torch.zeros(1, 2), DDPMSchedule(20), generator=generator())
+    x_t = torch.randn(3, 2, generator=generator())
+    t = torch.tensor([1, 9, 19])
+    assert not torch.allclose(denoiser.network(x_t, t), straight.network(x_t, t))
+    save_denoiser(denoiser, tmp_path / "model")
+    assert torch.equal(load_denoiser(tmp_path / "model")(x_t, 9), denoiser(x_t, 9))
+
+
 @pytest.mark.parametrize("beside", [True, False])
 def test_a_network_alone_opens(saved, tmp_path, beside):
     bare = tmp_path / "bare"
@@ -242,7 +266,7 @@ def add_weight(path):
             lambda f: (f / "scheduler" / "scheduler_config.json").write_text("{"),
             "scheduler_config.json is damaged",
         ),
-        (lambda f: (f / "model_index.json").unlink(), "is no model folder: it has none of model_index.json"),
+        (lambda f: (f / "model_index.json").unlink(), "has neither a model_index.json beside `unet`"),
         (lambda f: shutil.rmtree(f), "is no model folder"),
     ],
 )
@@ -258,15 +282,21 @@ def test_damaged_folders_give_one_sentence(saved, damage, message):
     ("change", "message"),
     [
         (
-            {"beta_schedule": "scaled_linear"},
-            "`beta_schedule`: input should be 'linear', got 'scaled_linear'",
+            {"beta_schedule": "sigmoid"},
+            "`beta_schedule`: input should be 'linear', 'scaled_linear' or 'squaredcos_cap_v2', got 'sigmoid'",
         ),
         (
             {"prediction_type": "flow"},
             "`prediction_type`: input should be 'epsilon', 'sample' or 'v_prediction'",
         ),
         ({"trained_betas": [0.1]}, r"`trained_betas`: input should be None, got \[0.1\]"),
-        ({"rescale_betas_zero_snr": True}, "`rescale_betas_zero_snr`: input should be False, got True"),
+        (
+            {"rescale_betas_zero_snr": True},
+            "`rescale_betas_zero_snr`: must be false, as a last step of pure noise says nothing",
+        ),
+        ({"thresholding": True}, "`thresholding`: must be false, as no sampler here has dynamic"),
+        ({"variance_type": "learned"}, "`variance_type`: must be fixed, as no .* variance, got learned"),
+        ({"variance_type": "learned_range"}, "`variance_type`: must be fixed, .* got learned_range"),
         ({"num_train_timesteps": None}, "the field `num_train_timesteps` is missing"),
         ({"num_train_timesteps": 0}, "`steps` must be at least 1, got 0"),
         ({"beta_end": 1e-5}, ".* got 0.0002 and 1e-05"),

@@ -32,6 +32,20 @@ def test_ddpm_schedule_preserves_variance_and_agrees_with_diffusers():
     assert schedule.betas[-1] == 5e-2
 
 
+@pytest.mark.parametrize("kind", ["linear", "scaled_linear", "squaredcos_cap_v2"])
+@pytest.mark.parametrize("steps", [1, 2, 50, 1000])
+def test_schedules_of_every_kind_are_those_of_diffusers(kind, steps):
+    """To 1e-7, once the rounding of their betas to float32 is multiplied up in float64."""
+    ours = DDPMSchedule(steps, 1e-4, 2e-2, kind)
+    theirs = DDPMScheduler(num_train_timesteps=steps, beta_start=1e-4, beta_end=2e-2, beta_schedule=kind)
+    torch.testing.assert_close(ours.betas.float(), theirs.betas, atol=1e-7, rtol=0)
+    products = torch.cumprod(1 - theirs.betas.double(), 0)
+    torch.testing.assert_close(ours.alphas_cumprod, products, atol=1e-7, rtol=0)
+    torch.testing.assert_close(ours.alphas_cumprod.float(), theirs.alphas_cumprod, atol=1e-6, rtol=0)
+    assert (ours.betas > 0).all()
+    assert ours.betas.max() <= 0.999
+
+
 def test_one_step_and_equal_betas_are_allowed():
     schedule = DDPMSchedule(1, 0.5, 0.5)
     assert float(schedule.alpha(torch.tensor(0))) == pytest.approx(0.5**0.5, abs=1e-15)
@@ -54,6 +68,7 @@ def test_ve_schedule_is_the_theory():
         (lambda: DDPMSchedule(0), "`steps` must be at least 1, got 0"),
         (lambda: DDPMSchedule(10, 0.0), "0 < beta_start <= beta_end < 1, got 0.0 and 0.02"),
         (lambda: DDPMSchedule(10, 0.03), "got 0.03 and 0.02"),
+        (lambda: DDPMSchedule(10, beta_schedule="cosine"), "one of linear, scaled_.*, got 'cosine'"),
         (lambda: DDPMSchedule(10, 0.03, 1.0), "got 0.03 and 1.0"),
         (lambda: DDPMSchedule(10).alpha(torch.tensor(0.5)), "`t` must hold integer steps, got torch.float32"),
         (lambda: DDPMSchedule(10).sigma(torch.tensor([0, 10])), "`t` must lie in 0..9, got 0 to 10"),

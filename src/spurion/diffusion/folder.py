@@ -104,7 +104,8 @@ def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> 
         scheduler = folder if (folder / SCHEDULER_FILE).is_file() else folder / "scheduler"
     else:
         raise ValueError(
-            f"{folder} is no model folder: it has none of model_index.json, config.json and denoiser.json."
+            f"{folder} is no model folder: it has neither a model_index.json beside `unet` and `scheduler`, "
+            f"nor the config.json of a network with a {SCHEDULER_FILE}."
         )
     schedule, prediction = load_schedule(scheduler)
     loaded, shape = _load_network(network)

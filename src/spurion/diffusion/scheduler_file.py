@@ -7,32 +7,60 @@ for which diffusers has no scheduler, has a file of the same name with its own c
 __all__ = ["SCHEDULER_FILE", "load_schedule", "save_schedule"]
 
 from pathlib import Path
-from typing import Literal
 
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from spurion.core.config import build_config
 from spurion.core.files import read_json, write_json
 from spurion.diffusion.denoisers.network import Prediction
-from spurion.diffusion.schedule import DDPMSchedule, Schedule, VESchedule
+from spurion.diffusion.schedule import BetaSchedule, DDPMSchedule, Schedule, VESchedule
 
 SCHEDULER_FILE = "scheduler_config.json"
 
 
 class _Discrete(BaseModel):
-    """What a scheduler's configuration must say; how it would sample is not read."""
+    """What a scheduler's configuration must say.
+
+    How it would sample (clipping, spacing of steps, a fixed variance) is not read: samplers are chosen by their
+    own options. Refused is what these do not have.
+    """
 
     num_train_timesteps: int
     beta_start: float
     beta_end: float
-    beta_schedule: Literal["linear"] = "linear"
+    beta_schedule: BetaSchedule = "linear"
     trained_betas: None = None
-    rescale_betas_zero_snr: Literal[False] = False
+    rescale_betas_zero_snr: bool = False
+    thresholding: bool = False
+    variance_type: str | None = None
     prediction_type: Prediction = "epsilon"
 
+    @field_validator("rescale_betas_zero_snr")
+    @classmethod
+    def _has_signal_everywhere(cls, rescaled: bool) -> bool:
+        if rescaled:
+            raise ValueError(
+                "must be false, as a last step of pure noise says nothing of the image, got true"
+            )
+        return rescaled
+
+    @field_validator("thresholding")
+    @classmethod
+    def _clips_at_fixed_ends(cls, dynamic: bool) -> bool:
+        if dynamic:
+            raise ValueError("must be false, as no sampler here has dynamic thresholding, got true")
+        return dynamic
+
+    @field_validator("variance_type")
+    @classmethod
+    def _has_a_fixed_variance(cls, kind: str | None) -> str | None:
+        if kind is not None and kind.startswith("learned"):
+            raise ValueError(f"must be fixed, as no sampler here reads a learned variance, got {kind}")
+        return kind
+
     def schedule(self) -> DDPMSchedule:
-        return DDPMSchedule(self.num_train_timesteps, self.beta_start, self.beta_end)
+        return DDPMSchedule(self.num_train_timesteps, self.beta_start, self.beta_end, self.beta_schedule)
 
 
 class _Continuous(BaseModel):
@@ -61,6 +89,7 @@ def save_schedule(schedule: Schedule, prediction: Prediction, folder: Path) -> N
             num_train_timesteps=schedule.steps,
             beta_start=schedule.beta_start,
             beta_end=schedule.beta_end,
+            beta_schedule=schedule.beta_schedule,
             prediction_type=prediction,
         ).save_config(folder)
     elif isinstance(schedule, VESchedule):

@@ -18,6 +18,7 @@ __all__ = ["FourierResidual", "FourierResidualConfig"]
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 import torch
@@ -43,6 +44,7 @@ class FourierResidual(ModelMixin, ConfigMixin):
         steps: The number T of steps of a DDPM schedule; None for continuous time in (0, 1].
         beta_start: The first beta of a DDPM schedule.
         beta_end: The last beta of a DDPM schedule.
+        beta_schedule: How its betas grow.
     """
 
     @register_to_config
@@ -54,6 +56,7 @@ class FourierResidual(ModelMixin, ConfigMixin):
         steps: int | None = None,
         beta_start: float = 1e-4,
         beta_end: float = 2e-2,
+        beta_schedule: str = "linear",
     ) -> None:
         super().__init__()
         dim = math.prod(shape)
@@ -63,7 +66,9 @@ class FourierResidual(ModelMixin, ConfigMixin):
         self.encoder = nn.ModuleList(_Block(width) for _ in range(blocks))
         self.decoder = nn.ModuleList(_Block(width) for _ in range(blocks))
         self.outward = nn.Linear(width, dim)
-        table = None if steps is None else _log_ratios(DDPMSchedule(steps, beta_start, beta_end))
+        table = (
+            None if steps is None else _log_ratios(DDPMSchedule(steps, beta_start, beta_end, beta_schedule))
+        )
         self.register_buffer("log_ratios", table, persistent=False)
 
     def forward(self, x_t: Float[Tensor, "n *shape"], t: Num[Tensor, " n"]) -> Float[Tensor, "n *shape"]:
@@ -119,7 +124,7 @@ class FourierResidualConfig(NetworkConfig):
         """The network, for a schedule of either kind."""
         steps: dict[str, Any] = {}
         if isinstance(schedule, DDPMSchedule):
-            steps = {name: getattr(schedule, name) for name in ("steps", "beta_start", "beta_end")}
+            steps = asdict(schedule)
         return fourier_network(
             lambda: FourierResidual(shape=shape, width=self.width, blocks=self.blocks, **steps),
             scale=self.scale,

@@ -40,6 +40,7 @@ class ResidualMLP(ModelMixin, ConfigMixin):
         steps: The number T of steps of the noise schedule.
         beta_start: The first beta of the schedule.
         beta_end: The last beta of the schedule.
+        beta_schedule: How its betas grow.
     """
 
     @register_to_config
@@ -52,6 +53,7 @@ class ResidualMLP(ModelMixin, ConfigMixin):
         steps: int = 1000,
         beta_start: float = 1e-4,
         beta_end: float = 2e-2,
+        beta_schedule: str = "linear",
     ) -> None:
         super().__init__()
         dim = math.prod(shape)
@@ -62,7 +64,7 @@ class ResidualMLP(ModelMixin, ConfigMixin):
         self.outward = nn.Linear(width, dim)
         with torch.device("cpu"):
             times = torch.arange(steps)
-            schedule = DDPMSchedule(steps, beta_start, beta_end)
+            schedule = DDPMSchedule(steps, beta_start, beta_end, beta_schedule)
             tables = {
                 "alpha": schedule.alpha(times).unsqueeze(1),
                 "sigma": schedule.sigma(times).unsqueeze(1),
@@ -128,6 +130,7 @@ class MLPConfig(NetworkConfig):
                 steps=schedule.steps,
                 beta_start=schedule.beta_start,
                 beta_end=schedule.beta_end,
+                beta_schedule=schedule.beta_schedule,
             ),
             generator=generator,
         )
