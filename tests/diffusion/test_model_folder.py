@@ -283,7 +283,7 @@ def test_damaged_folders_give_one_sentence(saved, damage, message):
     [
         (
             {"beta_schedule": "sigmoid"},
-            "`beta_schedule`: input should be 'linear', 'scaled_linear' or 'squaredcos_cap_v2', got 'sigmoid'",
+            "`beta_schedule`: input should be 'linear', 'scaled_linear' or 'squaredcos_cap_v2', got 'sig",
         ),
         (
             {"prediction_type": "flow"},

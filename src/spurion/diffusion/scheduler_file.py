@@ -22,8 +22,8 @@ SCHEDULER_FILE = "scheduler_config.json"
 class _Discrete(BaseModel):
     """What a scheduler's configuration must say.
 
-    How it would sample (clipping, spacing of steps, a fixed variance) is not read: samplers are chosen by their
-    own options. Refused is what these do not have.
+    How it would sample (clipping, spacing of steps, a fixed variance) is not read: samplers have options of
+    their own. What these cannot do is refused.
     """
 
     num_train_timesteps: int
