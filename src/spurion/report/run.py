@@ -4,7 +4,17 @@ Nothing here touches a model. A file that is missing or damaged is one sentence 
 nobody reads a report made from half of a run.
 """
 
-__all__ = ["Gallery", "LossCurve", "PointFiles", "Run", "Samples", "read_gallery", "read_run", "read_samples"]
+__all__ = [
+    "Gallery",
+    "LossCurve",
+    "PointFiles",
+    "Run",
+    "Samples",
+    "read_gallery",
+    "read_run",
+    "read_samples",
+    "read_stored",
+]
 
 import csv
 import json
@@ -12,14 +22,17 @@ import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from spurion.core.config import build_config
+from spurion.core.config import Config, build_config
 from spurion.core.files import read_json
 from spurion.phases.classification import CLASSES
 from spurion.studies.results import SAMPLE_COLUMNS, PointResult, StudyResult
+
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 @dataclass(frozen=True)
@@ -106,15 +119,28 @@ def read_run(folder: Path | str) -> Run:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
     folder = Path(folder)
-    path = folder / "study.json"
+    study = read_stored(StudyResult, folder / "study.json", "a run")
+    points = sorted(study.points, key=lambda point: point.train_size)
+    return Run(study, tuple(_read_point(folder / "points" / f"{p.train_size:06d}", p) for p in points))
+
+
+def read_stored(kind: type[ConfigT], path: Path, of: str) -> ConfigT:
+    """Read a stored result.
+
+    Arguments:
+        kind: Its type.
+        path: The file.
+        of: What its folder is, for the sentence that says there is no such file.
+
+    Raises:
+        ValueError: If it is missing or damaged.
+    """
     if not path.is_file():
-        raise ValueError(f"There is no file {path}; `folder` must be the folder of a run.")
+        raise ValueError(f"There is no file {path}; `folder` must be the folder of {of}.")
     values = read_json(path)
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold a JSON object, got {type(values).__name__}.")
-    study = build_config(StudyResult, values, str(path))
-    points = sorted(study.points, key=lambda point: point.train_size)
-    return Run(study, tuple(_read_point(folder / "points" / f"{p.train_size:06d}", p) for p in points))
+    return build_config(kind, values, str(path))
 
 
 def _read_point(folder: Path, result: PointResult) -> PointFiles:

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 from spurion.report.audit.run import AuditRun
 from spurion.report.figures.canvas import (
-    CLASS_COLORS,
     GRAY,
     INK,
     OLIVE,
     Width,
+    draw_thresholds,
     legend_above,
     new_figure,
     plain_log_axis,
@@ -60,16 +60,7 @@ def _shares(counts: tuple[int, ...]) -> Float[np.ndarray, " bins"]:
 
 def _draw_thresholds(ax: Axes, run: AuditRun) -> None:
     thresholds, quantile = run.audit.thresholds, run.audit.holdout_thresholds
-    if thresholds is not None and thresholds.memorized is not None:
-        ax.axvline(thresholds.memorized, color=CLASS_COLORS["memorized"], linewidth=1.1, label=r"$\delta_m$")
-    if thresholds is not None and thresholds.spurious is not None:
-        ax.axvline(
-            thresholds.spurious,
-            color=CLASS_COLORS["spurious"],
-            linewidth=1.3,
-            linestyle=(0, (3, 2)),
-            label=r"$\delta_s$",
-        )
+    draw_thresholds(ax, thresholds)
     if quantile is not None and quantile.memorized is not None and quantile != thresholds:
         ax.axvline(
             quantile.memorized, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), label="held-out quantile"

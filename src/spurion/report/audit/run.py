@@ -5,9 +5,7 @@ __all__ = ["AuditRun", "read_audit"]
 from dataclasses import dataclass
 from pathlib import Path
 
-from spurion.core.config import build_config
-from spurion.core.files import read_json
-from spurion.report.run import Gallery, PointFiles, Run, Samples, read_gallery, read_samples
+from spurion.report.run import Gallery, PointFiles, Run, Samples, read_gallery, read_samples, read_stored
 from spurion.studies.auditing.results import AuditResult
 from spurion.studies.results import Findings, PointResult, StudyResult
 
@@ -60,13 +58,7 @@ def read_audit(folder: Path) -> AuditRun:
     Raises:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
-    path = folder / "audit.json"
-    if not path.is_file():
-        raise ValueError(f"There is no file {path}; `folder` must be the folder of an audit.")
-    values = read_json(path)
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(values).__name__}.")
-    audit = build_config(AuditResult, values, str(path))
+    audit = read_stored(AuditResult, folder / "audit.json", "an audit")
     if audit.redacted:
         return AuditRun(audit, None, None)
     samples = read_samples(folder / "samples.csv", audit.inputs.samples.count)

@@ -13,7 +13,9 @@ __all__ = [
     "MUTED",
     "OLIVE",
     "Width",
+    "draw_thresholds",
     "figure_style",
+    "interval_bands",
     "interval_bars",
     "label_k_axis",
     "legend_above",
@@ -39,6 +41,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from spurion.phases.intervals import Interval
+from spurion.phases.thresholds import ThresholdInfo
 
 Width = Literal["wide", "narrow"]
 
@@ -189,6 +192,47 @@ def interval_bars(ax: Axes, sizes: Sequence[float], intervals: Sequence[Interval
         clip_on=False,
         **look,
     )
+
+
+def interval_bands(
+    ax: Axes,
+    sizes: Sequence[int],
+    intervals: Sequence[Interval],
+    name: str,
+    *,
+    look: str,
+    color: str,
+    alpha: float,
+) -> None:
+    """Values joined by a line, in front of a band that is their 95 % intervals.
+
+    Arguments:
+        ax: The axes.
+        sizes: Where the values stand.
+        intervals: The values and their ends.
+        name: What the legend calls them.
+        look: Marker and line, as matplotlib's format.
+        color: The color of both.
+        alpha: How opaque the band is.
+    """
+    low, high = [interval.low for interval in intervals], [interval.high for interval in intervals]
+    ax.fill_between(sizes, low, high, color=color, alpha=alpha, linewidth=0, label=f"_{name} interval")
+    values = [interval.value for interval in intervals]
+    ax.plot(sizes, values, look, color=color, label=name, clip_on=False, zorder=3)
+
+
+def draw_thresholds(ax: Axes, thresholds: ThresholdInfo | None) -> None:
+    """Both thresholds as lines across an axis of distances, as far as they are known."""
+    if thresholds and thresholds.memorized is not None:
+        ax.axvline(thresholds.memorized, color=CLASS_COLORS["memorized"], linewidth=1.1, label=r"$\delta_m$")
+    if thresholds and thresholds.spurious is not None:
+        ax.axvline(
+            thresholds.spurious,
+            color=CLASS_COLORS["spurious"],
+            linewidth=1.3,
+            linestyle=(0, (3, 2)),
+            label=r"$\delta_s$",
+        )
 
 
 def size_colors(count: int) -> list[tuple[float, ...]]:

@@ -15,6 +15,7 @@ from spurion.report.figures.canvas import (
     INK,
     MUTED,
     Width,
+    interval_bands,
     label_k_axis,
     legend_above,
     new_figure,
@@ -62,17 +63,8 @@ def plot_fractions(ax: Axes, sizes: Sequence[int], fractions: Sequence[ClassFrac
     """Draw the three fractions with their intervals as bands."""
     for name, color in CLASS_COLORS.items():
         intervals = [getattr(fraction, name) for fraction in fractions]
-        ax.fill_between(
-            sizes,
-            [interval.low for interval in intervals],
-            [interval.high for interval in intervals],
-            color=color,
-            alpha=0.22,
-            linewidth=0,
-            label=f"_{name} interval",
-        )
-        values = [interval.value for interval in intervals]
-        ax.plot(sizes, values, CLASS_MARKERS[name] + "-", color=color, label=name, clip_on=False, zorder=3)
+        look = CLASS_MARKERS[name] + "-"
+        interval_bands(ax, sizes, intervals, name, look=look, color=color, alpha=0.22)
 
 
 def draw_rules(run: Run, width: Width) -> Figure | None:

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.report.figures.canvas import (
-    CLASS_COLORS,
     GRAY,
     INK,
     OLIVE,
     Width,
+    draw_thresholds,
     legend_above,
     panels,
     plain_log_axis,
@@ -87,16 +87,7 @@ def _plot_pair(
 
 
 def _finish(ax: Axes, title: str, thresholds: ThresholdInfo | None) -> None:
-    if thresholds and thresholds.memorized is not None:
-        ax.axvline(thresholds.memorized, color=CLASS_COLORS["memorized"], linewidth=1.1, label=r"$\delta_m$")
-    if thresholds and thresholds.spurious is not None:
-        ax.axvline(
-            thresholds.spurious,
-            color=CLASS_COLORS["spurious"],
-            linewidth=1.3,
-            linestyle=(0, (3, 2)),
-            label=r"$\delta_s$",
-        )
+    draw_thresholds(ax, thresholds)
     ax.set_xscale("log")
     plain_log_axis(ax.xaxis)
     ax.set_yticks([])

@@ -15,6 +15,7 @@ from spurion.report.figures.canvas import (
     INK,
     MUTED,
     Width,
+    interval_bands,
     interval_bars,
     label_k_axis,
     legend_above,
@@ -53,18 +54,8 @@ def _plot_masses(ax: Axes, points: Sequence[PhasePoint]) -> None:
     counts = [point.count for point in points]
     for kind in KINDS:
         intervals = [getattr(point, kind) for point in points]
-        color = KIND_COLORS[kind]
-        ax.fill_between(
-            counts,
-            [interval.low for interval in intervals],
-            [interval.high for interval in intervals],
-            color=color,
-            alpha=0.18,
-            linewidth=0,
-            label=f"_{kind} interval",
-        )
-        values = [interval.value for interval in intervals]
-        ax.plot(counts, values, KIND_MARKERS[kind] + "-", color=color, label=kind, clip_on=False, zorder=3)
+        look = KIND_MARKERS[kind] + "-"
+        interval_bands(ax, counts, intervals, kind, look=look, color=KIND_COLORS[kind], alpha=0.18)
 
 
 def draw_minima(run: CircleRun, width: Width) -> Figure | None:
