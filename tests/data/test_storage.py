@@ -84,6 +84,27 @@ def test_parts_of_a_set_go_to_files_too(in_files):
     assert mapped_file(levels).endswith("(deleted)")
 
 
+@needs_maps
+@pytest.mark.parametrize("bound", [48, 47])
+def test_what_is_taken_is_in_a_file_above_the_bound(bound, in_files, monkeypatch):
+    monkeypatch.setattr(storage, "MOST_IN_MEMORY", bound)
+    part = taken(torch.zeros(5, 4), torch.tensor([0, 4, 2]))
+    assert mapped_file(part).endswith("(deleted)") == (bound == 47)
+
+
+def test_the_bound_is_a_gibibyte():
+    assert storage.MOST_IN_MEMORY == 1024**3
+
+
+def test_a_system_that_does_not_tell_its_memory_is_not_in_the_way(monkeypatch):
+    def unknown(_):
+        raise ValueError("unrecognized configuration name")
+
+    assert storage.physical_memory() % os.sysconf("SC_PAGE_SIZE") == 0
+    monkeypatch.setattr(os, "sysconf", unknown)
+    assert storage.physical_memory() == 1024**4
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.uint8, torch.int64])
 def test_taken_is_indexing(dtype, in_files):
     numbers = torch.arange(60).reshape(5, 3, 4).to(dtype)
