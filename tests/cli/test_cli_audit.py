@@ -44,7 +44,7 @@ def test_an_audit_prints_what_was_planted(given):
     assert result.exit_code == 0, result.output
     words = result.stdout.split()
     assert words[words.index("memorized", words.index("class")) :][:2] == ["memorized", "30"]
-    assert "training images are copied; most often:" in result.stdout
+    assert "Training images that are copied, most often first (" in result.stdout
     assert "Closer to the training images than to as many held-out ones" in result.stdout
     assert "not proof of their absence." in result.stdout
     assert "search samples" in result.stderr

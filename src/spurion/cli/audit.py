@@ -129,13 +129,16 @@ def _show(result: "AuditResult", out: Path | None) -> None:
 def _show_exposure(result: "AuditResult") -> None:
     if not result.exposure:
         return
-    copied = len(result.exposure)
-    typer.echo(
-        f"{copied} training images are copied; most often:" if copied > 1 else "One training image is copied:"
-    )
+    from spurion.studies.auditing.verdict import false_alarms
+
+    memorized, near = sum(image.count for image in result.exposure), len(result.exposure)
+    called = "may be copied" if result.power.could_be_chance(memorized) else "are copied"
+    typer.echo(f"Training images that {called}, most often first ({near} in all):")
     rows = [
         [f"{image.train_index} {image.name or ''}".strip(), str(image.count), str(image.duplicates)]
         for image in result.exposure[:SHOWN]
     ]
     columns = ("training image", "copies", "duplicates of it")
     show_table(columns, rows, numbers=columns[1:])
+    if told := false_alarms(memorized, result.power):
+        typer.echo(told)

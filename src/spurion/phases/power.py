@@ -57,6 +57,12 @@ class Power(Config):
         None, description="Smallest copy rate told from false positives with probability 0.95; null if none."
     )
 
+    def could_be_chance(self, count: int) -> bool:
+        """Whether so many samples called memorized could all be false positives of the threshold."""
+        return self.false_positive_rate is not None and (
+            self.count_needed is None or count < self.count_needed
+        )
+
 
 def power(samples: int, *, false_positive_rate: float | None = None, held_out: int | None = None) -> Power:
     r"""The copy rates that a number of samples could have missed; see the module.

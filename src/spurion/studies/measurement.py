@@ -9,7 +9,8 @@ For samples S', a training set S and, if there is one, a held-out set H:
 - ``copies``: from training images with a whisper of noise to the training set (control; none if the distance
   knows no other images than it was given);
 - ``holdout_train``, ``holdout_holdout``: from held-out images to the training set, and to the nearest other
-  held-out image at the number of samples (the null of the `holdout` threshold rule).
+  held-out image at the number of samples (the null of the `holdout` threshold rule); the former without
+  images that are also in the training set, unless all of them are: they are not held out.
 
 - ``first_equal``: for each training image the first one that is equal to it, often itself.
 
@@ -21,6 +22,7 @@ __all__ = [
     "Found",
     "Measurement",
     "Stages",
+    "equal_images",
     "load_measurement",
     "measure",
     "save_measurement",
@@ -35,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -44,7 +46,7 @@ from spurion.core.files import atomic_write
 from spurion.core.random import generator
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, DistanceInfo, Neighbors, as_distance, nearest
-from spurion.phases.exposure import duplicate_groups, second_outside
+from spurion.phases.exposure import digests, duplicate_groups, second_outside
 from spurion.phases.null import DEPTH, NullTest, Searches, null_test, searches
 
 COPY_NOISE = 0.01
@@ -237,8 +239,27 @@ def _held_out(
         matched = taken(holdout, chosen)
         among = nearest(matched, matched, 1, distance=distance, exclude_self=True).distances[:, 0]
     null = null_test(samples, train, holdout, seed=seed, distance=distance, known=known, groups=groups)
+    distances = known.holdout_to_train.distances[:, 0]
+    seen = equal_images(holdout, train, distances)
     return {
-        "holdout_train": known.holdout_to_train.distances[:, 0].clone(),
+        "holdout_train": distances.clone() if seen.all() else distances[~seen],
         "holdout_holdout": among,
         "null": null,
     }
+
+
+def equal_images(
+    images: Float[Tensor, "n *shape"], train: Float[Tensor, "k *train_shape"], distances: Float[Tensor, " n"]
+) -> Bool[Tensor, " n"]:
+    """Which images are byte for byte training images.
+
+    Arguments:
+        images: The images with shape (n, *shape).
+        train: The training images with shape (K, *shape).
+        distances: The distance of each image to its nearest training image; that of equal ones is 0.
+    """
+    equal = distances == 0
+    if equal.any():
+        known = set(digests(train))
+        equal[equal.clone()] = torch.tensor([key in known for key in digests(images[equal])])
+    return equal

@@ -4,6 +4,9 @@ An audit believes its caller about which images are which. These mistakes leave 
 
 - ``holdout_in_train``: held-out images that are also in the training set. They make every copy look as near
   as a new image, so they hide copying.
+- ``holdout_near_train``: held-out images that lie so much nearer to the training set than the others that
+  they must be near copies of training images (`spurion.phases.leaks`). They pull a threshold from held-out
+  images down.
 - ``samples_are_train``: samples and training set are the same images, byte for byte: one set was given
   twice.
 - ``samples_in_holdout``: samples that are byte for byte held-out images: the model saw them, or the sets got
@@ -13,7 +16,7 @@ An audit believes its caller about which images are which. These mistakes leave 
 - ``swapped_samples``: samples and held-out images have the 256 gray levels of image files and the training
   set has not, as if generated images had been given as the training set.
 
-A near copy is no overlap but the finding itself: only equal images count here.
+A copy among the samples is no overlap but the finding itself.
 """
 
 __all__ = ["Kind", "Overlap", "overlaps"]
@@ -27,6 +30,7 @@ from torch import Tensor
 
 from spurion.core.config import Config
 from spurion.phases.exposure import digests
+from spurion.phases.leaks import near_leaks
 from spurion.phases.null import NullTest
 
 MIRRORED = 0.25
@@ -42,7 +46,12 @@ NAMED = 5
 """Images that a sentence names."""
 
 Kind = Literal[
-    "holdout_in_train", "samples_are_train", "samples_in_holdout", "swapped_holdout", "swapped_samples"
+    "holdout_in_train",
+    "holdout_near_train",
+    "samples_are_train",
+    "samples_in_holdout",
+    "swapped_holdout",
+    "swapped_samples",
 ]
 
 
@@ -52,7 +61,9 @@ class Overlap(Config):
     kind: Kind
     sentence: str
     images: tuple[int, ...] = Field((), description="Indices into the set that is named first.")
-    partners: tuple[int, ...] = Field((), description="An equal image of the other set for each.")
+    partners: tuple[int, ...] = Field(
+        (), description="An equal image of the other set for each; none for images that are not equal."
+    )
 
 
 def overlaps(
@@ -61,6 +72,7 @@ def overlaps(
     holdout: Float[Tensor, "h *shape"] | None = None,
     *,
     null: NullTest | None = None,
+    holdout_distances: Float[Tensor, " g"] | None = None,
     holdout_names: Sequence[str] | None = None,
     sample_names: Sequence[str] | None = None,
 ) -> tuple[Overlap, ...]:
@@ -72,6 +84,8 @@ def overlaps(
         samples: The samples, likewise.
         holdout: The held-out images, likewise.
         null: The held-out null of these sets, if it was computed.
+        holdout_distances: The distance to the training set of each held-out image that is not in it, with
+            shape (g,).
         holdout_names: What to call held-out images in the sentences; by default their indices, which give
             nothing away.
         sample_names: What to call samples.
@@ -91,7 +105,10 @@ def overlaps(
     if set(sample_keys) == set(train_keys):
         sentence = "The samples are the training set itself, byte for byte; give the images the model made."
         found.append(Overlap(kind="samples_are_train", sentence=sentence))
+    known = set(train_keys)
+    unseen = [i for i, key in enumerate(holdout_keys) if key not in known]
     found.extend(_shared("holdout_in_train", holdout_keys, train_keys, holdout_names))
+    found.extend(_near(unseen, holdout_distances, holdout_names))
     found.extend(_shared("samples_in_holdout", sample_keys, holdout_keys, sample_names))
     found.extend(_swapped(train, samples, holdout, null))
     return tuple(found)
@@ -112,15 +129,41 @@ def _shared(
     if not images:
         return
     count, (noun, where) = len(images), _PHRASES[kind]
-    called = [str(i) if names is None else names[i] for i in images[:NAMED]]
-    more = f" and {count - NAMED} more" if count > NAMED else ""
     subject = f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
     yield Overlap(
         kind=kind,
-        sentence=f"{subject} {where}: {', '.join(called)}{more}.",
+        sentence=f"{subject} {where}: {_called(images, names)}.",
         images=images,
         partners=tuple(first[keys[i]] for i in images),
     )
+
+
+def _near(
+    unseen: Sequence[int], distances: Float[Tensor, " g"] | None, names: Sequence[str] | None
+) -> Iterator[Overlap]:
+    """The held-out images that are near copies of training images, if there are any."""
+    if distances is None or len(distances) != len(unseen):
+        return
+    leaks = near_leaks(distances).tolist()
+    if not leaks:
+        return
+    images = tuple(unseen[i] for i in leaks)
+    farthest, ordered = float(distances[leaks[-1]]), distances.sort().values
+    following = float(ordered[ordered > farthest][0])
+    subject = "1 held-out image lies" if len(images) == 1 else f"{len(images)} held-out images lie"
+    yield Overlap(
+        kind="holdout_near_train",
+        sentence=(
+            f"{subject} within {farthest:.3g} of the training set and the next at {following:.3g}; such near "
+            f"copies of training images make copies look as near as new images: {_called(images, names)}."
+        ),
+        images=images,
+    )
+
+
+def _called(images: Sequence[int], names: Sequence[str] | None) -> str:
+    called = [str(i) if names is None else names[i] for i in images[:NAMED]]
+    return ", ".join(called) + (f" and {len(images) - NAMED} more" if len(images) > NAMED else "")
 
 
 def _swapped(

@@ -8,6 +8,7 @@ from spurion.phases.intervals import Interval
 from spurion.report.numbers import at_most, percent, percent_interval, size, value
 from spurion.studies.auditing.limitations import PROMISE
 from spurion.studies.auditing.results import AuditResult
+from spurion.studies.auditing.verdict import false_alarms
 
 SMALL = 0.01
 """A p-value below this is called evidence."""
@@ -31,9 +32,13 @@ def _verdict(audit: AuditResult) -> Iterator[str]:
 
 def _copies(audit: AuditResult) -> Iterator[str]:
     count = size(audit.inputs.samples.count)
+    equal = len(audit.exact_copies)
     if audit.fractions is None or audit.counts is None:
         yield (
-            f"No threshold could be identified, so none of the {count} samples is called a copy or new: "
+            f"{size(equal)} of the {count} samples equal training images, byte for byte. Whether there are "
+            "other copies among them stays open: no threshold could be identified."
+            if equal
+            else f"No threshold could be identified, so none of the {count} samples is called a copy or new: "
             "whether there are copies among them stays open."
         )
         return
@@ -44,14 +49,17 @@ def _copies(audit: AuditResult) -> Iterator[str]:
             f"{at_most(share.high)} of its samples could show the same."
         )
         return
-    yield (
-        f"Of {count} samples, {size(audit.counts[0])} are copies of training images: "
-        f"{percent_interval(share)}."
-    )
+    chance = audit.power.could_be_chance(audit.counts[0])
+    are = "lie as near to a training image as a copy" if chance else "are copies of training images"
+    yield f"Of {count} samples, {size(audit.counts[0])} {are}: {percent_interval(share)}."
+    if told := false_alarms(audit.counts[0], audit.power):
+        yield told
+    if equal:
+        yield f"{size(equal)} of the samples equal training images, byte for byte."
 
 
 def _sources(audit: AuditResult) -> Iterator[str]:
-    if not audit.exposure:
+    if not audit.exposure or (audit.counts and audit.power.could_be_chance(audit.counts[0])):
         return
     first = audit.exposure[0]
     if len(audit.exposure) == 1:
@@ -96,8 +104,8 @@ def certainty(audit: AuditResult) -> list[str]:
 def _of_copies(audit: AuditResult) -> Iterator[str]:
     if audit.fractions is not None:
         yield (
-            f"The copied share lies between {_ends(audit.fractions.memorized)} with a confidence of 95%, for "
-            "samples drawn as these were."
+            f"The share called memorized lies between {_ends(audit.fractions.memorized)} with a confidence "
+            "of 95%, for samples drawn as these were."
         )
     power = audit.power
     if power.detectable_excess is not None and power.count_needed is not None:

@@ -15,6 +15,7 @@ from spurion.report.run import Run
 from spurion.report.sections.attractors import census, rarefaction
 from spurion.report.sections.classes import definitions, sensitivity
 from spurion.studies.auditing.results import AuditResult
+from spurion.studies.auditing.verdict import false_alarms
 
 MOST_ROWS = 50
 """Copied training images in the table."""
@@ -31,7 +32,7 @@ def _certainty(run: AuditRun) -> Section:
 
 def _exposure(run: AuditRun) -> Section | None:
     audit = run.audit
-    if audit.fractions is None:
+    if audit.fractions is None and not audit.exposure:
         return None
     repeated = sum(map(len, audit.train_duplicates))
     paragraphs = [
@@ -44,6 +45,8 @@ def _exposure(run: AuditRun) -> Section | None:
     ]
     if not audit.exposure:
         return Section("exposure", "Copied training images", (*paragraphs, "No sample is called memorized."))
+    if told := false_alarms(sum(image.count for image in audit.exposure), audit.power):
+        paragraphs.append(f"{told} An image that came out once may be one of these.")
     if len(audit.exposure) > MOST_ROWS:
         paragraphs.append(
             f"The table has the {MOST_ROWS} most copied of {size(len(audit.exposure))} images; audit.json "

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from spurion.core.random import derive_seed
@@ -21,21 +21,22 @@ from spurion.data.open import Source
 from spurion.diffusion.device import DeviceName
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import Distance, DistanceInfo, as_distance
+from spurion.phases.classification import CLASSES
 from spurion.phases.exposure import Exposure, exposure
-from spurion.phases.gate import Condition, Verdict, decide
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
 from spurion.studies.auditing.evidence import metrics, missed, model_geometry
 from spurion.studies.auditing.folder import AuditFolder
 from spurion.studies.auditing.histograms import histograms
 from spurion.studies.auditing.limitations import limitations
-from spurion.studies.auditing.request import ASKED, Request, check_sources, condition_of, rule_for
+from spurion.studies.auditing.request import Request, check_sources, condition_of, rule_for
 from spurion.studies.auditing.results import AuditResult, Inputs, ModelInfo
 from spurion.studies.auditing.sources import Images, Model, open_sets
+from spurion.studies.auditing.verdict import verdict
 from spurion.studies.environment import Crew, environment
-from spurion.studies.measurement import Found, Stages, measure, unseen
-from spurion.studies.overlap import overlaps
-from spurion.studies.results import Findings, SourceInfo
+from spurion.studies.measurement import Found, Stages, equal_images, measure, unseen
+from spurion.studies.overlap import Overlap, overlaps
+from spurion.studies.results import SourceInfo
 
 
 def audit(
@@ -154,9 +155,14 @@ def _conclude(
     findings = conclude(found.measurement, thresholds, images.samples.images, rules, distance=distance)
     values, notes = _geometry(request, images, thresholds, labels, model)
     values["metrics"] = metrics(images, found, distance, seed=seed)
-    values["exposure"] = _exposure(images, found, labels)
-    held_out = 0 if images.holdout is None else len(images.holdout)
-    power = missed(count, thresholds, held_out)
+    values["warnings"] = warnings = _warnings(images, found)
+    distances = found.measurement.distance_train
+    equal = equal_images(images.samples.images, images.train.images, distances)
+    values["exact_copies"] = tuple(equal.nonzero()[:, 0].tolist())
+    values["exposure"] = _exposure(images, found, labels, equal)
+    power = missed(count, thresholds, len(found.measurement.holdout_train))
+    if request.condition is not None:
+        values["verdict"] = verdict(request.condition, findings, power, warnings, int(equal.sum()))
     device = "cpu" if model is None else str(model.denoiser.device)
     result = AuditResult(
         **dict(findings) | {"notes": (*findings.notes, *notes)},
@@ -165,10 +171,11 @@ def _conclude(
         model=None if model is None else _model(model, request.redact),
         train_duplicates=found.groups,
         power=power,
-        verdict=_verdict(request.condition, findings, count),
-        warnings=_warnings(images, found),
         limitations=limitations(
-            findings, power, held_out=held_out > 0, model=model is not None and model.generate is not None
+            findings,
+            power,
+            held_out=images.holdout is not None,
+            model=model is not None and model.generate is not None,
         ),
         histograms=histograms(found.measurement),
         seed=seed,
@@ -179,10 +186,12 @@ def _conclude(
     return _redacted(result) if request.redact else result
 
 
-def _exposure(images: Images, found: Found, labels: Int64[Tensor, " n"] | None) -> tuple[Exposure, ...]:
-    """How often each training image is copied; nothing without classes."""
+def _exposure(
+    images: Images, found: Found, labels: Int64[Tensor, " n"] | None, equal: Bool[Tensor, " n"]
+) -> tuple[Exposure, ...]:
+    """How often each training image is copied; without classes only samples that equal it count."""
     if labels is None:
-        return ()
+        labels = torch.where(equal, CLASSES.index("memorized"), CLASSES.index("generalized"))
     nearest = found.measurement.nearest_train
     return exposure(nearest, labels, groups=found.groups, names=images.train.item_names)
 
@@ -218,18 +227,11 @@ def _geometry(
     return {"geometry": measured, "curvature": scanned}, ()
 
 
-def _verdict(condition: Condition | None, findings: Findings, count: int) -> Verdict | None:
-    if condition is None:
-        return None
-    shares = {name: getattr(findings.fractions, name, None) for name in ASKED[:3]}
-    shares["closer_to_train"] = findings.null.share_closer_to_train if findings.null else None
-    return decide(condition, shares, count)
-
-
-def _warnings(images: Images, found: Found) -> Any:
+def _warnings(images: Images, found: Found) -> tuple[Overlap, ...]:
     return overlaps(
         *_tensors(images),
         null=found.measurement.null,
+        holdout_distances=found.measurement.holdout_train,
         holdout_names=images.holdout.item_names if images.holdout else None,
         sample_names=images.samples.item_names,
     )

@@ -1,0 +1,63 @@
+"""Near copies among held-out images are found, and none among honest ones."""
+
+import pytest
+import torch
+
+from spurion.core.random import generator
+from spurion.phases.leaks import FACTOR, SPACINGS, near_leaks
+
+
+def honest(seed, dim, count=200):
+    random = generator(seed, "leaks", dim)
+    train, held_out = torch.randn(300, dim, generator=random), torch.randn(count, dim, generator=random)
+    return torch.cdist(held_out.double(), train.double()).amin(1)
+
+
+def power_law(seed, dim, count=200):
+    """Distances with P(x <= r) = r^dim, for which the law of the spacings is exact."""
+    return torch.rand(count, generator=generator(seed, "law", dim), dtype=torch.float64) ** (1 / dim)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5, 20])
+@pytest.mark.parametrize("draw", [honest, power_law])
+def test_honest_images_are_rarely_accused(draw, dim):
+    accused = sum(len(near_leaks(draw(seed, dim))) > 0 for seed in range(300))
+    assert (
+        accused <= 9
+    )  # 1 % are allowed by the bound over all places: 3 of 300, here 3.5 standard errors more
+
+
+@pytest.mark.parametrize("leaks", [1, 3, 12])
+@pytest.mark.parametrize("dim", [10, 50])
+def test_near_copies_are_found_nearest_first(leaks, dim):
+    distances = honest(0, dim)
+    distances[5 : 5 + leaks] = 0.02 * torch.arange(leaks, 0, -1)
+    assert near_leaks(distances).tolist() == list(range(4 + leaks, 4, -1))
+
+
+def test_equal_images_are_another_matter():
+    distances = honest(0, 10)
+    distances[:4] = 0.0
+    assert near_leaks(distances).tolist() == []
+    distances[4] = 0.01
+    assert near_leaks(distances).tolist() == [4]
+
+
+def test_the_bound_is_that_of_the_spacings():
+    """Below 20 spacings of 1 the lowest of 22 images may have one of 20 (100^(1/20) - 1) = 5.18."""
+    above = torch.cat([torch.zeros(1), torch.cumsum(1 / torch.arange(2.0, SPACINGS + 2), 0)]).double()
+    for gap, found in ((5.17, 0), (5.19, 1)):
+        assert len(near_leaks(torch.cat([above, above[:1] - gap]).exp())) == found
+
+
+def test_a_gap_must_at_least_double_the_distance():
+    distances = 1 + 1e-6 * torch.arange(100.0, dtype=torch.float64)
+    for factor, found in ((1.01 * FACTOR, 1), (0.99 * FACTOR, 0)):
+        assert len(near_leaks(torch.cat([distances, torch.tensor([1 / factor])]))) == found
+
+
+def test_too_few_or_tied_images_accuse_nobody():
+    assert len(near_leaks(torch.cat([torch.ones(SPACINGS), torch.tensor([0.001])]))) == 0
+    assert near_leaks(torch.cat([torch.ones(SPACINGS + 1), torch.tensor([0.001])])).tolist() == [SPACINGS + 1]
+    assert len(near_leaks(torch.ones(50))) == len(near_leaks(torch.zeros(50))) == 0
+    assert len(near_leaks(torch.empty(0))) == 0

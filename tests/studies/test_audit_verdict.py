@@ -1,0 +1,183 @@
+"""Verdicts that must not be believed: passes on spoiled sets, fails for the share that the rule allows."""
+
+import numpy as np
+import pytest
+import torch
+
+from spurion import audit
+from spurion.core.random import generator
+from spurion.phases.gate import parse_condition
+from spurion.phases.intervals import ClassFractions, proportion
+from spurion.phases.power import power
+from spurion.phases.thresholds import ThresholdInfo
+from spurion.studies.auditing.limitations import BROKEN
+from spurion.studies.auditing.verdict import false_alarms, verdict
+from spurion.studies.overlap import Overlap
+from spurion.studies.results import Controls, DistanceInfo, Findings
+
+ABOVE = parse_condition("memorized > 0.02")
+
+
+def images(count, name):
+    return torch.rand(count, 1, 6, 6, generator=generator(0, "verdict", name)) * 2 - 1
+
+
+def with_noise(found, name, scale):
+    noise = torch.randn(found.shape, generator=generator(0, "verdict", "noise", name))
+    return (found + scale * noise).clamp(-1, 1)
+
+
+TRAIN, HOLDOUT = images(300, "train"), images(300, "holdout")
+
+
+def copying(count, *, of=500, scale=0.05):
+    """Samples of which so many are noisy copies."""
+    return torch.cat([with_noise(TRAIN[:count], "copies", scale), images(of - count, "new")])
+
+
+def test_held_out_images_that_are_training_images_set_no_threshold():
+    leaked = torch.cat([TRAIN[:6], HOLDOUT[6:]])
+    found = audit(TRAIN, copying(100), leaked, fail_if="memorized > 0.02")
+    clean = audit(TRAIN, copying(100), HOLDOUT[6:], fail_if="memorized > 0.02")
+    assert found.thresholds.memorized == clean.thresholds.memorized > 0.3
+    assert found.counts[0] >= 100
+    assert (found.verdict.outcome, clean.verdict.outcome) == ("fail", "fail")
+    assert [warning.kind for warning in found.warnings] == ["holdout_in_train"]
+    assert found.power == clean.power
+
+
+def test_held_out_images_that_are_near_copies_forbid_a_pass_and_are_named():
+    leaked = torch.cat([HOLDOUT[:200], with_noise(TRAIN[:6], "leak", 0.001), HOLDOUT[206:]])
+    found = audit(TRAIN, copying(100), leaked, fail_if="memorized > 0.02")
+    assert found.counts[0] == 0  # the leaks have pulled the threshold down
+    (warning,) = found.warnings
+    assert (warning.kind, sorted(warning.images)) == ("holdout_near_train", list(range(200, 206)))
+    assert warning.sentence.startswith("6 held-out images lie within 0.00")
+    assert found.verdict.outcome == "inconclusive"
+    assert "it would pass, but" in found.verdict.reason
+    assert "a warning about the sets forbids it." in found.verdict.reason
+    by_hand = audit(TRAIN, copying(100), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
+    assert by_hand.verdict.outcome == "fail"
+    clean = audit(TRAIN, copying(0), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
+    assert clean.verdict.outcome == "pass"  # held-out images made no threshold here
+
+
+def test_samples_that_equal_training_images_are_copies_even_without_a_threshold():
+    samples = torch.cat([TRAIN[[5, 5, 9]], images(37, "new")])
+    found = audit(TRAIN, samples, fail_if="memorized > 0.01")
+    assert found.counts is None
+    assert found.exact_copies == (0, 1, 2)
+    assert [(image.train_index, image.count) for image in found.exposure] == [(5, 2), (9, 1)]
+    assert found.verdict.outcome == "fail"
+    assert found.verdict.reason.startswith(
+        "3 of 40 samples equal training images byte for byte, copies under any rule; "
+    )
+    assert audit(TRAIN, samples, fail_if="memorized > 0.1").verdict.outcome == "inconclusive"
+    assert audit(TRAIN, TRAIN[1:], fail_if="memorized > 0.5").verdict.outcome == "fail"
+
+
+def findings(memorized, samples, **given):
+    """Findings of which only the share of memorized samples is known."""
+    share, none = proportion(memorized, samples), proportion(0, samples)
+    return Findings(
+        distance=DistanceInfo(name="l2", unit="pixels"),
+        fractions=ClassFractions(memorized=share, spurious=none, generalized=none),
+        counts=(memorized, 0, samples - memorized),
+        **given,
+    )
+
+
+def test_honest_models_do_not_fail_for_the_share_that_the_rule_allows():
+    """The false positives of a threshold from h images are Bin(n, q) with q ~ Beta(r, h + 1 - r)."""
+    draw, condition = np.random.default_rng(0), parse_condition("memorized > 0.01")
+    for held_out, samples in ((99, 2000), (1000, 10_000), (10_000, 10_000)):
+        might = power(samples, false_positive_rate=0.01, held_out=held_out)
+        rank = (held_out + 1) // 100
+        counts = draw.binomial(samples, draw.beta(rank, held_out + 1 - rank, size=2000))
+        outcomes = [
+            verdict(condition, findings(count, samples), might, (), 0).outcome
+            for count in np.unique(counts).tolist()
+        ]
+        failed = [
+            count for count, got in zip(np.unique(counts).tolist(), outcomes, strict=True) if got == "fail"
+        ]
+        rate = np.isin(counts, failed).mean()
+        assert rate <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
+
+
+def test_a_fail_needs_more_than_chance():
+    might = power(2000, false_positive_rate=0.01, held_out=1000)
+    for count, outcome in ((might.count_needed, "fail"), (might.count_needed - 1, "inconclusive")):
+        assert (
+            verdict(parse_condition("memorized > 0.005"), findings(count, 2000), might, (), 0).outcome
+            == outcome
+        )
+    doubted = verdict(
+        parse_condition("memorized > 0.005"), findings(might.count_needed - 1, 2000), might, (), 0
+    )
+    assert doubted.reason.endswith(
+        f"; but the threshold calls up to 1% of new images memorized; fewer than {might.count_needed} "
+        "are no more than chance."
+    )
+    assert (
+        verdict(parse_condition("memorized > 0.005"), findings(20, 2000), power(2000), (), 0).outcome
+        == "fail"
+    )
+    drowned = power(20, false_positive_rate=0.9)
+    assert drowned.count_needed is None
+    assert verdict(ABOVE, findings(20, 20), drowned, (), 0).outcome == "inconclusive"
+    assert verdict(ABOVE, findings(20, 20), drowned, (), 20).outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "asked", "outcome"),
+    [
+        ("holdout_near_train", "holdout:0.01", "memorized > 0.02", "inconclusive"),
+        ("holdout_near_train", "fixed:1.0,1.0", "memorized > 0.02", "pass"),
+        ("holdout_near_train", "fixed:1.0,1.0", "closer_to_train > 0.9", "inconclusive"),
+        ("holdout_in_train", "holdout:0.01", "memorized > 0.02", "pass"),
+        ("holdout_in_train", "holdout:0.01", "closer_to_train > 0.9", "inconclusive"),
+        ("swapped_holdout", "fixed:1.0,1.0", "memorized > 0.02", "inconclusive"),
+        ("samples_in_holdout", "fixed:1.0,1.0", "memorized > 0.02", "inconclusive"),
+    ],
+)
+def test_which_warnings_forbid_which_pass(kind, rule, asked, outcome):
+    thresholds = ThresholdInfo(
+        rule=rule, memorized=1.0, spurious=1.0, identifiable={"memorized": True, "spurious": True}
+    )
+    found = findings(0, 1000, thresholds=thresholds, null=null(0.5, 1000))
+    warning = Overlap(kind=kind, sentence="A sentence.")
+    got = verdict(parse_condition(asked), found, power(1000), (warning,), 0)
+    assert got.outcome == outcome
+    assert verdict(parse_condition(asked), found, power(1000), (), 0).outcome == "pass"
+
+
+def null(share, samples):
+    from spurion.phases.null import NullTest
+
+    values = {name: None for name in NullTest.model_fields}
+    return NullTest.model_construct(
+        **values | {"share_closer_to_train": proportion(round(share * samples), samples)}
+    )
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(1.0, "pass"), (BROKEN, "pass"), (0.98, "inconclusive")])
+def test_a_threshold_that_misses_known_copies_cannot_pass(share, outcome):
+    controls = Controls(noisy_copies=proportion(round(share * 200), 200), noise=0.01, held_out=None)
+    got = verdict(ABOVE, findings(0, 1000, controls=controls), power(1000), (), 0)
+    assert got.outcome == outcome
+    assert ("of known ones 98% are called memorized" in got.reason) == (outcome != "pass")
+    # more copies than the threshold sees cannot turn a fail
+    assert verdict(ABOVE, findings(100, 1000, controls=controls), power(1000), (), 0).outcome == "fail"
+
+
+def test_false_alarms_in_words():
+    assert false_alarms(5, power(100)) is None
+    might = power(2000, false_positive_rate=0.01, held_out=1000)
+    assert false_alarms(0, might) is None
+    assert false_alarms(500, might) == (
+        "The threshold calls up to 1% of new images memorized, so some 20 may be false alarms."
+    )
+    assert false_alarms(3, power(20, false_positive_rate=0.9)) == (
+        "The threshold calls up to 90% of new images memorized; among so few samples that may be all of them."
+    )
