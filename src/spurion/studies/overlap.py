@@ -13,8 +13,9 @@ An audit believes its caller about which images are which. These mistakes leave 
   mixed.
 - ``swapped_holdout``: the samples are nearer to the held-out images than to the training set by far, as
   if the two were exchanged (`MIRRORED`).
-- ``swapped_samples``: samples and held-out images have the 256 gray levels of image files and the training
-  set has not, as if generated images had been given as the training set.
+- ``swapped_samples``: the samples look as if drawn alike with the held-out images and the training set does
+  not, as if generated images had been given as the training set (`spurion.phases.kinship`). Generated images
+  that look like real ones leave no such trace, and without held-out images there is none.
 
 A copy among the samples is no overlap but the finding itself.
 """
@@ -24,23 +25,20 @@ __all__ = ["Kind", "Overlap", "overlaps"]
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.data.storage import taken
 from spurion.phases.exposure import digests
+from spurion.phases.kinship import kinship
 from spurion.phases.leaks import near_leaks
 from spurion.phases.null import NullTest
 
 MIRRORED = 0.25
 """Upper end of the share closer to the training set below which the sets look exchanged."""
-
-GRAY_TOLERANCE = 1e-5
-"""Largest distance to one of 256 gray levels, in [-1, 1], that is rounding."""
-
-PART_ELEMENTS = 2**20
-"""Numbers that are looked at at once."""
 
 NAMED = 5
 """Images that a sentence names."""
@@ -79,8 +77,7 @@ def overlaps(
     """Find overlaps and mix-ups among the sets of an audit; see the module.
 
     Arguments:
-        train: The training images with shape (K, *shape): pixels in [-1, 1], or vectors, for which gray
-            levels are not looked at.
+        train: The training images with shape (K, *shape).
         samples: The samples, likewise.
         holdout: The held-out images, likewise.
         null: The held-out null of these sets, if it was computed.
@@ -110,7 +107,10 @@ def overlaps(
     found.extend(_shared("holdout_in_train", holdout_keys, train_keys, holdout_names))
     found.extend(_near(unseen, holdout_distances, holdout_names))
     found.extend(_shared("samples_in_holdout", sample_keys, holdout_keys, sample_names))
-    found.extend(_swapped(train, samples, holdout, null))
+    found.extend(_exchanged_with_holdout(null))
+    if holdout is not None:
+        sets = zip((train, samples, holdout), (train_keys, sample_keys, holdout_keys), strict=True)
+        found.extend(_exchanged_with_samples(*(_distinct(images, keys) for images, keys in sets)))
     return tuple(found)
 
 
@@ -166,32 +166,30 @@ def _called(images: Sequence[int], names: Sequence[str] | None) -> str:
     return ", ".join(called) + (f" and {len(images) - NAMED} more" if len(images) > NAMED else "")
 
 
-def _swapped(
-    train: Float[Tensor, "k *shape"],
-    samples: Float[Tensor, "m *shape"],
-    holdout: Float[Tensor, "h *shape"] | None,
-    null: NullTest | None,
-) -> Iterator[Overlap]:
+def _exchanged_with_holdout(null: NullTest | None) -> Iterator[Overlap]:
     share = None if null is None else null.share_closer_to_train
     if share is not None and share.high < MIRRORED:
         sentence = (
             f"Only {share.value:.1%} of the samples are closer to the training set than to an equally large "
-            f"held-out set; the two look exchanged."
+            f"held-out set: are the two exchanged?"
         )
         yield Overlap(kind="swapped_holdout", sentence=sentence)
-    others = [samples] if holdout is None else [samples, holdout]
-    if train.ndim == 4 and not _is_8_bit(train) and all(_is_8_bit(images) for images in others):
+
+
+def _exchanged_with_samples(
+    train: Float[Tensor, "k *shape"], samples: Float[Tensor, "m *shape"], holdout: Float[Tensor, "h *shape"]
+) -> Iterator[Overlap]:
+    """Training images and held-out images are drawn alike, unless the samples were given in place of one."""
+    of_train, of_samples = (kinship(images, holdout, seed=0) for images in (train, samples))
+    if of_train and of_samples and of_train.differ() and of_samples.alike():
         sentence = (
-            "The samples have the 256 gray levels of image files and the training set has not; "
-            "the two look exchanged."
+            "The samples look as if drawn from the same source as the held-out images, and the training "
+            "images do not: are the two exchanged, or is the held-out set of another kind?"
         )
         yield Overlap(kind="swapped_samples", sentence=sentence)
 
 
-def _is_8_bit(images: Float[Tensor, "n *shape"]) -> bool:
-    """Whether every value is one of u / 127.5 - 1, u in 0..255."""
-    for part in images.split(max(1, PART_ELEMENTS // images[:1].numel())):
-        levels = (part + 1) * 127.5
-        if ((levels - levels.round()).abs() > 127.5 * GRAY_TOLERANCE).any() or levels.abs().max() > 256:
-            return False
-    return True
+def _distinct(images: Float[Tensor, "n *shape"], keys: Sequence[bytes]) -> Float[Tensor, "d *shape"]:
+    """Each image once; duplicates would look like a likeness within the set."""
+    first = {key: i for i, key in reversed(list(enumerate(keys)))}
+    return images if len(first) == len(keys) else taken(images, torch.tensor(sorted(first.values())))
