@@ -213,7 +213,7 @@ def test_blocks_fit_into_the_memory_limit(memory_limit):
 
 
 def test_blocks_stay_small_where_memory_is_large():
-    chunk, height, width = prepared(torch.zeros(3000, 1), torch.zeros(2**16, 1), 2**40).block_shape()
+    chunk, height, width = prepared(torch.zeros(3000, 1), torch.arange(2.0**16)[:, None], 2**40).block_shape()
     assert (height, width) == (2**8, 2**13)
     assert chunk >= 2**16
 
@@ -305,3 +305,31 @@ def test_a_set_searched_in_itself_needs_no_finer_screen():
     other = nearest(images[:300], images[300:], 1)
     assert among.work.subtracted <= 4 * len(images)
     assert among.work.refined == other.work.refined == 0
+
+
+@pytest.mark.parametrize("k", [1, 100, 3000])
+@pytest.mark.parametrize("memory_limit", [10**6, 10**8])
+def test_blocks_hold_what_is_known_of_their_queries_as_well(memory_limit, k):
+    images = normal(3000, 4)
+    rows = Rows.open(images, "queries")
+    chunk, height, width = Search.prepare(rows, rows, L2, memory_limit=memory_limit, k=k).block_shape()
+    fits = 160 * height * (width + k) <= memory_limit / 4  # bytes of a pair that is sorted
+    assert fits or (height, width) == (1, 32)
+    assert (
+        width > min(k, chunk) - 32 or height == 1
+    )  # as wide, so what is known is sorted as often as new pairs
+
+
+def test_all_neighbors_cost_about_as_much_as_half_of_them(monkeypatch):
+    """What is known is sorted once for about as much that is new: linear in k, not quadratic."""
+    sorted_pairs, bincount = [], torch.Tensor.bincount
+
+    def counting(self, *args, **options):
+        sorted_pairs.append(len(self))
+        return bincount(self, *args, **options)
+
+    images = normal(2000, 4)
+    monkeypatch.setattr(torch.Tensor, "bincount", counting)
+    found = nearest(images[:40], images, 2000, memory_limit=2**22)
+    assert sum(sorted_pairs) <= 3 * 40 * 2000
+    assert torch.equal(found.distances, brute(images[:40], images).sort(dim=1).values)

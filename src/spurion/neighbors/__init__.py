@@ -18,4 +18,4 @@ __all__ = [
 from spurion.neighbors.distances import DISTANCES, Distance, DistanceInfo, as_distance, load_distance
 from spurion.neighbors.distances.features import Features, save_features
 from spurion.neighbors.search import Neighbors, Pairs, nearest, within
-from spurion.neighbors.walk import Work
+from spurion.neighbors.work import Work

@@ -11,23 +11,33 @@ from spurion.neighbors.blocks import Block
 from spurion.neighbors.checkpoint import Checkpoint
 from spurion.neighbors.faiss_engine import certified_nearest, range_candidates
 from spurion.neighbors.found import Neighbors, Pairs, as_pairs, merged, nobody
-from spurion.neighbors.walk import Search, Work
+from spurion.neighbors.walk import PAIR_BYTES, Search
+from spurion.neighbors.work import Work
 
 
-def nearest_by_screens(search: Search, k: int, checkpoint: Checkpoint, progress: Progress) -> Neighbors:
-    """The k nearest of every query, block by block from where the checkpoint is."""
+def nearest_by_screens(search: Search, checkpoint: Checkpoint, progress: Progress) -> Neighbors:
+    """The nearest of every query, block by block from where the checkpoint is."""
     device = search.reference.device
     done, state = checkpoint.load()
-    found = nobody(len(search.queries), k, device)
+    found = nobody(len(search.queries), search.wanted, device)
     if state:
         found = Neighbors(state["distances"].to(device), state["indices"].to(device))
     for block in search.blocks(progress, done):
         mine, done = block.queries, block.number + 1
-        better = _improved(search, block, Neighbors(found.distances[mine], found.indices[mine]))
+        better = _improved(search, block, found.part(mine))
         found.distances[mine], found.indices[mine] = better.distances, better.indices
         checkpoint.offer(done, {"distances": found.distances, "indices": found.indices})
     checkpoint.save(done, {"distances": found.distances, "indices": found.indices})
-    return Neighbors(found.distances, found.indices, search.work)
+    return _with_copies(search, found)
+
+
+def _with_copies(search: Search, found: Neighbors) -> Neighbors:
+    """The nearest images, from the nearest distinct ones."""
+    if search.copies is None:
+        return Neighbors(found.distances, found.indices, search.work)
+    most = search.memory_limit // PAIR_BYTES
+    nearer = search.copies.nearest(found, search.k, search.left_out, most)
+    return Neighbors(nearer.distances, nearer.indices, search.work)
 
 
 def _improved(search: Search, block: Block, known: Neighbors) -> Neighbors:
@@ -59,22 +69,29 @@ def _with(
 def within_by_screens(search: Search, radius: float, checkpoint: Checkpoint, progress: Progress) -> Pairs:
     """All pairs within a distance, block by block from where the checkpoint is."""
     done, state = checkpoint.load()
-    rows, columns = _collected(state, search.reference.device)
+    found = [state.get("pairs", torch.empty(0, dtype=torch.int64)).to(search.reference.device)]
     for block in search.blocks(progress, done):
-        found, done = _near(search, block, radius), block.number + 1
-        rows.append(found[0])
-        columns.append(found[1])
+        found.append(_numbered(search, *_near(search, block, radius)))
+        done = block.number + 1
         if checkpoint.is_due():
-            rows, columns = [torch.cat(rows)], [torch.cat(columns)]
-            checkpoint.save(done, {"rows": rows[0], "columns": columns[0]})
-    pairs = torch.cat(rows), torch.cat(columns)
-    checkpoint.save(done, {"rows": pairs[0], "columns": pairs[1]})
-    return as_pairs(*pairs, len(search.queries), search.work)
+            found = [torch.cat(found)]
+            checkpoint.save(done, {"pairs": found[0]})
+    found = [torch.cat(found)]
+    checkpoint.save(done, {"pairs": found[0]})
+    return _all_within(search, found)
 
 
-def _collected(state: dict[str, Tensor], device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
-    nothing = torch.empty(0, dtype=torch.int64, device=device)
-    return [state.get("rows", nothing).to(device)], [state.get("columns", nothing).to(device)]
+def _all_within(search: Search, found: list[Int64[Tensor, " p"]]) -> Pairs:
+    """All pairs, from the numbers of those with distinct images, which are let go."""
+    pairs = as_pairs(found, len(search.queries), len(search.reference), search.work)
+    if search.copies is None:
+        return pairs
+    return search.copies.within(pairs, search.left_out, search.memory_limit // PAIR_BYTES)
+
+
+def _numbered(search: Search, rows: Int64[Tensor, " p"], columns: Int64[Tensor, " p"]) -> Int64[Tensor, " p"]:
+    """Pairs as numbers; see `as_pairs`."""
+    return rows * len(search.reference) + columns
 
 
 def _near(search: Search, block: Block, radius: float) -> tuple[Int64[Tensor, " p"], Int64[Tensor, " p"]]:
@@ -95,26 +112,25 @@ def _euclidean(search: Search, radius: float) -> float:
     return float(search.distance.radius(torch.tensor(radius, dtype=torch.float64)))
 
 
-def nearest_by_faiss(search: Search, k: int, progress: Progress) -> Neighbors:
-    """The k nearest of every query; those that faiss leaves in doubt are searched by our own screens."""
+def nearest_by_faiss(search: Search, progress: Progress) -> Neighbors:
+    """The nearest of every query; those that faiss leaves in doubt are searched by our own screens."""
     found, doubt = certified_nearest(
-        search, nobody(len(search.queries), k, search.reference.device), progress
+        search, nobody(len(search.queries), search.wanted, search.reference.device), progress
     )
     refused = doubt.nonzero()[:, 0]
     if len(refused):
         again = search.selected(refused, Work())
-        better = nearest_by_screens(again, k, Checkpoint(None, {}), silent)
+        better = nearest_by_screens(again, Checkpoint(None, {}), silent)
         found.distances[refused], found.indices[refused] = better.distances, better.indices
         search.work.refined += again.work.pairs + again.work.refined
         search.work.subtracted += again.work.subtracted
-    return Neighbors(found.distances, found.indices, search.work)
+    return _with_copies(search, found)
 
 
 def within_by_faiss(search: Search, radius: float, progress: Progress) -> Pairs:
     """All pairs within a distance: faiss proposes more, subtraction decides."""
-    rows, columns = _collected({}, search.reference.device)
+    found = [torch.empty(0, dtype=torch.int64, device=search.reference.device)]
     for row, column in range_candidates(search, _euclidean(search, radius), progress):
         keep = search.subtract(row, column) <= radius
-        rows.append(row[keep])
-        columns.append(column[keep])
-    return as_pairs(torch.cat(rows), torch.cat(columns), len(search.queries), search.work)
+        found.append(_numbered(search, row[keep], column[keep]))
+    return _all_within(search, found)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from spurion.neighbors.walk import Work
+from spurion.neighbors.work import Work
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class Neighbors:
     distances: Float64[Tensor, "n k"]
     indices: Int64[Tensor, "n k"]
     work: Work = field(default_factory=Work, compare=False)
+
+    def part(self, queries: slice) -> "Neighbors":
+        """Those of some consecutive queries."""
+        return Neighbors(self.distances[queries], self.indices[queries])
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,21 @@ def merged(
     return Neighbors(all_distances[first], all_columns[first])
 
 
-def as_pairs(rows: Int64[Tensor, " p"], columns: Int64[Tensor, " p"], count: int, work: Work) -> Pairs:
-    """Sparse rows from pairs in any order."""
-    indptr = torch.zeros(count + 1, dtype=torch.int64, device=rows.device)
-    torch.cumsum(rows.bincount(minlength=count), dim=0, out=indptr[1:])
-    order = columns.argsort()
-    return Pairs(indptr, columns[order[rows[order].argsort(stable=True)]], work)
+def as_pairs(found: list[Int64[Tensor, " p"]], count: int, size: int, work: Work | None = None) -> Pairs:
+    """Sparse rows from pairs in any order; the list is emptied and the pairs are sorted in place.
+
+    Arguments:
+        found: Pairs (i, j) as numbers i m + j, in parts.
+        count: The number of queries.
+        size: The number m of reference images.
+        work: How they were found.
+    """
+    size = max(1, size)
+    pairs = found[0] if len(found) == 1 else torch.cat(found)
+    found.clear()
+    if pairs.is_cuda:
+        pairs = pairs.sort().values
+    else:
+        pairs.numpy().sort()  # in place
+    indptr = torch.searchsorted(pairs, torch.arange(count + 1, device=pairs.device) * size)
+    return Pairs(indptr, pairs.remainder_(size), work or Work())

@@ -19,9 +19,10 @@ from functools import cache
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Float64, Int8, Int32
+from jaxtyping import Float, Float64, Int8, Int32, Int64
 from torch import Tensor
 
+from spurion.neighbors.copies import sketched
 from spurion.neighbors.rows import Rows
 from spurion.neighbors.screen import FloatScreen, Points, Screen, middle, slack_of, unit
 
@@ -122,17 +123,19 @@ def on_grid(
     return levels, steps.sub_(levels).abs_()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Survey:
     """What one reading of a set tells.
 
     Attributes:
         largest: No coordinate is larger in size.
         grids: Those of `GRIDS`, by number, that all coordinates are on.
+        sketches: A number for every image, the same for equal ones; see `spurion.neighbors.copies`.
     """
 
     largest: float
     grids: frozenset[int]
+    sketches: Int64[Tensor, " n"]
 
 
 def survey(rows: Rows, name: str) -> Survey:
@@ -142,7 +145,8 @@ def survey(rows: Rows, name: str) -> Survey:
         ValueError: If a value is NaN, infinite or too large to be squared.
     """
     largest, grids = 0.0, set(range(len(GRIDS)))
-    for _, part in rows.parts():
+    sketches = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
+    for piece, part in rows.parts():
         low, high = (float(end) for end in part.aminmax())
         if not -LARGEST_VALUE <= low <= high <= LARGEST_VALUE:  # false for NaN
             raise ValueError(
@@ -151,7 +155,8 @@ def survey(rows: Rows, name: str) -> Survey:
             )
         largest = max(largest, -low, high)
         grids = {i for i in grids if _is_on_grid(part, low, high, *GRIDS[i])}
-    return Survey(largest, frozenset(grids))
+        sketches[piece] = sketched(part)
+    return Survey(largest, frozenset(grids), sketches)
 
 
 def _is_on_grid(part: Float[Tensor, "b d"], low: float, high: float, center: float, step: float) -> bool:

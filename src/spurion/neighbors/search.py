@@ -79,11 +79,11 @@ def nearest(
             f"`k` must be from 1 to the {available} images that can be neighbors, got {k}; "
             f"ask for fewer neighbors or give a larger reference."
         )
-    search = _prepared(images, distance, exclude_self, engine, memory_limit, cache, progress)
+    search = _prepared(images, distance, exclude_self, engine, memory_limit, cache, progress, k)
     file = _checkpoint(checkpoint, search, {"k": k})
     if engine == "faiss":
-        return nearest_by_faiss(search, k, progress)
-    return nearest_by_screens(search, k, file, progress)
+        return nearest_by_faiss(search, progress)
+    return nearest_by_screens(search, file, progress)
 
 
 def within(
@@ -114,7 +114,8 @@ def within(
         progress: Called as by `nearest`.
 
     Returns:
-        The pairs of each query; 16 bytes each while they are collected.
+        The pairs of each query. Beside `memory_limit` they take 16 bytes each while they are put in order, 8 then;
+        8 more while a checkpoint is written.
 
     Raises:
         ValueError: If `radius` is negative, or as for `nearest`.
@@ -155,6 +156,7 @@ def _prepared(
     memory_limit: int,
     cache: Path | str | None,
     progress: Progress,
+    k: int = 1,
 ) -> Search:
     """The search among embedded sets, which take up to half of the memory."""
     if memory_limit < 1:
@@ -165,7 +167,7 @@ def _prepared(
     second = first if y is x else embedded(y, distance, cache=cache, memory_limit=quarter, progress=progress)
     left = memory_limit if first is x else max(1, memory_limit // 2)
     return Search.prepare(
-        first, second, distance, exclude_self=exclude_self, memory_limit=left, engine=engine
+        first, second, distance, exclude_self=exclude_self, memory_limit=left, engine=engine, k=k
     )
 
 
@@ -182,8 +184,9 @@ def _checkpoint(path: Path | str | None, search: Search, settings: dict[str, obj
     settings |= {
         "queries": search.queries.digest(),
         "reference": search.reference.digest(),
+        "copies": None if search.copies is None else search.copies.digest(),
         "distance": search.distance.info.model_dump(mode="json"),
-        "own": bool((search.own >= 0).any()),
+        "own": bool((search.left_out >= 0).any()),
         "blocks": search.block_shape(),
     }
     return Checkpoint(path, settings)

@@ -4,7 +4,7 @@ A quarter of the memory holds points of the reference, a quarter those of the qu
 is looked at more finely, a quarter the bounds on the pairs of a block.
 """
 
-__all__ = ["Search", "Work"]
+__all__ = ["Search"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,11 +15,13 @@ from torch import Tensor
 
 from spurion.core.progress import Progress
 from spurion.neighbors.blocks import Block
+from spurion.neighbors.copies import Copies
 from spurion.neighbors.distances import Distance
 from spurion.neighbors.distances.distance import subtracted
 from spurion.neighbors.rows import Rows, same_rows
 from spurion.neighbors.screen import GROUP, Points, Screen
 from spurion.neighbors.screens import screens_for, survey
+from spurion.neighbors.work import Work
 
 PAIR_BYTES = 160
 """Bytes that a pair of a block can need when all of its pairs must be recomputed."""
@@ -36,38 +38,19 @@ SUBTRACT_ELEMENTS = 2**18
 
 
 @dataclass
-class Work:
-    """How a search came to its answer.
-
-    Attributes:
-        engine: What proposed: the name of the last screen that blocks started with, or faiss.
-        pairs: All pairs that were compared.
-        refined: Pairs whose bounds were recomputed by a finer product.
-        subtracted: Pairs whose distances were recomputed by subtraction.
-    """
-
-    engine: str = ""
-    pairs: int = 0
-    refined: int = 0
-    subtracted: int = 0
-
-    @property
-    def recomputed(self) -> float:
-        """The share of pairs that the first bound could not decide."""
-        return (self.refined + self.subtracted) / max(1, self.pairs)
-
-
-@dataclass
 class Search:
     """Two embedded sets and how to walk through their pairs.
 
     Attributes:
         queries: The embedded queries.
-        reference: The embedded reference.
+        reference: The embedded reference, each distinct image once.
         distance: What their Euclidean distances stand for.
-        own: For each query the position in the reference that is left out, -1 for none.
+        own: For each query the position in `reference` that is left out, -1 for none.
+        left_out: The same in the reference as it was given.
+        copies: Where each image of `reference` was in it; None if these are the same.
         memory_limit: Working memory in bytes.
         screens: From the fastest to the finest.
+        k: The number of neighbors that are asked for; 1 where it is all within a radius.
         work: What was done so far.
     """
 
@@ -75,8 +58,11 @@ class Search:
     reference: Rows
     distance: Distance
     own: Int64[Tensor, " n"]
+    left_out: Int64[Tensor, " n"]
+    copies: Copies | None
     memory_limit: int
     screens: list[Screen]
+    k: int = 1
     work: Work = field(default_factory=Work)
     _start: int = 0
     _kept: dict[int, Points] = field(default_factory=dict)
@@ -92,11 +78,11 @@ class Search:
         exclude_self: bool = False,
         memory_limit: int = 2**31,
         engine: str = "auto",
+        k: int = 1,
     ) -> "Search":
         """Read both sets once and choose the screens; see `nearest` for the arguments."""
         first = survey(queries, "queries")
         second = first if queries.is_same_as(reference) else survey(reference, "reference")
-        screens = screens_for(reference, (first, second), engine)
         own = torch.full((len(queries),), -1, device=reference.device)
         if exclude_self:
             if not same_rows(queries, reference):
@@ -104,13 +90,32 @@ class Search:
                     "`exclude_self` needs `queries` and `reference` to be the same set of images."
                 )
             own = torch.arange(len(queries), device=reference.device)
+        left_out, copies = own, Copies.of(reference, second.sketches)
+        if copies is not None:
+            reference, own = reference.selected(copies.firsts), copies.alone(own)
+        screens = screens_for(reference, (first, second), engine)
         work = Work("faiss" if engine == "faiss" else screens[0].name)
-        return cls(queries, reference, distance, own, memory_limit, screens, work)
+        return cls(queries, reference, distance, own, left_out, copies, memory_limit, screens, k, work)
 
     def selected(self, indices: Int64[Tensor, " p"], work: Work) -> "Search":
-        """The same search for some of the queries."""
-        queries, own = self.queries.selected(indices), self.own[indices]
-        return replace(self, queries=queries, own=own, work=work, _start=0, _kept={}, _crowded=[])
+        """The same search for some of the queries, among distinct images only."""
+        return replace(
+            self,
+            queries=self.queries.selected(indices),
+            own=self.own[indices],
+            left_out=self.left_out[indices],
+            copies=None,
+            k=self.wanted,
+            work=work,
+            _start=0,
+            _kept={},
+            _crowded=[],
+        )
+
+    @property
+    def wanted(self) -> int:
+        """How many of the distinct images must be found for every query."""
+        return self.k if self.copies is None else self.copies.needed(self.k)
 
     def blocks(self, progress: Progress, first: int = 0) -> Iterator[Block]:
         """All pairs, the reference read once, from a block on.
@@ -162,12 +167,18 @@ class Search:
         return block
 
     def block_shape(self) -> tuple[int, int, int]:
-        """Reference images that are held, queries of a block and its reference images."""
+        """Reference images that are held, queries of a block and its reference images.
+
+        With what is known of every query already, a block holds few enough pairs, and it is at least about as
+        wide as that, so that what is known is sorted anew only where about as much is new.
+        """
         quarter = self.memory_limit // 4
+        pairs = quarter // PAIR_BYTES
         chunk = _multiple(quarter // self._point_bytes())
         fine = quarter // (ROW_BYTES * (self.reference.dim + 16))
-        height = max(1, min(BLOCK_ROWS, fine // 4, len(self.queries)))
-        width = min(fine - height, min(quarter // PAIR_BYTES, BLOCK_PAIRS) // height, chunk)
+        least = self.wanted + max(self.wanted, GROUP)
+        height = max(1, min(BLOCK_ROWS, fine // 4, len(self.queries), min(pairs, BLOCK_PAIRS) // least))
+        width = min(fine - height, pairs // height - self.wanted, BLOCK_PAIRS // height, chunk)
         return chunk, height, min(_multiple(width), _multiple(len(self.reference) + GROUP - 1))
 
     def is_crowded(self, block: Block, pairs: int) -> bool:
