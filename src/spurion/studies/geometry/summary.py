@@ -108,5 +108,5 @@ def _known(measured: Measured) -> Float[Tensor, " m"]:
 
 def _reading(value: float) -> Reading:
     if math.isinf(value):
-        return "always" if value > 0 else "never"
+        return "always" if value == math.inf else "never"
     return value
