@@ -174,7 +174,7 @@ def test_shapes_that_are_refused():
     ):
         distance.embed(images(2, (32, 32), channels=4))
     with pytest.raises(ValueError, match=r"got \(2, 64\)"):
-        nearest(torch.zeros(2, 64), torch.zeros(2, 64), distance=distance)
+        nearest(torch.eye(2, 64), torch.eye(2, 64), distance=distance)
 
 
 def test_notes_name_what_was_enlarged():

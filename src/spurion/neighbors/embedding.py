@@ -1,118 +1,105 @@
-"""Embedding a whole set once: in memory where it fits, in a file where it does not.
+"""Embedding a whole set: vectors in memory where they fit, in a file where they do not.
 
-With a cache folder the vectors are kept under a digest of the images and of the distance, and are read again
-by whoever asks for them. A file that was not finished is continued. Before a file is trusted, its first
-rows are computed anew and must agree bit by bit: other weights or another version of a library may round
-differently, and copies would be apart.
+Where vectors cost something, each image is embedded once: they are kept in the file of the distance's
+`Keeper`, and read from there by whoever asks for them.
 """
 
 __all__ = ["embedded"]
 
-import hashlib
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Literal
-
-import numpy as np
-from filelock import FileLock
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from spurion.core.files import read_json, write_json
 from spurion.core.progress import Progress, silent
 from spurion.neighbors.distances import Distance
+from spurion.neighbors.distances.keeper import Keeper, VectorFile
 from spurion.neighbors.distances.l2 import L2
 from spurion.neighbors.rows import Rows
 
 PART_BYTES = 2**26
-"""Bytes of vectors that are computed between two looks at the progress."""
+"""Bytes of images, and of vectors, that are made at once, at most."""
 PART_ROWS = 64
-"""Images are embedded in multiples of this many."""
-CHECKED_ROWS = 2
-"""Vectors of a file that are computed anew before it is trusted."""
+"""Images are embedded in multiples of this many, fewer only if they or their vectors are large."""
 
 
 def embedded(
-    images: Rows,
-    distance: Distance,
-    *,
-    cache: Path | str | None = None,
-    memory_limit: int = 2**31,
-    progress: Progress = silent,
+    images: Rows, distance: Distance, *, memory_limit: int = 2**31, progress: Progress = silent
 ) -> Rows:
     """The vectors of all images.
 
     Arguments:
         images: The images.
-        distance: Whose vectors.
-        cache: A folder that keeps vectors from one search to the next.
-        memory_limit: In bytes; more vectors go to a file, without a cache to one that vanishes after use.
+        distance: Whose vectors. If it keeps them (`Distance.kept`), known ones are not computed again.
+        memory_limit: In bytes; more vectors stay in a file, one that vanishes after use if none is kept.
         progress: Called with (images done, images in all).
     """
     if isinstance(distance, L2):
         return images
-    first = distance.embed(images.images(slice(0, CHECKED_ROWS)))
-    size = len(images) * first.shape[1] * first.element_size()
-    if cache is None and size <= memory_limit:
-        vectors = first.new_empty(len(images), first.shape[1])
-        for part, rows in _in_parts(images, distance, first, 0):
+    first = images.images(slice(0, 1))
+    if not len(images):
+        return Rows(distance.embed(first))
+    if not distance.costly:
+        row = distance.embed(first)
+        if len(images) * row.nbytes <= memory_limit:
+            return _computed(images, distance, row, memory_limit, progress)
+    file = (distance.keeper or Keeper()).file(first, distance.info.model_dump_json(), distance.embed)
+    places = torch.empty(len(images), dtype=torch.int64)
+    done = 0
+    while done < len(images):
+        part = _part(images, done, file.row_bytes, memory_limit)
+        places[part] = file.places(images.images(part), distance.embed)
+        done = part.stop
+        progress(done, len(images))
+    vectors = _Kept(file, places, images.device)
+    return vectors if len(images) * file.row_bytes > memory_limit else Rows(vectors.in_memory())
+
+
+class _Kept(Rows):
+    """Vectors that stay in a file.
+
+    Arguments:
+        file: The file.
+        places: Where in it the vectors are, with shape (n,).
+        device: Where to put what is read.
+    """
+
+    def __init__(self, file: VectorFile, places: Int64[Tensor, " n"], device: torch.device) -> None:
+        super().__init__(places, device)
+        self._file, self._places = file, places
+        self.dim = file.width
+        self.shape = (file.width,)
+
+    def images(self, part: slice) -> Float[Tensor, "b d"]:
+        return self._file.read(self._places[part]).to(self.device)
+
+    def take(self, indices: Int64[Tensor, " p"]) -> Float[Tensor, "p d"]:
+        return self._file.read(self._places[indices.cpu()]).to(self.device)
+
+    def in_memory(self) -> Float[Tensor, "n d"]:
+        """All vectors, read some at a time."""
+        vectors = self.images(slice(0, 0)).new_empty(len(self), self.dim)
+        for part, rows in self.parts():
             vectors[part] = rows
-            progress(part.stop, len(images))
-        return Rows(vectors)
-    if cache is None:
-        folder = tempfile.TemporaryDirectory(prefix="spurion-")
-        values = _in_file(Path(folder.name) / "vectors.npy", images, distance, first, progress)
-        return Rows(values, images.device, keep=folder)
-    identity = f"{images.digest()} {distance.info.model_dump_json()}"
-    path = Path(cache) / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.npy"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        return Rows(_in_file(path, images, distance, first, progress), images.device)
+        return vectors
 
 
-def _in_file(
-    path: Path, images: Rows, distance: Distance, first: Float[Tensor, "c d"], progress: Progress
-) -> np.ndarray:
-    """A map of the file of vectors, which is written or finished first if need be."""
-    shape = (len(images), first.shape[1])
-    if _mapped(path, shape, first) is None:
-        unfinished, state = path.with_suffix(".unfinished.npy"), path.with_suffix(".unfinished.json")
-        done = read_json(state)["images"] if state.exists() else 0
-        values = _mapped(unfinished, shape, first, "r+") if done else None
-        if values is None:
-            done, dtype = 0, first.cpu().numpy().dtype
-            values = np.lib.format.open_memmap(unfinished, "w+", dtype, shape)
-        for part, rows in _in_parts(images, distance, first, done):
-            values[part] = rows.cpu().numpy()
-            values.flush()
-            write_json(state, {"images": part.stop})
-            progress(part.stop, len(images))
-        unfinished.replace(path)
-        state.unlink(missing_ok=True)
-    return np.load(path, mmap_mode="r")
+def _computed(
+    images: Rows, distance: Distance, row: Float[Tensor, "1 d"], memory_limit: int, progress: Progress
+) -> Rows:
+    """Vectors that are made in memory and not kept."""
+    vectors = row.new_empty(len(images), row.shape[1])
+    done = 0
+    while done < len(images):
+        part = _part(images, done, row.nbytes, memory_limit)
+        vectors[part] = distance.embed(images.images(part))
+        done = part.stop
+        progress(done, len(images))
+    return Rows(vectors)
 
 
-def _in_parts(
-    images: Rows, distance: Distance, first: Float[Tensor, "c d"], done: int
-) -> Iterator[tuple[slice, Float[Tensor, "b d"]]]:
-    """The vectors of images from one on, some at a time, each time with their place."""
-    step = max(1, PART_BYTES // (PART_ROWS * first[:1].nbytes)) * PART_ROWS if len(first) else 1
-    for start in range(done, len(images), step):
-        part = slice(start, min(start + step, len(images)))
-        yield part, distance.embed(images.images(part))
-
-
-def _mapped(
-    path: Path, shape: tuple[int, int], first: Float[Tensor, "c d"], mode: Literal["r", "r+"] = "r"
-) -> np.memmap | None:
-    """A file of vectors of a given shape, if it starts with these."""
-    try:
-        values = np.load(path, mmap_mode=mode, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    expected = first.cpu().numpy()
-    if values.shape != shape or values.dtype != expected.dtype:
-        return None
-    starts_so = np.array_equal(values[: len(expected)], expected)
-    return values if isinstance(values, np.memmap) and starts_so else None
+def _part(images: Rows, start: int, row_bytes: int, memory_limit: int) -> slice:
+    """The images from one on that are embedded together: few if they are large or their vectors are."""
+    largest = max(1, images.dim * images.images(slice(0, 0)).element_size(), row_bytes)
+    fitting = min(PART_BYTES, memory_limit // 2) // largest if row_bytes else 0
+    fewest = max(1, min(PART_ROWS, PART_BYTES // largest))
+    return slice(start, min(start + max(fewest, fitting - fitting % PART_ROWS), len(images)))

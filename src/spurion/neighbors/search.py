@@ -161,10 +161,10 @@ def _prepared(
     """The search among embedded sets, which take up to half of the memory."""
     if memory_limit < 1:
         raise ValueError(f"`memory_limit` must be at least 1 byte, got {memory_limit}.")
-    distance, (x, y) = as_distance(distance), images
+    distance, (x, y) = as_distance(distance).kept(cache), images
     quarter = memory_limit // 4
-    first = embedded(x, distance, cache=cache, memory_limit=quarter, progress=progress)
-    second = first if y is x else embedded(y, distance, cache=cache, memory_limit=quarter, progress=progress)
+    first = embedded(x, distance, memory_limit=quarter, progress=progress)
+    second = first if y is x else embedded(y, distance, memory_limit=quarter, progress=progress)
     left = memory_limit if first is x else max(1, memory_limit // 2)
     return Search.prepare(
         first, second, distance, exclude_self=exclude_self, memory_limit=left, engine=engine, k=k

@@ -34,6 +34,7 @@ class Cosine(Distance):
     name: ClassVar[str] = "cosine"
     unit: ClassVar[str] = "1 − cosine, from 0 to 2"
     square_factor: ClassVar[float | None] = 0.5
+    costly: bool = False
 
     def embed(self, images: Float[Tensor, "n *shape"]) -> Float64[Tensor, "n d"]:
         """The directions, and a coordinate for images without one, with shape (n, C H W + 1).

@@ -12,7 +12,9 @@ The distance itself is always computed by `subtracted`: subtraction first, in fl
 
 __all__ = ["Distance", "DistanceInfo", "subtracted"]
 
+import copy
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -21,6 +23,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.neighbors.distances.keeper import Keeper
 
 
 class DistanceInfo(Config):
@@ -44,6 +47,8 @@ class Distance(ABC):
         weights: The files behind the distance; None if it has none.
         in_studies: Whether a study, which makes images of its own, can use it by name.
         embeds_any_image: Whether it can embed images that it was not made for.
+        costly: Whether vectors cost so much that they are worth keeping.
+        keeper: What keeps its vectors, if they are kept; see `kept`.
     """
 
     name: ClassVar[str]
@@ -53,6 +58,8 @@ class Distance(ABC):
     mark: str = ""
     weights: str | None = None
     embeds_any_image: bool = True
+    costly: bool = True
+    keeper: Keeper | None = None
 
     @abstractmethod
     def embed(self, images: Float[Tensor, "n *shape"]) -> Float[Tensor, "n d"]:
@@ -90,6 +97,22 @@ class Distance(ABC):
         """What a result says about this distance."""
         name = f"{self.name} ({self.mark})" if self.mark else self.name
         return DistanceInfo(name=name, unit=self.unit, weights=self.weights)
+
+    def kept(self, cache: Path | str | None = None) -> "Distance":
+        """The same distance, of which searches keep the vectors of all images they see.
+
+        Give it to several searches among the same images, and each of these is embedded once.
+
+        Arguments:
+            cache: A folder that keeps them for later; without it they live as long as what is returned, in
+                temporary files. A distance whose vectors are kept already, or cost next to nothing, is
+                returned as it is.
+        """
+        if not self.costly or (cache is None and self.keeper is not None):
+            return self
+        found = copy.copy(self)
+        found.keeper = Keeper(None if cache is None else Path(cache))
+        return found
 
     def value(self, euclidean: Float64[Tensor, "*pairs"]) -> Float64[Tensor, "*pairs"]:
         """The distance, from the Euclidean distance of embedded images."""

@@ -28,7 +28,8 @@ from torch import Tensor
 
 from spurion.core.files import atomic_write
 from spurion.neighbors.distances.distance import Distance
-from spurion.neighbors.distances.embedder import Embedder, image_digest
+from spurion.neighbors.distances.embedder import Embedder
+from spurion.neighbors.distances.keeper import image_digests
 
 _MISSING = "The distance `features` needs a file of vectors, named by `--weights`; `save_features` writes it."
 
@@ -56,6 +57,7 @@ class Features(Distance):
     def __init__(self, function: Callable[[Tensor], Tensor], source: str) -> None:
         self.weights = source
         self.embeds_any_image = not isinstance(function, _Table)
+        self.costly = self.embeds_any_image
         self._embed = Embedder(function) if self.embeds_any_image else function
 
     @classmethod
@@ -113,7 +115,7 @@ class _Table:
         return cls(digests.tolist(), vectors, str(path))
 
     def __call__(self, images: Float[Tensor, "n *shape"]) -> Float[Tensor, "n d"]:
-        found = [self.rows.get(_digest(image), -1) for image in images]
+        found = [self.rows.get(digest, -1) for digest in _digests(images)]
         missing = [index for index, row in enumerate(found) if row < 0]
         if missing:
             raise ValueError(
@@ -136,7 +138,7 @@ def save_features(path: Path | str, images: Float[Tensor, "n *shape"], vectors: 
     """
     vectors = vectors.detach().cpu()
     _check_vectors(vectors, len(images), "`vectors`")
-    digests = [_digest(image) for image in images]
+    digests = _digests(images)
     _Table(digests, vectors, "`vectors`")
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, sha256=np.array(digests, dtype="U64"), vectors=vectors.numpy())
@@ -152,6 +154,6 @@ def _check_vectors(vectors: Tensor, count: int, name: str) -> None:
         raise ValueError(f"{name} holds a value that is not finite.")
 
 
-def _digest(image: Float[Tensor, "*shape"]) -> str:
+def _digests(images: Float[Tensor, "n *shape"]) -> list[str]:
     """Images that are stored as float32 are found again as float64 too."""
-    return image_digest(image.float()).hex()
+    return [digest.hex() for digest in image_digests(images.float())]

@@ -24,6 +24,7 @@ class L2(Distance):
 
     name: ClassVar[str] = "l2"
     unit: ClassVar[str] = "pixel values in [-1, 1]"
+    costly: bool = False
 
     def embed(self, images: Float[Tensor, "n *shape"]) -> Float[Tensor, "n d"]:
         """The pixels in one row, with shape (n, C H W)."""
