@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from data.deep_color import deep_png, deep_tiff
 from data.encoded import encode, random_levels, write_folder, write_zip
 from spurion.data import ImageSet, open_images
 from spurion.data.files import natural_key
@@ -179,6 +181,58 @@ def test_16_bit_gray_keeps_every_level(form, tmp_path):
     assert torch.equal(
         one(tmp_path, encode(LEVELS["gray"][0].astype(np.uint16) * 257, form)), x_of(LEVELS["gray"][:1])
     )
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_color_keeps_every_level(channels, tmp_path):
+    deep = np.random.default_rng(0).integers(0, 65536, (2, 9, 7, channels), dtype=np.uint16)
+    deep[0, 0, 0, :3] = 0, 1, 65535
+    wanted = open_images(deep[..., :3])
+    assert torch.equal(
+        wanted.images, torch.from_numpy((deep[..., :3] / 32767.5 - 1).astype(np.float32)).permute(0, 3, 1, 2)
+    )
+    tiffs = [partial(deep_tiff, order=order, packed=packed) for order in "<>" for packed in (False, True)]
+    for number, form in enumerate([deep_png, *tiffs]):
+        files = {f"{i}.png": form(pixels) for i, pixels in enumerate(deep)}
+        assert open_images(write_folder(tmp_path / str(number), files)).sha256 == wanted.sha256
+    shallow = deep // 256 * 257
+    assert torch.equal(
+        one(tmp_path, deep_png(shallow[0])), x_of((shallow[0, ..., :3] // 257).transpose(2, 0, 1))
+    )
+
+
+def test_16_bits_in_other_layouts_are_refused(tmp_path):
+    deep = np.random.default_rng(0).integers(0, 65536, (9, 7, 4), dtype=np.uint16)
+    for data in (
+        deep_png(deep[..., :2]),
+        deep_tiff(deep[..., :3], "<", planes=True),
+        deep_tiff(deep, ">", planes=True),
+    ):
+        with pytest.raises(ValueError, match="has 16 bits a channel in an unusual layout; convert"):
+            one(tmp_path, data)
+
+
+def test_a_palette_of_grays_is_gray(tmp_path):
+    gray = LEVELS["gray"][0].clip(10)
+    colors = np.repeat(np.arange(256), 3)
+    colors[3 * 9] = 200  # a red that no pixel has
+    palette = Image.fromarray(gray).convert("P")
+    palette.putpalette(colors.tolist())
+    files = {"1.png": saved_as_png(palette), "2.png": encode(gray)}
+    images = open_images(write_folder(tmp_path / "a", files))
+    assert torch.equal(images.images[0], images.images[1])
+    for unequal in ([7, 7, 8], [7, 8, 7]):
+        tinted = Image.new("P", (7, 9))
+        tinted.putpalette(unequal)
+        files["1.png"] = saved_as_png(tinted)
+        with pytest.raises(ValueError, match="Gray and color images are mixed"):
+            open_images(write_folder(tmp_path / "a", files))
+
+
+def saved_as_png(image):
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_lossy_formats_are_close_and_the_suffix_does_not_matter(tmp_path):
