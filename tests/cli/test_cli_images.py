@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -109,6 +110,9 @@ def test_neighbors_of_planted_copies(planted, tmp_path):
     assert [row["distances"][0] for row in found["neighbors"][:7]] == pytest.approx(
         [0.01] * 6 + [0], abs=1e-6
     )
+    assert found["work"].keys() == {"engine", "pairs", "recomputed"}
+    assert found["work"]["pairs"] == 18 * 20
+    assert 36 / 360 <= found["work"]["recomputed"] <= 1
     rows = list(csv.DictReader((tmp_path / "p.csv").open()))
     assert len(rows) == 2 * 18
     assert {**rows[13]} == {
@@ -122,6 +126,7 @@ def test_neighbors_are_shown_nearest_first(planted):
     train, samples, _ = planted
     shown = run("neighbors", "--queries", samples, "--reference", train).stdout
     assert "18 images of samples among 20 of train." in shown
+    assert re.search(r"Compared: 360 pairs by \w+, of which \d+\.\d\d% were recomputed\.", shown)
     assert "Exact copies (distance 0): 1." in shown
     assert "Distance to the nearest: from 0 to " in shown
     table = [line.split() for line in shown.splitlines() if line.strip()[:1].isdigit()]

@@ -87,7 +87,7 @@ def test_nearest_is_brute_force(engine, name):
         found = nearest(queries, reference, k, engine=engine)
         assert torch.equal(found.distances, distances)
         assert torch.equal(found.indices, indices)
-        assert found.work.recomputed > 0
+        assert 0 < found.work.recomputed <= 1
         assert found.work.pairs == len(queries) * len(reference.unique(dim=0))
 
 
@@ -100,6 +100,7 @@ def test_within_is_brute_force(engine, name):
         pairs = within(queries, reference, radius, engine=engine)
         assert torch.equal(pairs.counts, (values <= radius).sum(dim=1))
         assert torch.equal(pairs.indices, (values <= radius).nonzero()[:, 1])
+        assert 0 <= pairs.work.recomputed <= 1
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -159,7 +160,8 @@ def test_what_eight_bits_cannot_tell_is_said():
     assert easy.refined == 0
     assert easy.recomputed < 0.05
     assert hard.refined == 24 * 200
-    assert hard.recomputed > 1
+    assert hard.recomputed == 1
+    assert hard.subtracted > 0
 
 
 def test_search_goes_on_with_the_finer_screen_where_the_first_is_of_no_use():
@@ -182,6 +184,9 @@ class TestFaiss:
         assert torch.equal(found.indices, indices)
         assert found.work.engine == "faiss"
         assert found.work.refined == 2 * 5 * len(reference)  # those five and no other, by two finer products
+        assert (
+            found.work.undecided == 5 * len(reference) + 15 * 9
+        )  # of the others the nearest 9 were subtracted
 
     def test_blocks_of_all_sizes(self):
         queries, reference = normal(70, DIM), normal(333, DIM, path="r")

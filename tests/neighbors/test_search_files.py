@@ -200,6 +200,38 @@ class TestCheckpoint:
         assert torch.equal(found.indptr, expected.indptr)
         assert torch.equal(found.indices, expected.indices)
 
+    @pytest.mark.parametrize("search", [nearest, within])
+    def test_a_search_that_went_on_reports_all_of_its_work(self, tmp_path, search):
+        near = normal(50, 48, path="q"), normal(1, 48) + 1e-3 * normal(300, 48, path="r")
+        asked = float(nearest(*near).distances.median()) if search is within else 4  # too near for eight bits
+        options = {"memory_limit": 2**18, "engine": "bfloat16"}
+        expected = search(*near, asked, **options).work
+        assert expected.pairs == 50 * 300
+        assert expected.undecided > 0
+        options["checkpoint"] = tmp_path / "search"
+        with pytest.raises(Stop):
+            search(*near, asked, **options, progress=stopping_after(7))
+        assert search(*near, asked, **options).work == expected
+        assert search(*near, asked, **options).work == expected
+
+    def test_what_a_killed_search_left_is_removed(self, tmp_path, sets):
+        (tmp_path / ".search.x1_b2c3d.tmp").write_bytes(b"half")
+        (tmp_path / ".searches").write_bytes(b"of somebody else")
+        nearest(*sets, checkpoint=tmp_path / "search")
+        assert {file.name for file in tmp_path.iterdir()} == {".searches", "search"}
+
+    def test_a_file_from_a_machine_with_other_instructions(self, tmp_path, sets, monkeypatch):
+        options = {"memory_limit": 2**18, "checkpoint": tmp_path / "search"}
+        sets = tuple(each.repeat(1, 2) for each in sets)
+        monkeypatch.setattr("spurion.neighbors.screens.halves_are_fast", lambda device: True)
+        with pytest.raises(Stop):
+            nearest(*sets, **options, progress=stopping_after(2))
+        monkeypatch.setattr("spurion.neighbors.screens.halves_are_fast", lambda device: False)
+        found = nearest(*sets, **options)
+        assert same(found, nearest(*sets))
+        assert found.work.engine == "float32"
+        assert found.work.pairs == 50 * 300
+
     def test_killed_in_the_middle_of_a_block(self, tmp_path, sets, monkeypatch):
         expected = nearest(*sets, 4)
         options = {"k": 4, "memory_limit": 2**16, "checkpoint": tmp_path / "search"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spurion.cli.options import AllowDownload, AsJson, Distance, Resize, Weights
+from spurion.cli.options import AllowDownload, AsJson, Cache, Distance, Resize, Weights
 from spurion.cli.show import counter, progress_shown, show_json, show_table, source_values
 
 if TYPE_CHECKING:
@@ -54,10 +54,6 @@ Checkpoint = Annotated[
     typer.Option(
         "--checkpoint", metavar="FILE", help="Keep what is found here, and go on from it if stopped."
     ),
-]
-Cache = Annotated[
-    Path | None,
-    typer.Option("--cache", metavar="DIR", help="Keep the vectors of lpips-* here, for later searches."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE.csv", help="Write all pairs.")]
 
@@ -146,6 +142,11 @@ def _pairs_as_json(
         "reference": source_values(reference),
         "distance": distance.info.model_dump(),
         "notes": list(distance.notes(reference.shape)),
+        "work": {
+            "engine": found.work.engine,
+            "pairs": found.work.pairs,
+            "recomputed": found.work.recomputed,
+        },
         "neighbors": [
             {"query": query, "indices": indices, "distances": distances}
             for query, (indices, distances) in enumerate(_rows(found))
@@ -167,6 +168,10 @@ def _show_pairs(
         typer.echo(f"Distance: {info.name}; {info.weights}.")
     for note in distance.notes(reference.shape):
         typer.echo(f"Note: {note}")
+    work = found.work
+    typer.echo(
+        f"Compared: {work.pairs} pairs by {work.engine}, of which {work.recomputed:.2%} were recomputed."
+    )
     typer.echo(f"Distance to the nearest: from {low:.4g} to {high:.4g}, median {middle:.4g}.")
     typer.echo(f"Exact copies (distance 0): {int((nearest == 0).sum())}.")
     rows = []

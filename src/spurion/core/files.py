@@ -44,7 +44,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
 def remove_leftovers(path: Path | str) -> None:
     """Delete what writers of `path` left beside it when they were killed. Nobody may be writing it now."""
     path = Path(path)
-    for leftover in path.parent.glob(f".{escape(path.name)}.*"):
+    for leftover in path.parent.glob(f".{escape(path.name)}.????????{escape(path.suffix or '.tmp')}"):
         leftover.unlink()
 
 

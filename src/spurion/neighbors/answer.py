@@ -2,13 +2,15 @@
 
 __all__ = ["nearest_by_faiss", "nearest_by_screens", "within_by_faiss", "within_by_screens"]
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
 from spurion.core.progress import Progress, silent
 from spurion.neighbors.blocks import Block
-from spurion.neighbors.checkpoint import Checkpoint
+from spurion.neighbors.checkpoint import Checkpoint, Saved
 from spurion.neighbors.faiss_engine import certified_nearest, range_candidates
 from spurion.neighbors.found import Neighbors, Pairs, as_pairs, merged, nobody
 from spurion.neighbors.walk import PAIR_BYTES, Search
@@ -18,16 +20,20 @@ from spurion.neighbors.work import Work
 def nearest_by_screens(search: Search, checkpoint: Checkpoint, progress: Progress) -> Neighbors:
     """The nearest of every query, block by block from where the checkpoint is."""
     device = search.reference.device
-    done, state = checkpoint.load()
+    saved = checkpoint.load()
+    search.resume(saved.work)
     found = nobody(len(search.queries), search.wanted, device)
-    if state:
-        found = Neighbors(state["distances"].to(device), state["indices"].to(device))
+    if saved.tensors:
+        found = Neighbors(saved.tensors["distances"].to(device), saved.tensors["indices"].to(device))
+    state = {"distances": found.distances, "indices": found.indices}
+    done = saved.blocks
     for block in search.blocks(progress, done):
-        mine, done = block.queries, block.number + 1
+        before, mine, done = replace(search.work), block.queries, block.number + 1
         better = _improved(search, block, found.part(mine))
         found.distances[mine], found.indices[mine] = better.distances, better.indices
-        checkpoint.offer(done, {"distances": found.distances, "indices": found.indices})
-    checkpoint.save(done, {"distances": found.distances, "indices": found.indices})
+        search.work.close(block.pairs, before)
+        checkpoint.offer(Saved(done, state, search.work))
+    checkpoint.save(Saved(done, state, search.work))
     return _with_copies(search, found)
 
 
@@ -68,16 +74,19 @@ def _with(
 
 def within_by_screens(search: Search, radius: float, checkpoint: Checkpoint, progress: Progress) -> Pairs:
     """All pairs within a distance, block by block from where the checkpoint is."""
-    done, state = checkpoint.load()
-    found = [state.get("pairs", torch.empty(0, dtype=torch.int64)).to(search.reference.device)]
+    saved = checkpoint.load()
+    search.resume(saved.work)
+    done, device = saved.blocks, search.reference.device
+    found = [saved.tensors.get("pairs", torch.empty(0, dtype=torch.int64)).to(device)]
     for block in search.blocks(progress, done):
+        before, done = replace(search.work), block.number + 1
         found.append(_numbered(search, *_near(search, block, radius)))
-        done = block.number + 1
+        search.work.close(block.pairs, before)
         if checkpoint.is_due():
             found = [torch.cat(found)]
-            checkpoint.save(done, {"pairs": found[0]})
+            checkpoint.save(Saved(done, {"pairs": found[0]}, search.work))
     found = [torch.cat(found)]
-    checkpoint.save(done, {"pairs": found[0]})
+    checkpoint.save(Saved(done, {"pairs": found[0]}, search.work))
     return _all_within(search, found)
 
 
@@ -124,6 +133,7 @@ def nearest_by_faiss(search: Search, progress: Progress) -> Neighbors:
         found.distances[refused], found.indices[refused] = better.distances, better.indices
         search.work.refined += again.work.pairs + again.work.refined
         search.work.subtracted += again.work.subtracted
+        search.work.undecided += again.work.pairs
     return _with_copies(search, found)
 
 
@@ -132,5 +142,6 @@ def within_by_faiss(search: Search, radius: float, progress: Progress) -> Pairs:
     found = [torch.empty(0, dtype=torch.int64, device=search.reference.device)]
     for row, column in range_candidates(search, _euclidean(search, radius), progress):
         keep = search.subtract(row, column) <= radius
+        search.work.undecided += len(row)
         found.append(_numbered(search, row[keep], column[keep]))
     return _all_within(search, found)

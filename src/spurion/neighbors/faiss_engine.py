@@ -36,6 +36,7 @@ def certified_nearest(
     k = known.indices.shape[1]
     distances, indices = known.distances.clone(), known.indices.clone()
     beyond = torch.full((len(search.queries),), torch.inf, dtype=torch.float64)
+    tried = torch.zeros_like(indices[:, 0])
     for part, x, first, y, index in _blocks(search, progress):
         wanted = min(k + SPARE, y.size)
         squares, columns = index.search(x.rows[: x.size].numpy(), wanted)
@@ -43,13 +44,16 @@ def certified_nearest(
         rows = torch.arange(part.start, part.stop)[:, None].expand_as(columns)
         pairs = columns != search.own[part][:, None]
         mine = rows[pairs], columns[pairs]
+        tried[part] += pairs.sum(dim=1)
         block = Neighbors(distances[part], indices[part])
         better = merged(block, mine[0] - part.start, mine[1], search.subtract(*mine))
         distances[part], indices[part] = better.distances, better.indices
         if wanted < y.size:
             beyond[part] = torch.minimum(beyond[part], _least(search, x, y, squares[:, -1]))
     limit = search.distance.radius(distances[:, -1]) * (1 + search.screens[0].margin) + TINY
-    return Neighbors(distances, indices), ~(beyond > limit)
+    doubt = ~(beyond > limit)
+    search.work.undecided += int(tried[~doubt].sum())
+    return Neighbors(distances, indices), doubt
 
 
 def range_candidates(

@@ -114,8 +114,8 @@ def within(
         progress: Called as by `nearest`.
 
     Returns:
-        The pairs of each query. Beside `memory_limit` they take 16 bytes each while they are put in order, 8 then;
-        8 more while a checkpoint is written.
+        The pairs of each query. Beside `memory_limit` they take 16 bytes each while they are put in order and
+        8 then; while a checkpoint is written, 8 more.
 
     Raises:
         ValueError: If `radius` is negative, or as for `nearest`.

@@ -117,6 +117,13 @@ class Search:
         """How many of the distinct images must be found for every query."""
         return self.k if self.copies is None else self.copies.needed(self.k)
 
+    def resume(self, work: Work | None) -> None:
+        """Go on from what was done before, if anything was, with the screen that blocks started with."""
+        if work is not None:
+            names = [screen.name for screen in self.screens]
+            self._start = names.index(work.engine) if work.engine in names else 0  # another machine may lack it
+            self.work = replace(work, engine=names[self._start])
+
     def blocks(self, progress: Progress, first: int = 0) -> Iterator[Block]:
         """All pairs, the reference read once, from a block on.
 
