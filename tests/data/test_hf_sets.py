@@ -132,7 +132,8 @@ def test_without_permission_the_library_is_offline_whatever_the_environment_says
     ):
         load_split("mnist")
     with pytest.raises(
-        ValueError, match=r"^There is no file or folder `a/b`, and the data set a/b is not in the"
+        ValueError,
+        match=r"^There is no file or folder `a/b`, and as an id .* cache; check the path",
     ):
         open_images("a/b")
     with pytest.raises(

@@ -7,6 +7,7 @@ import struct
 import warnings
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from data.corrupt import damage, sound_files
 from data.encoded import encode, random_levels, write_folder, write_zip
 from spurion.data import open_images
+from spurion.data.decode import decode_image
 
 GOOD = encode(random_levels(1, 6, 5)[0])
 SOUND = sound_files()
@@ -39,6 +41,23 @@ def test_damaged_files_are_read_or_refused_in_one_sentence(seed, tmp_path, recwa
     assert said.startswith("ImageSet(") or (name in said and said.endswith("."))
     assert snapshot(tmp_path) == before
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("name", [name for name in SOUND if name.endswith(".tif")])
+def test_decoders_write_nothing_to_standard_error(name, capfd):
+    for seed in range(30):
+        with suppress(ValueError):
+            decode_image(damage(SOUND[name], np.random.default_rng(seed)), name)
+    os.write(2, b"heard")  # standard error is there again
+    assert capfd.readouterr().err == "heard"
+
+
+def test_without_standard_error_images_are_read(monkeypatch):
+    def closed(_):
+        raise OSError("bad file descriptor")
+
+    monkeypatch.setattr(os, "dup", closed)
+    assert decode_image(SOUND["plain.tif"], "plain.tif").ndim == 3
 
 
 @pytest.mark.parametrize("name", SOUND)

@@ -13,9 +13,12 @@ What a file may hold, and what becomes of it:
 __all__ = ["MOST_BYTES", "brief", "decode_image"]
 
 import io
+import os
 import sys
 import textwrap
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -55,7 +58,7 @@ def decode_image(data: bytes, label: str) -> Pixels:
             `MOST_PIXELS` pixels; one sentence that names it.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _libtiff_quiet(data):
             warnings.simplefilter("ignore")  # decoders warn of what is refused or harmless here
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 refusal = _refusal(image)
@@ -67,6 +70,25 @@ def decode_image(data: bytes, label: str) -> Pixels:
         raise ValueError(f"{label} {refusal}.")
     white = 255 if levels.dtype == np.uint8 else 65535
     return scale(levels, (0, white), label)
+
+
+@contextmanager
+def _libtiff_quiet(data: bytes) -> Iterator[None]:
+    """Keep libtiff from writing to the standard error of the process, past Python, on damaged files."""
+    try:
+        kept = os.dup(2) if data.startswith((b"II", b"MM")) else None
+    except OSError:  # there is no standard error
+        kept = None
+    if kept is None:
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _refusal(image: ImageFile) -> str | None:

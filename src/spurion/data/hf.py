@@ -3,7 +3,7 @@
 Nothing is fetched unless asked: the library is put into offline mode whatever the environment says.
 """
 
-__all__ = ["fetch", "is_saved_dataset", "read_dataset", "read_saved_dataset"]
+__all__ = ["NotCached", "fetch", "is_saved_dataset", "read_dataset", "read_saved_dataset"]
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +13,10 @@ from typing import Any
 from spurion.data.decode import brief, decode_image
 from spurion.data.imageset import ImageSet
 from spurion.data.pixels import Pixels, stack
+
+
+class NotCached(ValueError):
+    """A data set that is not on this machine and may not be fetched."""
 
 
 def is_saved_dataset(folder: Path) -> bool:
@@ -52,7 +56,8 @@ def fetch(identifier: str, split: str | None = None, *, allow_download: bool = F
         A ``datasets.Dataset``.
 
     Raises:
-        ValueError: If it is not in the cache (the sentence says how to fetch it) or cannot be fetched.
+        ValueError: If it is not in the cache (`NotCached`; the sentence says how to fetch it) or cannot be
+            fetched.
     """
     datasets = _library(identifier)
     try:
@@ -61,7 +66,7 @@ def fetch(identifier: str, split: str | None = None, *, allow_download: bool = F
     except Exception as error:  # network, disk, and hub errors of many kinds
         if allow_download:
             raise ValueError(f"The data set {identifier} cannot be fetched ({brief(error)}).") from None
-        raise ValueError(
+        raise NotCached(
             f"The data set {identifier} is not in the Hugging Face cache; fetch it with `--allow-download`."
         ) from None
     return _one_split(loaded, split, identifier)

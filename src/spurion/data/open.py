@@ -13,7 +13,7 @@ from torch import Tensor
 from spurion.data.arrays import ValueRange, read_array, read_npz
 from spurion.data.builtin import DATASETS
 from spurion.data.files import read_folder, read_zip
-from spurion.data.hf import fetch, is_saved_dataset, read_dataset, read_saved_dataset
+from spurion.data.hf import NotCached, fetch, is_saved_dataset, read_dataset, read_saved_dataset
 from spurion.data.imageset import ImageSet
 from spurion.data.pixels import MOST_PIXELS, resized
 
@@ -117,6 +117,11 @@ def _read_path(source: str | os.PathLike[str], allow_download: bool, resize: int
 def _from_hub(identifier: str, split: str | None, allow_download: bool, resize: int | None) -> ImageSet:
     try:
         dataset = fetch(identifier, split, allow_download=allow_download)
+    except NotCached:
+        raise ValueError(
+            f"There is no file or folder `{identifier}`, and as an id of Hugging Face it is not in the "
+            f"cache; check the path, or if it is an id, allow fetching it with `--allow-download`."
+        ) from None
     except ValueError as error:
         reason = str(error)
         raise ValueError(
