@@ -1,5 +1,8 @@
 """The search against brute force in float64, with every degenerate case planted."""
 
+import inspect
+
+import numpy as np
 import pytest
 import torch
 
@@ -247,6 +250,11 @@ def test_exact_where_products_are_computed_in_low_precision():
         assert torch.equal(found.indices, order[:, :3])
 
 
+def unchecked(search):
+    """A search as users call it: its annotations are checked in tests only."""
+    return inspect.unwrap(search)
+
+
 class TestBadInput:
     def test_k_out_of_range(self):
         for k in (0, 6):
@@ -261,6 +269,38 @@ class TestBadInput:
         for queries, reference in ((normal(3, 4), normal(3, 5)), (normal(3, 1, 4), normal(3, 4))):
             with pytest.raises(ValueError, match="must hold images of one shape"):
                 nearest(queries, reference)
+
+    @pytest.mark.parametrize("given", [[[0.0, 1.0]], 3, None])
+    def test_no_images(self, given):
+        message = rf"must be a tensor, an array or the path of a \.npy file, got {type(given).__name__}\."
+        with pytest.raises(ValueError, match="`queries` " + message):
+            unchecked(nearest)(given, normal(5, 4))
+        with pytest.raises(ValueError, match="`reference` " + message):
+            unchecked(within)(normal(5, 4), given, 1.0)
+
+    def test_a_lone_number(self):
+        with pytest.raises(ValueError, match=r"`queries` must hold images of one shape, .* got \(\)\."):
+            nearest(torch.tensor(1.0), normal(5, 4))
+        with pytest.raises(ValueError, match=r"`reference` must hold images .* got \(5,\)\."):
+            nearest(normal(5, 4), np.zeros(5))
+
+    def test_numbers_of_eight_bits(self):
+        small = normal(5, 4).to(torch.float8_e4m3fn)
+        with pytest.raises(
+            ValueError, match=r"`queries` must hold floats of 16 to 64 bits or bytes, got .*e4m3"
+        ):
+            nearest(small, small)
+
+    def test_no_numbers(self):
+        images = normal(5, 4)
+        for k in (1.5, "2", None):
+            with pytest.raises(ValueError, match=rf"`k` must be a whole number, got {k!r}\."):
+                unchecked(nearest)(images, images, k)
+        with pytest.raises(ValueError, match=r"`radius` must be a number, got 'near'\."):
+            unchecked(within)(images, images, "near")
+        for search in (nearest, within):
+            with pytest.raises(ValueError, match=r"`memory_limit` must be a whole number, got 1000\.0\."):
+                unchecked(search)(images, images, 1, memory_limit=1e3)
 
     def test_no_coordinates(self):
         for images in (normal(3), normal(3, 0)):

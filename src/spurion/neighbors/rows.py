@@ -18,6 +18,12 @@ from torch import Tensor
 Source = Tensor | np.ndarray | Path | str
 """What a set of images may be given as."""
 
+KINDS = (
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8),
+    *(np.dtype(kind) for kind in (np.float16, np.float32, np.float64, np.uint8)),
+)
+"""The numbers that images may hold."""
+
 PART_ELEMENTS = 2**18
 """Numbers that are read at once: few enough for the processor's cache."""
 
@@ -43,21 +49,27 @@ class Rows:
         self.dim = int(np.prod(self.shape, dtype=np.int64))
 
     @classmethod
-    def open(cls, source: "Source | Rows", name: str) -> "Rows":
-        """The rows of a set, whatever it is given as.
+    def open(cls, source: object, name: str) -> "Rows":
+        """The rows of a set, given as a `Source` or as rows.
 
         Raises:
-            ValueError: If a file is not a ``.npy`` of plain numbers, or numbers are neither floats nor bytes.
+            ValueError: If it is nothing of the kind, a file is not a ``.npy`` of plain numbers, or numbers
+                are neither floats nor bytes.
         """
         if isinstance(source, Rows):
             return source
         if isinstance(source, str | Path):
             source = _mapped(Path(source), name)
-        if isinstance(source, np.ndarray):
-            if source.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64, np.uint8):
-                raise ValueError(f"`{name}` must hold floats or bytes, got {source.dtype}.")
-        elif not (source.is_floating_point() or source.dtype == torch.uint8):
-            raise ValueError(f"`{name}` must hold floats or bytes, got {source.dtype}.")
+        if not isinstance(source, Tensor | np.ndarray):
+            given = type(source).__name__
+            raise ValueError(f"`{name}` must be a tensor, an array or the path of a .npy file, got {given}.")
+        kind = source.dtype if isinstance(source, Tensor) else source.dtype.newbyteorder("=")
+        if kind not in KINDS:
+            raise ValueError(f"`{name}` must hold floats of 16 to 64 bits or bytes, got {source.dtype}.")
+        if source.ndim < 2:
+            raise ValueError(
+                f"`{name}` must hold images of one shape, as (n, C, H, W), got {(*source.shape,)}."
+            )
         return cls(source.detach() if isinstance(source, Tensor) else source)
 
     def __len__(self) -> int:

@@ -15,6 +15,7 @@ checkpoint.
 
 __all__ = ["Neighbors", "Pairs", "nearest", "within"]
 
+from numbers import Integral, Real
 from pathlib import Path
 
 from spurion.core.progress import Progress, silent
@@ -63,8 +64,8 @@ def nearest(
         Distances and indices, both with shape (n, k), nearest first, ties by lowest index.
 
     Raises:
-        ValueError: If shapes differ, a value is not finite, the name or engine is unknown or not to be had,
-            `k` is out of range, or the checkpoint is of another search.
+        ValueError: If an argument is of a wrong kind, shapes differ, a value is not finite, the name or
+            engine is unknown or not to be had, `k` is out of range, or the checkpoint is of another search.
 
     Example:
         >>> import torch
@@ -72,6 +73,7 @@ def nearest(
         >>> found.distances.tolist(), found.indices.tolist()
         ([[0.0, 0.0], [1.0, 4.0]], [[1, 2], [0, 1]])
     """
+    _check_numbers(k=(k, Integral), memory_limit=(memory_limit, Integral))
     images = _opened(queries, reference)
     available = len(images[1]) - exclude_self
     if not 1 <= k <= available:
@@ -126,6 +128,7 @@ def within(
         >>> pairs.counts.tolist(), pairs.indices.tolist()
         ([2, 1], [1, 2, 0])
     """
+    _check_numbers(radius=(radius, Real), memory_limit=(memory_limit, Integral))
     if not radius >= 0:
         raise ValueError(f"`radius` must be at least 0, got {radius}.")
     images = _opened(queries, reference)
@@ -136,11 +139,18 @@ def within(
     return within_by_screens(search, radius, file, progress)
 
 
-def _opened(queries: Source, reference: Source) -> tuple[Rows, Rows]:
+def _check_numbers(**numbers: tuple[object, type]) -> None:
+    for name, (value, kind) in numbers.items():
+        if not isinstance(value, kind):
+            expected = "a whole number" if kind is Integral else "a number"
+            raise ValueError(f"`{name}` must be {expected}, got {value!r}.")
+
+
+def _opened(queries: object, reference: object) -> tuple[Rows, Rows]:
     """Both sets as rows on the device of the queries."""
     x = Rows.open(queries, "queries")
     y = x if reference is queries else Rows.open(reference, "reference").on(x.device)
-    if x.shape != y.shape or x.dim == 0 or not x.shape:
+    if x.shape != y.shape or x.dim == 0:
         raise ValueError(
             f"`queries` and `reference` must hold images of one shape, as (n, C, H, W), "
             f"got {(len(x), *x.shape)} and {(len(y), *y.shape)}."

@@ -121,7 +121,8 @@ class Search:
         """Go on from what was done before, if anything was, with the screen that blocks started with."""
         if work is not None:
             names = [screen.name for screen in self.screens]
-            self._start = names.index(work.engine) if work.engine in names else 0  # another machine may lack it
+            # a machine that lacks the instructions for it starts with another
+            self._start = names.index(work.engine) if work.engine in names else 0
             self.work = replace(work, engine=names[self._start])
 
     def blocks(self, progress: Progress, first: int = 0) -> Iterator[Block]:
