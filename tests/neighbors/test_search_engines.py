@@ -196,9 +196,12 @@ class TestFaiss:
             assert torch.equal(found.distances, distances)
             assert torch.equal(found.indices, indices)
 
-    def test_infinite_radius(self):
-        images = normal(30, DIM)
-        assert within(images, images, torch.inf, engine="faiss").counts.eq(30).all()
+    @pytest.mark.parametrize("radius", [1e19, 1e160, 1.7e308, torch.inf])
+    def test_a_radius_whose_square_overflows(self, radius):
+        for images in (normal(30, DIM), 1e-30 * normal(30, DIM), 1e30 * normal(30, DIM)):
+            inside = load_distance("l2").pairwise(images, images) <= radius
+            pairs = within(images, images, radius, engine="faiss")
+            assert torch.equal(pairs.indices, inside.nonzero()[:, 1])
 
     def test_checkpoints_are_not_for_it(self, tmp_path):
         images = normal(30, DIM)

@@ -24,6 +24,9 @@ from spurion.neighbors.walk import Search
 SPARE = 8
 """Neighbors beyond k that faiss is asked for: the more, the clearer that no other is near."""
 
+FARTHEST = 1e18
+"""Scaled points are nowhere near as far apart, and its square fits into float32."""
+
 
 def certified_nearest(
     search: Search, known: Neighbors, progress: Progress
@@ -69,8 +72,8 @@ def range_candidates(
         residuals = x.residuals[: x.size].max() + y.residuals[: y.size].max()
         reach = (radius * (1 + screen.margin) + TINY) / screen.scale + float(residuals)
         norms = float(x.squares[: x.size].max() + y.squares[: y.size].max())
-        square = reach**2 + 2 * screen.slack * norms + screen.underflow
-        top = float(np.nextafter(np.float32(min(square, 1e38)), np.float32(np.inf)))
+        square = min(reach, FARTHEST) ** 2 + 2 * screen.slack * norms + screen.underflow
+        top = float(np.nextafter(np.float32(square), np.float32(np.inf)))
         starts, _, columns = index.range_search(x.rows[: x.size].numpy(), top)
         counts = torch.from_numpy(starts.astype(np.int64)).diff()
         rows = torch.arange(part.start, part.stop).repeat_interleave(counts)
