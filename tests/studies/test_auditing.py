@@ -304,6 +304,61 @@ def test_folders_of_others_are_refused(tmp_path):
         audit(sets.train, sets.samples, thresholds=FIXED, out=tmp_path)
 
 
+def test_a_folder_is_for_one_training_set_one_set_of_samples_and_one_held_out_set(tmp_path):
+    sets, more = planted(), planted(5)
+    out = tmp_path / "out"
+    for _ in range(2):
+        first = audit(sets.train, sets.samples, thresholds=FIXED, out=out)
+    kept = {path: path.read_bytes() for path in out.iterdir()}
+    for other, message in (
+        ((more.train, sets.samples), "holds an audit of other training images; choose another folder"),
+        ((sets.train, more.samples), "holds an audit of other samples; choose"),
+        ((sets.train, sets.samples, sets.holdout), "holds an audit of other held-out images"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            audit(*other, thresholds=FIXED, out=out)
+    assert {path: path.read_bytes() for path in out.iterdir()} == kept
+    (out / "report.html").write_text("old")
+    second = audit(sets.train, sets.samples, thresholds="fixed:0.1,0.1", out=out)
+    assert AuditResult.model_validate_json((out / "audit.json").read_text()) == second != first
+    assert not (out / "report.html").exists()
+    (out / "audit.json").write_text("[]")
+    with pytest.raises(ValueError, match="holds an audit of other training images"):
+        audit(sets.train, sets.samples, thresholds=FIXED, out=out)
+
+
+def test_an_audit_that_is_killed_leaves_no_mark_of_a_whole_one(tmp_path, monkeypatch):
+    sets = planted()
+    audit(sets.train, sets.samples, thresholds=FIXED, out=tmp_path)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("spurion.studies.auditing.folder.write_gallery", killed)
+        audit(sets.train, sets.samples, thresholds="fixed:0.1,0.1", out=tmp_path)
+    assert not (tmp_path / "audit.json").exists()
+    found = audit(sets.train, sets.samples, thresholds="fixed:0.1,0.1", out=tmp_path)
+    assert AuditResult.model_validate_json((tmp_path / "audit.json").read_text()) == found
+
+
+def test_drawn_samples_never_lie_beside_an_audit_of_others(model, tmp_path):
+    folder, train = model
+    draw = {"model": folder, "generate": 12, "sampler": SamplerConfig(steps=4), "thresholds": FIXED}
+    given = planted(2).samples[:12]
+    audit(train, **draw, out=tmp_path / "drawn")
+    drawn = tmp_path / "drawn" / "samples.npz"
+    with pytest.raises(ValueError, match="holds an audit of other samples"):
+        audit(train, given, thresholds=FIXED, out=tmp_path / "drawn")
+    assert audit(train, drawn, thresholds=FIXED, out=tmp_path / "drawn").model is None
+    with pytest.raises(ValueError, match="holds an audit of samples that were given"):
+        audit(train, **draw, out=tmp_path / "drawn")
+    (tmp_path / "drawn" / "audit.json").unlink()
+    with pytest.raises(ValueError, match="holds samples of an audit that was not finished; run that one"):
+        audit(train, given, thresholds=FIXED, out=tmp_path / "drawn")
+    assert audit(train, **draw, out=tmp_path / "drawn").model.sampler["steps"] == 4
+
+
 def test_redacted_results_never_lie_beside_open_ones(tmp_path):
     sets = planted()
     how = {"thresholds": FIXED, "out": tmp_path}

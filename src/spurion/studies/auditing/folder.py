@@ -1,5 +1,10 @@
 """The folder of an audit: `audit.json`, `samples.csv` and `gallery.npz`, each written whole or not at all.
 
+`audit.json` is the mark of a whole audit: an old one goes first and the new one comes last, so that a folder
+with one never holds parts of two audits. One folder is for one training set, one set of samples and one
+held-out set: an audit of the same sets, by another rule say, takes the place of the last; one of others is
+refused.
+
 A redacted audit leaves `audit.json` alone, and it goes into no folder in which an open one left its images.
 """
 
@@ -7,19 +12,24 @@ __all__ = ["AUDIT_FILE", "AuditFolder"]
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Int64
 from torch import Tensor
 
 from spurion.core.files import read_json, write_json
 from spurion.studies.auditing.gallery import chosen
-from spurion.studies.auditing.results import AuditResult
-from spurion.studies.auditing.sources import Images
+from spurion.studies.auditing.results import AuditResult, Inputs
+from spurion.studies.auditing.sources import ROLES, Images
 from spurion.studies.evidence import write_gallery, write_samples_csv
 from spurion.studies.measurement import Measurement
 
 AUDIT_FILE = "audit.json"
-OPEN_FILES = ("samples.csv", "gallery.npz", "samples.npz", "samples.shards")
+REPORT_FILE = "report.html"
+DRAWN = ("samples.npz", "samples.shards")
+"""Samples that an audit drew, whole and in part."""
+
+OPEN_FILES = ("samples.csv", "gallery.npz", *DRAWN)
 """What a redacted audit must not lie beside."""
 
 
@@ -48,9 +58,48 @@ class AuditFolder:
             )
 
     def _is_open(self) -> bool:
+        values = self._last()
+        return values is not None and values.get("redacted") is not True
+
+    def _last(self) -> dict[str, Any] | None:
+        """The audit that is there, as stored."""
         path = self.path / AUDIT_FILE
         values = read_json(path) if path.is_file() else None
-        return values is not None and not (isinstance(values, dict) and values.get("redacted") is True)
+        return values if isinstance(values, dict) or values is None else {}
+
+    def check_drawing(self, drawn: bool) -> None:
+        """Refuse, before any sample is drawn, a folder whose samples came from elsewhere.
+
+        Arguments:
+            drawn: Whether the audit draws its samples.
+
+        Raises:
+            ValueError: If the folder holds an audit of samples that were given and these are to be drawn, or
+                samples of an audit that was not finished and these are given.
+        """
+        last = self._last()
+        if last is None and not drawn and any((self.path / name).exists() for name in DRAWN):
+            raise ValueError(
+                f"{self.path} holds samples of an audit that was not finished; run that one again, or choose "
+                f"another folder."
+            )
+        if last is not None and drawn and not (last.get("model") or {}).get("sampler"):
+            raise ValueError(f"{self.path} holds an audit of samples that were given; choose another folder.")
+
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Refuse a folder with an audit of other sets.
+
+        Raises:
+            ValueError: If it holds one.
+        """
+        last = self._last()
+        if last is None:
+            return
+        stored = last.get("inputs") or {}
+        for role, name in zip(("train", "samples", "holdout"), ROLES, strict=True):
+            source = getattr(inputs, role)
+            if (stored.get(role) or {}).get("sha256") != (source and source.sha256):
+                raise ValueError(f"{self.path} holds an audit of other {name}; choose another folder.")
 
     def write(
         self,
@@ -59,11 +108,13 @@ class AuditFolder:
         measurement: Measurement,
         labels: Int64[Tensor, " n"] | None,
     ) -> None:
-        """Write everything but the report.
+        """Write everything but the report; that of the last audit goes.
 
         Raises:
             OSError: If the folder cannot be written or the disk is full.
         """
+        for name in (AUDIT_FILE, REPORT_FILE):
+            (self.path / name).unlink(missing_ok=True)
         if not self.redact:
             write_samples_csv(self.path / "samples.csv", measurement, labels)
             write_gallery(

@@ -105,7 +105,11 @@ def audit(
     folder = None if out is None else AuditFolder(Path(out), redact)
     drawing = sampler or SamplerConfig()
     source = None if model is None else Model.load(model, generate, drawing, seed=seed, device=device)
+    if folder is not None:
+        folder.check_drawing(generate is not None)
     images = _open(request, source, (train, samples, holdout), folder, allow_download)
+    if folder is not None:
+        folder.check_inputs(_inputs(images, resize))
     return _measure(request, images, source, folder)
 
 

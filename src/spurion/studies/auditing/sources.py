@@ -1,6 +1,6 @@
 """The images of an audit: read from wherever they are, or drawn from a model."""
 
-__all__ = ["Images", "Model", "open_sets"]
+__all__ = ["ROLES", "Images", "Model", "open_sets"]
 
 from dataclasses import dataclass, replace
 from pathlib import Path
