@@ -1,10 +1,13 @@
 """One door for both kinds of study: of images, and of the circle."""
 
-__all__ = ["plan", "study"]
+__all__ = ["STUDY_KINDS", "plan", "study"]
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 
+from spurion.core.arguments import Kind, check_arguments
 from spurion.core.engine import Report
 from spurion.studies.circle.config import CircleConfig, is_circle
 from spurion.studies.circle.results import CircleResult
@@ -15,6 +18,18 @@ from spurion.studies.plan import plan as plan_images
 from spurion.studies.results import StudyResult
 from spurion.studies.sweep import no_report
 from spurion.studies.sweep import study as study_images
+
+_TEXTS = 'a list of texts such as "seed=1"'
+
+STUDY_KINDS: dict[str, Kind] = {
+    "what": (str | os.PathLike | StudyConfig | CircleConfig, "a recipe's name, a path or a configuration"),
+    "out": (str | os.PathLike, "the path of a folder"),
+    "overrides": (list | tuple, _TEXTS),
+    "device": (str | None, 'a text such as "cpu"'),
+    "workers": (Integral | None, "a whole number"),
+    "report": (Callable, "a function"),
+}
+"""What the arguments of a study must be."""
 
 
 def study(
@@ -46,6 +61,8 @@ def study(
         OSError: If the folder cannot be written or the disk is full.
         RuntimeError: If a worker process died.
     """
+    check_arguments(locals(), STUDY_KINDS)
+    _check_overrides(overrides)
     if isinstance(what, CircleConfig) or (not isinstance(what, StudyConfig) and is_circle(what)):
         _refuse_download(allow_download)
         return circle_study(what, out=out, overrides=overrides, device=device, workers=workers, report=report)
@@ -79,6 +96,12 @@ def plan(
     return plan_images(
         what, overrides=overrides, device=device, workers=workers, allow_download=allow_download
     )
+
+
+def _check_overrides(overrides: Sequence[object]) -> None:
+    for text in overrides:
+        if not isinstance(text, str):
+            raise ValueError(f"`overrides` must be {_TEXTS}, got {type(text).__name__} in it.")
 
 
 def _refuse_download(allowed: bool) -> None:

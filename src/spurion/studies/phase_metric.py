@@ -17,13 +17,18 @@ import torch.distributed
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
+from spurion.core.arguments import check_arguments
 from spurion.data import ImageSet
 from spurion.neighbors import Distance
 from spurion.phases.classification import CLASSES
 from spurion.phases.exposure import digests
 from spurion.phases.intervals import Interval
+from spurion.studies.auditing.request import AUDIT_KINDS
 from spurion.studies.auditing.results import AuditResult
 from spurion.studies.auditing.run import audit
+
+METRIC_KINDS = {name: AUDIT_KINDS[name] for name in ("thresholds", "distance", "seed")}
+"""What the arguments of the metric must be."""
 
 _ROLES = ("train", "samples", "holdout")
 
@@ -57,6 +62,7 @@ class PhaseMetric:
         seed: int = 0,
         sync_on_compute: bool = True,
     ) -> None:
+        check_arguments(locals(), METRIC_KINDS)
         self.thresholds = thresholds
         self.distance = distance
         self.seed = seed
@@ -85,6 +91,7 @@ class PhaseMetric:
             ValueError: If the images are out of range or of another shape than those before, or samples are
                 called held-out.
         """
+        check_arguments(locals(), {"images": (Tensor, "a tensor with shape (n, C, H, W)")})
         if holdout and not real:
             raise ValueError("`holdout` is for real images the model never saw; samples are `real=False`.")
         if not len(images):

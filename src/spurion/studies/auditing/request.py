@@ -1,11 +1,20 @@
 """What an audit was asked to do, checked before anything is read."""
 
-__all__ = ["ASKED", "DEFAULT_ALPHA", "Request", "check_sources", "condition_of", "rule_for"]
+__all__ = ["ASKED", "AUDIT_KINDS", "DEFAULT_ALPHA", "Request", "check_sources", "condition_of", "rule_for"]
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
+import numpy as np
+from torch import Tensor
+
+from spurion.core.arguments import Kind
+from spurion.data import ImageSet
 from spurion.data.open import Source
+from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import Distance
 from spurion.phases.gate import Condition, decide, parse_condition
 from spurion.phases.thresholds import parse_rule
@@ -16,6 +25,28 @@ DEFAULT_ALPHA = 0.01
 
 ASKED = ("memorized", "spurious", "generalized", "closer_to_train")
 """What a condition may ask for."""
+
+_IMAGES = "an image set, a tensor, an array or a path"
+_SOURCE = str | os.PathLike | ImageSet | Tensor | np.ndarray
+
+AUDIT_KINDS: dict[str, Kind] = {
+    "train": (_SOURCE, _IMAGES),
+    "samples": (_SOURCE | None, _IMAGES),
+    "holdout": (_SOURCE | None, _IMAGES),
+    "model": (str | os.PathLike | None, "the path of a folder"),
+    "generate": (Integral | None, "a whole number"),
+    "sampler": (SamplerConfig | None, "a SamplerConfig"),
+    "thresholds": (str | None, 'a text such as "valley"'),
+    "distance": (str | Distance, "a distance or the name of one"),
+    "fail_if": (str | None, 'a text such as "memorized > 0.01"'),
+    "geometry": (Integral, "a whole number"),
+    "resize": (Integral | None, "a whole number"),
+    "out": (str | os.PathLike | None, "the path of a folder"),
+    "seed": (Integral, "a whole number"),
+    "device": (str, 'a text such as "cpu"'),
+    "progress": (Callable | None, "a function"),
+}
+"""What the arguments of an audit must be."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
+from spurion.core.arguments import check_arguments
 from spurion.core.random import derive_seed
 from spurion.data import ImageSet
 from spurion.data.open import Source
@@ -29,7 +30,7 @@ from spurion.studies.auditing.evidence import metrics, missed, model_geometry
 from spurion.studies.auditing.folder import AuditFolder
 from spurion.studies.auditing.histograms import histograms
 from spurion.studies.auditing.limitations import limitations
-from spurion.studies.auditing.request import Request, check_sources, condition_of, rule_for
+from spurion.studies.auditing.request import AUDIT_KINDS, Request, check_sources, condition_of, rule_for
 from spurion.studies.auditing.results import AuditResult, Inputs, ModelInfo
 from spurion.studies.auditing.sources import Images, Model, open_sets
 from spurion.studies.auditing.verdict import verdict
@@ -57,6 +58,7 @@ def audit(
     seed: int = 0,
     device: DeviceName = "auto",
     allow_download: bool = False,
+    cache: Path | str | None = None,
     progress: Stages | None = None,
 ) -> AuditResult:
     """Measure samples of a model against the images it was trained on.
@@ -81,6 +83,7 @@ def audit(
         seed: Seed of samples, controls, bootstrap and the null test's subsets.
         device: Where the model computes.
         allow_download: Whether a data set may be fetched.
+        cache: A folder that keeps the vectors of `lpips-*` and of functions for later audits.
         progress: Called with the stage and how far it is.
 
     Returns:
@@ -91,11 +94,12 @@ def audit(
             the condition cannot be read, or `out` holds something else.
         OSError: If `out` cannot be written or the disk is full.
     """
+    check_arguments(locals(), AUDIT_KINDS)
     check_sources(samples, model, generate, geometry)
     request = Request(
         rule=rule_for(thresholds, holdout is not None),
         condition=None if fail_if is None else condition_of(fail_if),
-        distance=as_distance(distance),
+        distance=as_distance(distance).kept(cache),
         seed=seed,
         resize=resize,
         points=geometry,
