@@ -13,6 +13,7 @@ from spurion.cli.options import (
     SAMPLES,
     AllowDownload,
     AsJson,
+    Cache,
     Device,
     Distance,
     Holdout,
@@ -71,6 +72,7 @@ def audit(
     seed: WholeSeed = 0,
     device: ModelDevice = Device.auto,
     allow_download: AllowDownload = False,
+    cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell whether a model copies its training data, which images, and how sure that is.
@@ -94,7 +96,8 @@ def audit(
         result = spurion.audit(
             train, samples, holdout, model=model, generate=generate, sampler=drawing, geometry=geometry,
             thresholds=thresholds, distance=chosen, fail_if=fail_if, resize=resize, redact=redact, out=out,
-            seed=seed, device=device.value, allow_download=allow_download, progress=partial(shown, ""),
+            seed=seed, device=device.value, allow_download=allow_download, cache=cache,
+            progress=partial(shown, ""),
         )  # fmt: skip
         if out is not None:
             shown("", "report", 0, 0)

@@ -70,7 +70,7 @@ def classify(
     def opened(source: str) -> "ImageSet":
         return open_images(source, allow_download=allow_download, resize=resize)
 
-    chosen = load_distance(distance, weights, allow_download)
+    chosen = load_distance(distance, weights, allow_download).kept()
     sets = opened(train), opened(samples), None if holdout is None else opened(holdout)
     measurement = _measured(sets, chosen)
     rule = thresholds or ("valley" if holdout is None else "holdout:0.01")

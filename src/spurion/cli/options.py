@@ -63,6 +63,10 @@ Weights = Annotated[
         help="For lpips-*: its weights, if they are not in the usual places. For features: the vectors.",
     ),
 ]
+Cache = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Keep the vectors of lpips-* here, for later runs."),
+]
 Resize = Annotated[
     int | None,
     typer.Option("--resize", min=1, help="Crop the central square and resize it to this height and width."),

@@ -73,6 +73,7 @@ def searches(
     progress: Progress = silent,
 ) -> Searches:
     """Make the three searches of a null test, each with its progress; see `null_test` for the arguments."""
+    distance = as_distance(distance).kept()
     found = [
         nearest(queries, reference, min(depth, len(reference)), distance=distance, progress=progress)
         for queries, reference, depth in (
@@ -130,6 +131,7 @@ def null_test(
     for name, given in (("samples", samples), ("train", train), ("holdout", holdout)):
         if len(given) == 0:
             raise ValueError(f"`{name}` must hold at least one image, got none.")
+    distance = as_distance(distance).kept()
     known = known or searches(samples, train, holdout, distance=distance)
     to_train, to_holdout = _first(known.to_train), _first(known.to_holdout)
     images = (len(train), len(holdout))

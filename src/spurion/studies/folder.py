@@ -11,13 +11,14 @@
         samples.csv            one row a sample: label, distances, neighbors
         gallery.npz            images for the report
         measurement.safetensors, point.json, seconds.json
+    vectors/                   those of a network's distance, shared by all points, until the study is done
 
 A study of the circle (`spurion.studies.circle`) has `pieces/`, `landscapes/` and `trained/` instead.
 
 One process at a time works in a run folder: a lock, released by the system when its holder ends, says so.
 """
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "stage_seconds", "timed", "vectors_of"]
 
 import time
 from collections.abc import Iterator
@@ -54,6 +55,11 @@ class RunFolder:
     def point(self, train_size: int) -> Path:
         """Folder of one training size."""
         return self.root / "points" / f"{train_size:06d}"
+
+    @property
+    def vectors(self) -> Path:
+        """Folder of the vectors of the distance, which all points share until the study is done."""
+        return vectors_of(self.point(0))
 
     @contextmanager
     def opened(self, config: Config) -> Iterator[None]:
@@ -110,6 +116,11 @@ def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any
                 return found
         return None
     return None if old == new else (path, old, new)
+
+
+def vectors_of(point: Path) -> Path:
+    """The folder of vectors that a point shares with the other points of its study."""
+    return point.parents[1] / "vectors"
 
 
 @contextmanager

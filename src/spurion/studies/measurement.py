@@ -127,7 +127,7 @@ def measure(
         ValueError: If shapes differ, or there are fewer than two samples.
     """
     _check(train, samples, holdout)
-    distance, told = as_distance(distance), progress or unseen
+    distance, told = as_distance(distance).kept(), progress or unseen
     groups = duplicate_groups(train)
     known = None
     if holdout is not None:

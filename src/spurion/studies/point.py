@@ -42,7 +42,7 @@ from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import AuditRules, conclude, labels_of
 from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
 from spurion.studies.evidence import gallery_indices, write_gallery, write_samples_csv
-from spurion.studies.folder import stage_seconds, timed
+from spurion.studies.folder import stage_seconds, timed, vectors_of
 from spurion.studies.measurement import load_measurement, measure, save_measurement
 from spurion.studies.results import Findings, PointResult, TrainingSummary
 
@@ -147,7 +147,7 @@ def _measure(task: PointTask, report: Report) -> None:
     with timed(task.folder, "measure"):
         held_out = None if holdout is None else holdout.images
         seed = derive_seed(task.seed, "measure")
-        distance = config.load_distance(task.allow_download)
+        distance = config.load_distance(task.allow_download).kept(vectors_of(task.folder))
         told = partial(report, task.name)
         found = measure(images, samples, held_out, distance=distance, seed=seed, progress=told)
         save_measurement(found.measurement, task.measurement_file)
@@ -197,7 +197,7 @@ def conclude_point(task: PointTask, report: Report) -> PointResult:
             ratio_spurious=config.ratio.spurious,
             seed=derive_seed(task.seed, "conclude"),
         )
-        distance = config.load_distance(task.allow_download)
+        distance = config.load_distance(task.allow_download).kept(vectors_of(task.folder))
         audited = conclude(measurement, thresholds, samples, rules, distance=distance)
         labels = labels_of(measurement, thresholds)
         pool, _ = point_data(config, task.allow_download)

@@ -10,6 +10,7 @@
 
 __all__ = ["study"]
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -84,6 +85,7 @@ def study(
         points, curvature = add_geometry(points, tasks, crew, report)
         result = _assemble(config, crew, pool, holdout, points, curvature)
         write_json(folder.study_file, result.to_json())
+        shutil.rmtree(folder.vectors, ignore_errors=True)
     return result
 
 

@@ -12,6 +12,8 @@ from spurion.core.random import derive_seed, generator
 from spurion.data.storage import room
 from spurion.neighbors import Distance, Neighbors
 from spurion.neighbors.distances.l2 import L2
+from spurion.neighbors.embedding import embedded
+from spurion.neighbors.rows import Rows
 from spurion.phases.metrics import Evidence, Metric, all_metrics
 from spurion.phases.power import Power, power
 from spurion.phases.thresholds import HoldoutRule, ThresholdInfo, parse_rule
@@ -23,12 +25,6 @@ from spurion.studies.geometry.point import geometry_result
 from spurion.studies.geometry.results import GeometryResult, ScanResult
 from spurion.studies.geometry.scan import scan
 from spurion.studies.measurement import Found, Stages
-
-PART_ELEMENTS = 2**22
-"""Pixels that are made vectors at once, and as many numbers of vectors."""
-
-PART_ROWS = 64
-"""Images are made vectors in multiples of this many."""
 
 
 def missed(samples: int, thresholds: ThresholdInfo, held_out: int) -> Power:
@@ -57,12 +53,10 @@ def _vectors(images: Float[Tensor, "n *shape"], distance: Distance) -> Float[Ten
     """The vectors of a set: for l2 the pixels where they are, otherwise in a file where they are many."""
     if isinstance(distance, L2):
         return images.flatten(1)
-    first = distance.embed(images[:1])
-    vectors = room((len(images), first.shape[1]), first.dtype, "the vectors of a set")
-    largest = max(first.numel(), images[0].numel())
-    step = PART_ROWS * max(1, PART_ELEMENTS // (PART_ROWS * largest))
-    for mine, part in zip(vectors.split(step), images.split(step), strict=True):
-        mine.copy_(distance.embed(part))
+    rows = embedded(Rows.open(images, "images"), distance, memory_limit=0)
+    vectors = room((len(rows), rows.dim), rows.read(slice(0, 0)).dtype, "the vectors of a set")
+    for part, some in rows.parts():
+        vectors[part] = some
     return vectors
 
 
