@@ -42,6 +42,7 @@ AUDIT_KINDS: dict[str, Kind] = {
     "geometry": (Integral, "a whole number"),
     "resize": (Integral | None, "a whole number"),
     "out": (str | os.PathLike | None, "the path of a folder"),
+    "cache": (str | os.PathLike | None, "the path of a folder"),
     "seed": (Integral, "a whole number"),
     "device": (str, 'a text such as "cpu"'),
     "progress": (Callable | None, "a function"),
