@@ -1,14 +1,25 @@
 """The bounds of every screen: true for every pair, and as narrow as promised."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from spurion.core.random import generator
+from spurion.neighbors import screen as screen_module
 from spurion.neighbors.distances.distance import subtracted
 from spurion.neighbors.rows import Rows
-from spurion.neighbors.screen import GROUP, TINY, FloatScreen, middle, slack_of, unit
+from spurion.neighbors.screen import (
+    GROUP,
+    TINY,
+    FloatScreen,
+    middle,
+    multiplied,
+    onednn_multiplies_exactly,
+    slack_of,
+    unit,
+)
 from spurion.neighbors.screens import (
     GRIDS,
     ByteScreen,
@@ -137,6 +148,29 @@ def test_points_at_infinity_fill_up(name):
     part = points.part(32, 37)
     assert (part.size, len(part.rows)) == (5, GROUP)
     assert torch.equal(part.squares[:5], points.squares[32:37])
+
+
+def test_products_without_the_faster_library_are_the_same_to_rounding(monkeypatch):
+    x, y = (torch.randn(count, DIM, generator=generator(0, "product", count)) for count in (70, 300))
+    expected = x.double() @ y.double().T
+    norms = x.double().norm(dim=1)[:, None] * y.double().norm(dim=1)
+    for has_it in (True, False):
+        monkeypatch.setattr(screen_module, "onednn_multiplies_exactly", lambda answer=has_it: answer)
+        error = (multiplied(x, y).double() - expected).abs()
+        assert (error <= DIM * 2.0**-24 * norms).all()  # the bound of the module
+
+
+def test_a_faster_library_that_is_absent_or_keeps_fewer_digits_is_noticed(monkeypatch):
+    probe = onednn_multiplies_exactly.__wrapped__
+    halved = lambda x, y, *rest: (x.bfloat16() @ y.bfloat16().T).float()  # noqa: E731
+    for replacement in (SimpleNamespace(), SimpleNamespace(_linear_pointwise=halved)):
+        monkeypatch.setattr(torch.ops, "mkldnn", replacement)
+        assert not probe()
+    right = SimpleNamespace(_linear_pointwise=lambda x, y, *rest: x @ y.T)
+    monkeypatch.setattr(torch.ops, "mkldnn", right)
+    assert probe()
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not probe()
 
 
 def test_scores_of_bytes_are_the_squares_themselves():

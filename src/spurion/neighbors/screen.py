@@ -36,6 +36,7 @@ __all__ = ["GROUP", "FloatScreen", "Points", "Screen"]
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -219,9 +220,33 @@ class FloatScreen(Screen):
 
     def scores(self, x: Points, y: Points) -> Float[Tensor, "n m"]:
         """The lower bounds on squares, less the term of the row."""
-        with torch.autocast(x.rows.device.type, enabled=False):
-            product = (-2 * x.rows) @ y.rows.T
+        product = multiplied(-2 * x.rows, y.rows)
         return product.add_(((1 - self.slack) * y.squares).to(self.precision))
+
+
+def multiplied(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    """The product of `x` with the transpose of `y`, by the faster library where torch has two."""
+    with torch.autocast(x.device.type, enabled=False):
+        if x.device.type == "cpu" and x.dtype == torch.float32 and onednn_multiplies_exactly():
+            return torch.ops.mkldnn._linear_pointwise(x, y, None, "none", [], "")
+        return x @ y.T
+
+
+@cache
+def onednn_multiplies_exactly() -> bool:
+    """Whether torch has oneDNN, up to twice as fast as its own products, and it keeps all digits of float32.
+
+    An environment variable can make it compute in less.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return False
+    terms, ones = torch.zeros(64, 512), torch.ones(2048, 512)
+    terms[:, 0] = 1 + 2.0**-20
+    try:
+        product = torch.ops.mkldnn._linear_pointwise(terms, ones, None, "none", [], "")
+    except (AttributeError, RuntimeError, NotImplementedError):  # builds without it
+        return False
+    return bool((product == 1 + 2.0**-20).all())
 
 
 def slack_of(dim: int, roundoff: float, stored: float = 0.0) -> float:
