@@ -121,11 +121,33 @@ def test_missing_files_are_named_with_the_flag(nowhere, publish, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=rf"{file.name} of torchvision, which are not in .*empty: name"):
         find_weights("alex", str(tmp_path / "empty"))
-    with pytest.raises(ValueError, match=r"linear weights alex\.pth: install torchmetrics or lpips"):
-        find_weights("alex", str(file))
+    assert find_weights("alex", str(file)) == (file, linear)
     linear.unlink()
-    with pytest.raises(ValueError, match=r"linear weights alex\.pth"):
-        find_weights("alex", str(file.parent))
+    for place in (file, file.parent):
+        with pytest.raises(ValueError, match=r"linear weights alex\.pth: install torchmetrics or lpips"):
+            find_weights("alex", str(place))
+
+
+def test_what_a_folder_lacks_is_looked_for_in_the_usual_places(publish, monkeypatch, tmp_path):
+    file, linear = publish("alex")
+    (tmp_path / "mine").mkdir()
+    linear = linear.rename(tmp_path / "mine" / linear.name)
+    kept = tmp_path / "hub" / "checkpoints" / file.name
+    kept.parent.mkdir(parents=True)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda url, path, progress: file.rename(path))
+    with pytest.raises(ValueError, match=r"which are not in .*mine: name .*allow the download"):
+        find_weights("alex", str(tmp_path / "mine"))
+    assert find_weights("alex", str(tmp_path / "mine"), allow_download=True) == (kept, linear)
+    assert find_weights("alex", str(tmp_path / "mine")) == (kept, linear)
+
+
+def test_the_file_in_the_folder_comes_before_the_usual_places(publish, monkeypatch, tmp_path):
+    file, linear = publish("alex")
+    kept = tmp_path / "hub" / "checkpoints" / file.name
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"another")
+    assert find_weights("alex", str(file.parent)) == (file, linear)
+    assert find_weights("alex", str(file)) == (file, linear)
 
 
 def test_damaged_and_foreign_files(publish, tmp_path):
@@ -166,12 +188,19 @@ def test_wrong_shapes_and_names(nowhere, tmp_path):
         load_weights(
             "alex", own(tmp_path, state, linear_state("vgg") | {"lin0.model.1.weight": torch.zeros(1)})
         )
-    for value in (-1e-3, torch.nan):
-        with pytest.raises(ValueError, match="linear weights below 0, for which LPIPS is no distance"):
-            load_weights(
-                "alex",
-                own(tmp_path, state, {**linear, "lin2.model.1.weight": torch.full((1, 384, 1, 1), value)}),
-            )
+    for value, message in (
+        (-1e-3, "linear weights below 0, for which LPIPS is no distance"),
+        (torch.nan, r"weights that are not finite, in `lin2\.model\.1\.weight`; give others"),
+        (torch.inf, r"weights that are not finite, in `lin2\.model\.1\.weight`; give others"),
+    ):
+        wrong = {**linear, "lin2.model.1.weight": torch.full((1, 384, 1, 1), value)}
+        with pytest.raises(ValueError, match=message):
+            load_weights("alex", own(tmp_path, state, wrong))
+    for value in (torch.nan, -torch.inf):
+        wrong = {**state, "features.8.bias": torch.full((256,), value)}
+        with pytest.raises(ValueError, match=r"weights that are not finite, in `8\.bias`; give others"):
+            load_weights("alex", own(tmp_path, wrong, linear))
+    own(tmp_path, state, linear)
     (tmp_path / "alex.safetensors").write_bytes(b"cut")
     with pytest.raises(ValueError, match=r"alex\.safetensors is damaged"):
         load_weights("alex", str(tmp_path))

@@ -1,8 +1,9 @@
 """Where the weights of LPIPS come from: published files, a user's own, or random numbers.
 
 Two files are needed: torchvision's weights of the network, and the linear weights of LPIPS 0.1. Each is
-looked for in the place the user named; else the network where torchvision keeps what it downloaded, and the
-linear weights among the data files of the packages `lpips` or `torchmetrics`, which are not imported.
+looked for in the folder the user named, or that of the file; else the network where torchvision keeps what it
+downloaded, and the linear weights among the data files of the packages `lpips` or `torchmetrics`, which are
+not imported.
 
 A ``.pth`` file must be the published one: its SHA-256 is checked, and it is read without running code from
 it. A ``.safetensors`` file may hold any weights of the right names and shapes; results say so.
@@ -56,8 +57,8 @@ def load_weights(network: str, weights: str | None, allow_download: bool = False
 
     Arguments:
         network: A name in `BACKBONES`.
-        weights: A folder with the files, or the network's file alone; "random:SEED"; None to look in the
-            usual places.
+        weights: A folder with the files, or the network's file; "random:SEED"; None to look in the usual
+            places, which are looked in as well for what is not in the folder.
         allow_download: Whether the network's published file may be downloaded.
 
     Raises:
@@ -109,19 +110,17 @@ def find_weights(network: str, weights: str | None, allow_download: bool = False
             f"There is no file or folder {given}; give `--weights` a folder with {backbone.file}, "
             f"or random:SEED."
         )
-    folder = given if given is not None and given.is_dir() else None
-    if given is not None and folder is None and given.suffix not in (".pth", ".safetensors"):
-        raise ValueError(f"{given} must be a .pth or .safetensors file of weights, or a folder with one.")
-    features = given if given is not None and folder is None else _in_folder(folder, backbone.file)
-    linear = _in_folder(folder, backbone.linear_file)
-    if linear is None:
-        linear = next(filter(Path.is_file, _packaged(backbone.linear_file)), None)
-    if features is None and folder is None:
-        features = _downloaded(backbone, allow_download)
+    file = None if given is None or given.is_dir() else given
+    if file is not None and file.suffix not in (".pth", ".safetensors"):
+        raise ValueError(f"{file} must be a .pth or .safetensors file of weights, or a folder with one.")
+    folder = given if file is None else file.parent
+    features = file or _in_folder(folder, backbone.file) or _downloaded(backbone, allow_download)
+    packaged = filter(Path.is_file, _packaged(backbone.linear_file))
+    linear = _in_folder(folder, backbone.linear_file) or next(packaged, None)
     if features is None:
         raise ValueError(
             f"LPIPS needs the weights {backbone.file} of torchvision"
-            f"{'' if folder is None else f', which are not in {folder}'}: name the file or its folder by "
+            f"{'' if given is None else f', which are not in {given}'}: name the file or its folder by "
             f"`--weights` (in a study by `--set weights=`), or allow the download by `--allow-download`."
         )
     if linear is None:
@@ -194,7 +193,14 @@ def _features(state: dict[str, Tensor], backbone: Backbone, path: Path) -> dict[
     with torch.device("meta"):
         expected = {name: value.shape for name, value in backbone.build().state_dict().items()}
     _same_names_and_shapes(found, expected, path)
+    _check_finite(found, path)
     return found
+
+
+def _check_finite(state: dict[str, Tensor], path: Path) -> None:
+    for name, value in state.items():
+        if not value.isfinite().all():
+            raise ValueError(f"{path} holds weights that are not finite, in `{name}`; give others.")
 
 
 def _linear(state: dict[str, Tensor], backbone: Backbone, path: Path) -> tuple[Float[Tensor, " _"], ...]:
@@ -204,7 +210,8 @@ def _linear(state: dict[str, Tensor], backbone: Backbone, path: Path) -> tuple[F
     }
     _same_names_and_shapes(state, expected, path)
     linear = tuple(state[name].flatten().float() for name in expected)
-    if any(not (weights >= 0).all() for weights in linear):
+    _check_finite({name: state[name] for name in expected}, path)
+    if any((weights < 0).any() for weights in linear):
         raise ValueError(f"{path} holds linear weights below 0, for which LPIPS is no distance.")
     return linear
 
