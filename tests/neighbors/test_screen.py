@@ -9,7 +9,7 @@ import torch
 from spurion.core.random import generator
 from spurion.neighbors import screen as screen_module
 from spurion.neighbors.distances.distance import subtracted
-from spurion.neighbors.rows import Rows
+from spurion.neighbors.rows import PART_ELEMENTS, Rows
 from spurion.neighbors.screen import (
     GROUP,
     TINY,
@@ -262,3 +262,18 @@ def test_placing_in_parts_changes_nothing(name):
     alone = [screen.place(Rows(points), slice(i, i + 1)) for i in range(70)]
     assert torch.equal(whole.rows[:70], torch.cat([one.rows[:1] for one in alone]))
     assert torch.equal(whole.squares[:70], torch.cat([one.squares[:1] for one in alone]))
+
+
+def test_center_is_taken_in_parts(monkeypatch):
+    taken, take = [], Rows.take
+
+    def counting(self, indices):
+        taken.append(len(indices) * self.dim)
+        return take(self, indices)
+
+    monkeypatch.setattr(Rows, "take", counting)
+    reference = torch.randn(1200, 3000, generator=generator(0, "large"))
+    center = middle(Rows(reference))
+    assert max(taken) <= PART_ELEMENTS
+    assert sum(taken) == 600 * 3000
+    assert torch.allclose(center, reference[::2].double().mean(0), rtol=0, atol=1e-12)

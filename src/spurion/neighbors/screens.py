@@ -182,25 +182,13 @@ def screens_for(reference: Rows, surveys: tuple[Survey, Survey], engine: str) ->
     device, dim = reference.device, reference.dim
     center, scale = middle(reference), unit(max(each.largest for each in surveys))
     double = FloatScreen(center, scale, torch.float64)
-    single = [FloatScreen(center, scale)] if dim < LARGEST_DIM and floats_are_exact(device) else []
     if engine == "float64":
         return [double]
-    grids = sorted(surveys[0].grids & surveys[1].grids)
-    bytes_apply = bool(grids) and dim <= LARGEST_BYTE_DIM and bytes_are_exact(device)
-    if bytes_apply and (engine == "int8" or (engine == "auto" and bytes_are_fast(device))):
-        middle_level, step = GRIDS[grids[0]]
-        return [ByteScreen(torch.full_like(center, middle_level), step), double]
-    if engine == "int8":
-        raise ValueError(
-            f"`engine` int8 needs 8-bit images of at most {LARGEST_BYTE_DIM} numbers on both sides and a "
-            f"machine that multiplies bytes exactly; leave `engine` out."
-        )
-    halves = dim < LARGEST_DIM and halves_are_summed_in_float32(device)
-    if engine == "bfloat16" and not halves:
-        raise ValueError("`engine` bfloat16 is not to be had for these images on this machine; leave it out.")
-    if engine == "bfloat16" or (
-        engine == "auto" and halves and dim >= SMALLEST_HALF_DIM and halves_are_fast(device)
-    ):
+    on_bytes = _byte_screen(center, surveys, engine)
+    if on_bytes is not None:
+        return [on_bytes, double]
+    single = [FloatScreen(center, scale)] if dim < LARGEST_DIM and floats_are_exact(device) else []
+    if _halves_are_chosen(device, dim, engine):
         return [HalfScreen(center, scale), *single, double]
     if engine in ("float32", "faiss") and not single:
         raise ValueError(
@@ -208,6 +196,38 @@ def screens_for(reference: Rows, surveys: tuple[Survey, Survey], engine: str) ->
             f"leave `engine` out."
         )
     return [*single, double]
+
+
+def _byte_screen(
+    center: Float64[Tensor, " d"], surveys: tuple[Survey, Survey], engine: str
+) -> ByteScreen | None:
+    """The screen for 8-bit images, where it is asked for or the fastest."""
+    if engine not in ("int8", "auto"):
+        return None
+    grids = sorted(surveys[0].grids & surveys[1].grids)
+    if not grids or len(center) > LARGEST_BYTE_DIM or not bytes_are_exact(center.device):
+        if engine == "auto":
+            return None
+        raise ValueError(
+            f"`engine` int8 needs 8-bit images of at most {LARGEST_BYTE_DIM} numbers on both sides and a "
+            f"machine that multiplies bytes exactly; leave `engine` out."
+        )
+    if engine == "auto" and not bytes_are_fast(center.device):
+        return None
+    middle_level, step = GRIDS[grids[0]]
+    return ByteScreen(torch.full_like(center, middle_level), step)
+
+
+def _halves_are_chosen(device: torch.device, dim: int, engine: str) -> bool:
+    """Whether a search starts in bfloat16: it is asked for, or to be had and the fastest."""
+    if engine not in ("bfloat16", "auto"):
+        return False
+    to_be_had = dim < LARGEST_DIM and halves_are_summed_in_float32(device)
+    if engine == "auto":
+        return to_be_had and dim >= SMALLEST_HALF_DIM and halves_are_fast(device)
+    if not to_be_had:
+        raise ValueError("`engine` bfloat16 is not to be had for these images on this machine; leave it out.")
+    return True
 
 
 def floats_are_exact(device: torch.device) -> bool:
