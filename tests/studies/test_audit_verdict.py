@@ -129,6 +129,18 @@ def test_a_fail_needs_more_than_chance():
     assert verdict(ABOVE, findings(20, 20), drowned, (), 20).outcome == "fail"
 
 
+def test_chance_and_exact_copies_speak_of_memorized_samples_alone():
+    might, few = power(2000, false_positive_rate=0.01, held_out=1000), proportion(5, 2000)
+    spurious = findings(5, 2000).model_copy(
+        update={"fractions": ClassFractions(memorized=few, spurious=proportion(500, 2000), generalized=few)}
+    )
+    assert verdict(parse_condition("spurious > 0.1"), spurious, might, (), 0).outcome == "fail"
+    assert verdict(parse_condition("spurious > 0.3"), spurious, might, (), 2000).outcome == "pass"
+    honest = findings(5, 2000)
+    assert verdict(parse_condition("memorized < 0.5"), honest, might, (), 0).outcome == "fail"
+    assert verdict(parse_condition("memorized < 0.0005"), honest, might, (), 0).outcome == "pass"
+
+
 @pytest.mark.parametrize(
     ("kind", "rule", "asked", "outcome"),
     [

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from spurion.core.arguments import check_arguments
@@ -23,7 +23,7 @@ from spurion.diffusion.device import DeviceName
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import Distance, DistanceInfo, as_distance
 from spurion.phases.classification import CLASSES
-from spurion.phases.exposure import Exposure, exposure
+from spurion.phases.exposure import exposure
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
 from spurion.studies.auditing.evidence import metrics, missed, model_geometry
@@ -164,13 +164,11 @@ def _conclude(
     values, notes = _geometry(request, images, thresholds, labels, model)
     values["metrics"] = metrics(images, found, distance, seed=seed)
     values["warnings"] = warnings = _warnings(images, found)
-    distances = found.measurement.distance_train
-    equal = equal_images(images.samples.images, images.train.images, distances)
-    values["exact_copies"] = tuple(equal.nonzero()[:, 0].tolist())
-    values["exposure"] = _exposure(images, found, labels, equal)
+    values |= _copies(images, found, labels)
     power = missed(count, thresholds, len(found.measurement.holdout_train))
     if request.condition is not None:
-        values["verdict"] = verdict(request.condition, findings, power, warnings, int(equal.sum()))
+        exact = len(values["exact_copies"])
+        values["verdict"] = verdict(request.condition, findings, power, warnings, exact)
     device = "cpu" if model is None else str(model.denoiser.device)
     result = AuditResult(
         **dict(findings) | {"notes": (*findings.notes, *notes)},
@@ -194,14 +192,17 @@ def _conclude(
     return _redacted(result) if request.redact else result
 
 
-def _exposure(
-    images: Images, found: Found, labels: Int64[Tensor, " n"] | None, equal: Bool[Tensor, " n"]
-) -> tuple[Exposure, ...]:
-    """How often each training image is copied; without classes only samples that equal it count."""
+def _copies(images: Images, found: Found, labels: Int64[Tensor, " n"] | None) -> dict[str, Any]:
+    """Which samples equal training images, and how often each training image is copied.
+
+    Without classes only samples that equal a training image count as copies of it.
+    """
+    nearest, distances = found.measurement.nearest_train, found.measurement.distance_train
+    equal = equal_images(images.samples.images, images.train.images, distances)
     if labels is None:
         labels = torch.where(equal, CLASSES.index("memorized"), CLASSES.index("generalized"))
-    nearest = found.measurement.nearest_train
-    return exposure(nearest, labels, groups=found.groups, names=images.train.item_names)
+    exposed = exposure(nearest, labels, groups=found.groups, names=images.train.item_names)
+    return {"exact_copies": tuple(equal.nonzero()[:, 0].tolist()), "exposure": exposed}
 
 
 def _tensors(images: Images) -> tuple[Tensor, Tensor, Tensor | None]:
