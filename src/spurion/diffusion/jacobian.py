@@ -7,7 +7,6 @@ they share the forward pass and run together, in groups that bound the memory.
 
 __all__ = [
     "denoise_and_jacobian",
-    "denoise_and_trace",
     "denoise_and_traces",
     "probe_error",
     "random_signs",
@@ -41,35 +40,24 @@ def denoise_and_jacobian(
     return x_hat, torch.cat(rows).movedim(0, 1)
 
 
-def denoise_and_trace(
-    denoiser: Denoiser,
-    x_t: Float[Tensor, "n *shape"],
-    t: float | int,
-    probes: Float[Tensor, "m n *shape"] | None = None,
-) -> tuple[Float[Tensor, "n *shape"], Float[Tensor, " n"]]:
-    r"""Posterior mean and the trace of its Jacobian, exact or by probes.
-
-    Arguments:
-        denoiser: The model.
-        x_t: Noisy items, with shape (n, *shape), in the dtype and on the device of the denoiser.
-        t: Their time.
-        probes: Vectors v of :math:`\frac1m \sum v^\top J v`, with shape (m, n, *shape); None for the trace
-            itself, by D backward passes.
-
-    Returns:
-        The posterior means and the traces, float64, with shape (n).
-    """
-    x_hat, traces = denoise_and_traces(denoiser, x_t, t, probes)
-    return x_hat, traces.mean(dim=1)
-
-
 def denoise_and_traces(
     denoiser: Denoiser,
     x_t: Float[Tensor, "n *shape"],
     t: float | int,
     probes: Float[Tensor, "m n *shape"] | None = None,
 ) -> tuple[Float[Tensor, "n *shape"], Float[Tensor, "n k"]]:
-    """As `denoise_and_trace`, with one answer for each probe, k = m; the trace itself, k = 1, without any."""
+    r"""Posterior mean and the trace of its Jacobian, exact or by probes.
+
+    Arguments:
+        denoiser: The model.
+        x_t: Noisy items, with shape (n, *shape), in the dtype and on the device of the denoiser.
+        t: Their time.
+        probes: Vectors v, with shape (m, n, *shape), each with an answer :math:`v^\top J v` whose mean is the
+            trace; None for the trace itself, by D backward passes.
+
+    Returns:
+        The posterior means, and the answers, float64, with shape (n, k): k = m, or 1 without probes.
+    """
     x_hat, groups = _rows(denoiser, x_t, t, probes)
     parts = [(vectors * rows).flatten(2).double().sum(2) for vectors, rows in groups]
     products = torch.cat(parts).T
