@@ -98,6 +98,14 @@ def test_images_that_are_not_finite_are_refused(distance, value):
         nearest(images(2), bad, distance=distance)
 
 
+@pytest.mark.parametrize("types", [(torch.float64, torch.float32), (torch.float16, torch.float64)])
+def test_copies_of_another_type_are_at_zero(distance, types):
+    x = images(3).half()  # every number is one of both types
+    queries, reference = (x.to(dtype) for dtype in types)
+    assert (distance.pairwise(queries, reference).diagonal() == 0).all()
+    assert (nearest(queries, reference, distance=distance).distances == 0).all()
+
+
 def test_subtracted_known_answers():
     x = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
     y = torch.tensor([[3.0, 4.0], [1.0, 0.0]])

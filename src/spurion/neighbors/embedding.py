@@ -23,18 +23,25 @@ PART_ROWS = 64
 
 
 def embedded(
-    images: Rows, distance: Distance, *, memory_limit: int = 2**31, progress: Progress = silent
+    images: Rows,
+    distance: Distance,
+    *,
+    dtype: torch.dtype | None = None,
+    memory_limit: int = 2**31,
+    progress: Progress = silent,
 ) -> Rows:
     """The vectors of all images.
 
     Arguments:
         images: The images.
         distance: Whose vectors. If it keeps them (`Distance.kept`), known ones are not computed again.
+        dtype: What the images are made before they are embedded; their own type by default.
         memory_limit: In bytes; more vectors stay in a file, one that vanishes after use if none is kept.
         progress: Called with (images done, images in all).
     """
     if isinstance(distance, L2):
         return images
+    images = images if dtype is None else _Typed(images, dtype)
     first = images.images(slice(0, 1))
     if not len(images):
         return Rows(distance.embed(first))
@@ -52,6 +59,17 @@ def embedded(
         progress(done, len(images))
     vectors = _Kept(file, places, images.device)
     return vectors if len(images) * file.row_bytes > memory_limit else Rows(vectors.in_memory())
+
+
+class _Typed(Rows):
+    """Images, read as another type."""
+
+    def __init__(self, images: Rows, dtype: torch.dtype) -> None:
+        super().__init__(torch.empty(len(images), *images.shape, device="meta"), images.device)
+        self._images, self._dtype = images, dtype
+
+    def images(self, part: slice) -> Float[Tensor, "b *shape"]:
+        return self._images.images(part).to(self._dtype)
 
 
 class _Kept(Rows):

@@ -15,8 +15,11 @@ checkpoint.
 
 __all__ = ["Neighbors", "Pairs", "nearest", "within"]
 
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
+
+import torch
 
 from spurion.core.progress import Progress, silent
 from spurion.neighbors.answer import nearest_by_faiss, nearest_by_screens, within_by_faiss, within_by_screens
@@ -172,9 +175,10 @@ def _prepared(
     if memory_limit < 1:
         raise ValueError(f"`memory_limit` must be at least 1 byte, got {memory_limit}.")
     distance, (x, y) = as_distance(distance).kept(cache), images
-    quarter = memory_limit // 4
-    first = embedded(x, distance, memory_limit=quarter, progress=progress)
-    second = first if y is x else embedded(y, distance, memory_limit=quarter, progress=progress)
+    dtype = torch.promote_types(*(rows.images(slice(0, 0)).dtype for rows in images))
+    embed = partial(embedded, dtype=dtype, memory_limit=memory_limit // 4, progress=progress)
+    first = embed(x, distance)
+    second = first if y is x else embed(y, distance)
     left = memory_limit if first is x else max(1, memory_limit // 2)
     return Search.prepare(
         first, second, distance, exclude_self=exclude_self, memory_limit=left, engine=engine, k=k

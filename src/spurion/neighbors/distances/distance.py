@@ -133,7 +133,8 @@ class Distance(ABC):
             The distances, at least 0, float64, with shape (n, m): exactly 0 between equal images,
             and bit-identical to what the search returns.
         """
-        x, y = self.embed(x), self.embed(y)
+        dtype = torch.promote_types(x.dtype, y.dtype)
+        x, y = self.embed(x.to(dtype)), self.embed(y.to(dtype))
         if not len(x):
             return torch.zeros(0, len(y), dtype=torch.float64, device=x.device)
         return self.value(torch.stack([subtracted(row.expand_as(y), y) for row in x]))
