@@ -69,6 +69,9 @@ def test_bad_files(tmp_path):
     np.savez(path, sha256=np.array(["a", "b"]), vectors=np.zeros((3, 3), np.float32))
     with pytest.raises(ValueError, match=r"a float32 or float64 vector for each of 2 images, got float32 of"):
         load_distance("features", str(path))
+    np.savez(path, sha256=np.array(["a", "b"]), vectors=np.zeros((2, 0), np.float32))
+    with pytest.raises(ValueError, match=r"a float32 or float64 vector for each of 2 images, got .*\(2, 0\)"):
+        load_distance("features", str(path))
     np.savez(path, sha256=np.array(["a", "b"]), vectors=np.zeros((2, 3), np.int64))
     with pytest.raises(ValueError, match="got int64 of shape"):
         load_distance("features", str(path))
@@ -86,10 +89,51 @@ def test_bad_vectors(tmp_path):
     assert not (tmp_path / "v.npz").exists()
 
 
-@pytest.mark.parametrize("made", [torch.zeros(64), torch.zeros(3, 2), torch.zeros(64, 2, dtype=torch.int64)])
+@pytest.mark.parametrize(
+    "made",
+    [torch.zeros(64), torch.zeros(3, 2), torch.zeros(64, 2, dtype=torch.int64), torch.zeros(64, 0)],
+)
 def test_functions_that_return_something_else(made):
     with pytest.raises(ValueError, match="an embedding must return one row of floats for each of 64 images"):
         Features(lambda batch: made, "wrong").embed(images(3))
+
+
+@pytest.mark.parametrize("made", [[[0.0, 1.0]] * 64, np.zeros((64, 2), np.float32), None])
+def test_functions_that_return_no_tensor(made):
+    kind = type(made).__name__
+    with pytest.raises(ValueError, match=f"an embedding must return a tensor, got {kind}"):
+        nearest(images(3), images(4), distance=Features(lambda batch: made, "wrong"))
+
+
+def test_functions_whose_vectors_differ_in_length():
+    widths = iter([3, 3, 4])
+    distance = Features(lambda batch: torch.zeros(64, next(widths)), "wrong")
+    with pytest.raises(ValueError, match="must return rows of one length, got 3 numbers and then 4"):
+        nearest(images(3, "x"), images(100), distance=distance)
+
+
+def test_functions_may_know_several_shapes():
+    distance = Features(lambda batch: batch.flatten(1), "pixels")
+    assert distance.embed(images(3)).shape == (3, 20)
+    assert distance.embed(images(3)[..., 1:]).shape == (3, 16)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_vectors_that_are_not_finite_are_the_distance_s(value, tmp_path):
+    def function(batch):
+        made = batch.flatten(1).clone()
+        made[2, 3] = value
+        return made
+
+    message = "`features` makes vectors that are not finite of images that are; check its weights"
+    x = images(5)
+    for cache in (None, tmp_path):
+        with pytest.raises(ValueError, match=message):
+            nearest(x, x + 1, distance=Features(function, "wrong"), cache=cache)
+    x[2] = torch.nan
+    with pytest.raises(ValueError, match="`queries` must hold finite numbers"):
+        nearest(x, images(2), distance=Features(lambda batch: batch.flatten(1), "pixels"))
+    assert not [path for path in tmp_path.glob("*.sha256") if path.stat().st_size > 64]
 
 
 class TestEmbedder:

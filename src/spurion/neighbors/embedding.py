@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spurion.core.progress import Progress, silent
 from spurion.neighbors.distances import Distance
-from spurion.neighbors.distances.keeper import Keeper, VectorFile
+from spurion.neighbors.distances.keeper import Embed, Keeper, VectorFile
 from spurion.neighbors.distances.l2 import L2
 from spurion.neighbors.rows import Rows
 
@@ -49,12 +49,13 @@ def embedded(
         row = distance.embed(first)
         if len(images) * row.nbytes <= memory_limit:
             return _computed(images, distance, row, memory_limit, progress)
-    file = (distance.keeper or Keeper()).file(first, distance.info.model_dump_json(), distance.embed)
+    embed = _checked(distance)
+    file = (distance.keeper or Keeper()).file(first, distance.info.model_dump_json(), embed)
     places = torch.empty(len(images), dtype=torch.int64)
     done = 0
     while done < len(images):
         part = _part(images, done, file.row_bytes, memory_limit)
-        places[part] = file.places(images.images(part), distance.embed)
+        places[part] = file.places(images.images(part), embed)
         done = part.stop
         progress(done, len(images))
     vectors = _Kept(file, places, images.device)
@@ -105,14 +106,30 @@ def _computed(
     images: Rows, distance: Distance, row: Float[Tensor, "1 d"], memory_limit: int, progress: Progress
 ) -> Rows:
     """Vectors that are made in memory and not kept."""
-    vectors = row.new_empty(len(images), row.shape[1])
+    vectors, embed = row.new_empty(len(images), row.shape[1]), _checked(distance)
     done = 0
     while done < len(images):
         part = _part(images, done, row.nbytes, memory_limit)
-        vectors[part] = distance.embed(images.images(part))
+        vectors[part] = embed(images.images(part))
         done = part.stop
         progress(done, len(images))
     return Rows(vectors)
+
+
+def _checked(distance: Distance) -> Embed:
+    """The embedding, which tells vectors that are not finite from images that are not."""
+
+    def embed(images: Float[Tensor, "n *shape"]) -> Float[Tensor, "n d"]:
+        vectors = distance.embed(images)
+        wrong = ~vectors.isfinite().all(dim=1)
+        if images[wrong].flatten(start_dim=1).isfinite().all(dim=1).any():
+            raise ValueError(
+                f"The distance `{distance.info.name}` makes vectors that are not finite of images that are; "
+                f"check its weights or its function."
+            )
+        return vectors
+
+    return embed
 
 
 def _part(images: Rows, start: int, row_bytes: int, memory_limit: int) -> slice:

@@ -33,6 +33,7 @@ class Embedder:
     def __init__(self, function: Callable[[Tensor], Tensor], *, batch_pixels: int = BATCH_PIXELS) -> None:
         self._function = function
         self._batch_pixels = batch_pixels
+        self._widths: dict[tuple[int, ...], int] = {}
 
     def __call__(self, images: Float[Tensor, "n *shape"]) -> Float[Tensor, "n d"]:
         """The vector of every image, with shape (n, d)."""
@@ -53,12 +54,29 @@ class Embedder:
         batch[: len(images)] = images
         with torch.autocast(images.device.type, enabled=False):
             vectors = self._function(batch)
-        if vectors.ndim != 2 or len(vectors) != len(batch) or not vectors.is_floating_point():
+        self._check(vectors, batch)
+        return vectors[: len(images)].detach()
+
+    def _check(self, vectors: object, batch: Float[Tensor, "b *shape"]) -> None:
+        """Refuse what is no vector for each image, of one length for all images of a shape."""
+        if not isinstance(vectors, Tensor):
+            raise ValueError(f"an embedding must return a tensor, got {type(vectors).__name__}.")
+        if (
+            vectors.ndim != 2
+            or 0 in vectors.shape
+            or len(vectors) != len(batch)
+            or not vectors.is_floating_point()
+        ):
             raise ValueError(
                 f"an embedding must return one row of floats for each of {len(batch)} images, "
                 f"got {str(vectors.dtype).removeprefix('torch.')} of shape {tuple(vectors.shape)}."
             )
-        return vectors[: len(images)].detach()
+        width = vectors.shape[1]
+        known = self._widths.setdefault(tuple(batch.shape[1:]), width)
+        if width != known:
+            raise ValueError(
+                f"an embedding must return rows of one length, got {known} numbers and then {width}."
+            )
 
     def _batch_size(self, shape: tuple[int, ...]) -> int:
         return max(1, min(LARGEST_BATCH, self._batch_pixels // max(1, math.prod(shape[-2:]))))

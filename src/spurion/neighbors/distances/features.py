@@ -145,7 +145,12 @@ def save_features(path: Path | str, images: Float[Tensor, "n *shape"], vectors: 
 
 
 def _check_vectors(vectors: Tensor, count: int, name: str) -> None:
-    if vectors.ndim != 2 or vectors.dtype not in (torch.float32, torch.float64) or len(vectors) != count:
+    if (
+        vectors.ndim != 2
+        or not vectors.shape[1]
+        or vectors.dtype not in (torch.float32, torch.float64)
+        or len(vectors) != count
+    ):
         raise ValueError(
             f"{name} must hold a float32 or float64 vector for each of {count} images, got "
             f"{str(vectors.dtype).removeprefix('torch.')} of shape {tuple(vectors.shape)}."

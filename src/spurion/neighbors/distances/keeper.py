@@ -10,7 +10,7 @@ a file of their own. The same two vectors are the first rows of the file and are
 a file that is damaged is started over.
 """
 
-__all__ = ["Keeper", "VectorFile", "image_digests"]
+__all__ = ["Embed", "Keeper", "VectorFile", "image_digests"]
 
 import hashlib
 import io
@@ -36,6 +36,8 @@ PROBES = 2
 """Fixed images whose vectors tell one file from another."""
 
 Embed = Callable[[Tensor], Tensor]
+"""From images with shape (n, *shape) to vectors with shape (n, d)."""
+
 File = io.FileIO | io.BytesIO
 
 
