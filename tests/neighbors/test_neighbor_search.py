@@ -79,8 +79,9 @@ def test_self_is_left_out_by_index(name, memory_limit):
         assert torch.equal(found.indices, order[:, :k])
 
 
-@pytest.mark.parametrize("memory_limit", [ROOMY, TIGHT])
-@pytest.mark.parametrize("exclude_self", [False, True])
+@pytest.mark.parametrize(
+    ("memory_limit", "exclude_self"), [(ROOMY, False), (ROOMY, True), (TIGHT, True)], ids=str
+)
 @pytest.mark.parametrize("name", list(planted()))
 def test_within_is_brute_force_and_agrees_with_nearest_at_equality(name, exclude_self, memory_limit):
     images = planted()[name][1]

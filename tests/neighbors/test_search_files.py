@@ -179,7 +179,7 @@ class TestCheckpoint:
     @pytest.mark.parametrize("blocks", [1, 2, 7, 30])
     def test_a_stopped_search_goes_on(self, tmp_path, sets, blocks):
         expected = nearest(*sets, 4)
-        options = {"k": 4, "memory_limit": 2**16, "checkpoint": tmp_path / "search"}
+        options = {"k": 4, "memory_limit": 2**18, "checkpoint": tmp_path / "search"}
         with pytest.raises(Stop):
             nearest(*sets, **options, progress=stopping_after(blocks))
         again = stopping_after(None)
@@ -195,7 +195,7 @@ class TestCheckpoint:
     def test_a_stopped_range_search_goes_on(self, tmp_path, sets, blocks):
         radius = float(nearest(*sets, 9).distances.median())
         expected = within(*sets, radius)
-        options = {"radius": radius, "memory_limit": 2**16, "checkpoint": tmp_path / "search"}
+        options = {"radius": radius, "memory_limit": 2**18, "checkpoint": tmp_path / "search"}
         with pytest.raises(Stop):
             within(*sets, **options, progress=stopping_after(blocks))
         found = within(*sets, **options, progress=stopping_after(None))
