@@ -119,7 +119,16 @@ def test_neighbors_of_planted_copies(planted, tmp_path):
         **{"query": "6", "rank": "2", "query_name": "", "neighbor_name": ""},
         "neighbor": str(found["neighbors"][6]["indices"][1]),
         "distance": repr(found["neighbors"][6]["distances"][1]),
+        "distance_name": "l2",
     }
+
+
+def test_the_file_of_neighbors_says_that_weights_are_random(planted, tmp_path):
+    train, samples, _ = planted
+    arguments = ("--distance", "lpips-squeeze", "--weights", "random:3", "--out", tmp_path / "p.csv")
+    run("neighbors", "--queries", samples, "--reference", train, *arguments)
+    rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+    assert {row["distance_name"] for row in rows} == {"lpips-squeeze (random weights, seed 3)"}
 
 
 def test_neighbors_are_shown_nearest_first(planted):

@@ -98,6 +98,23 @@ def test_images_that_are_not_finite_are_refused(distance, value):
         nearest(images(2), bad, distance=distance)
 
 
+@pytest.mark.parametrize("engine", ["auto", "faiss"])
+def test_results_say_what_they_are_in(distance, engine):
+    if engine == "faiss":
+        pytest.importorskip("faiss")
+    x = images(3)[:, :, :20, :20]
+    for found in (
+        nearest(x, x, distance=distance, engine=engine),
+        within(x, x, 1.0, distance=distance, engine=engine),
+    ):
+        assert found.distance == distance.info
+        assert found.notes == distance.notes((3, 20, 20))
+        if distance.name.startswith("lpips"):
+            assert "random weights, seed 0" in found.distance.name
+            assert "enlarged to 32 x 32" in found.notes[0]
+            assert "random weights" in found.notes[1]
+
+
 @pytest.mark.parametrize("types", [(torch.float64, torch.float32), (torch.float16, torch.float64)])
 def test_copies_of_another_type_are_at_zero(distance, types):
     x = images(3).half()  # every number is one of both types

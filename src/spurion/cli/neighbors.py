@@ -32,6 +32,9 @@ class Engine(StrEnum):
 SHOWN = 10
 """Pairs that the terminal shows."""
 
+COLUMNS = ("query", "rank", "neighbor", "distance", "query_name", "neighbor_name", "distance_name")
+"""Of the file of pairs."""
+
 
 Queries = Annotated[str, typer.Option("--queries", metavar="SRC", help="The images to ask for.")]
 Reference = Annotated[str, typer.Option("--reference", metavar="SRC", help="The images to search in.")]
@@ -118,12 +121,12 @@ def _write_pairs(path: Path, found: "Neighbors", queries: "ImageSet", reference:
 
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("query", "rank", "neighbor", "distance", "query_name", "neighbor_name"))
+        writer.writerow(COLUMNS)
+        measured = "" if found.distance is None else found.distance.name
         for query, (indices, distances) in enumerate(_rows(found)):
             for rank, (index, value) in enumerate(zip(indices, distances, strict=True), start=1):
-                writer.writerow(
-                    (query, rank, index, repr(value), _name(queries, query), _name(reference, index))
-                )
+                names = _name(queries, query), _name(reference, index)
+                writer.writerow((query, rank, index, repr(value), *names, measured))
 
 
 def _rows(found: "Neighbors") -> list[tuple[list[int], list[float]]]:

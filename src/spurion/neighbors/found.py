@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from spurion.neighbors.distances.distance import DistanceInfo
 from spurion.neighbors.work import Work
 
 
@@ -19,11 +20,15 @@ class Neighbors:
         distances: In the unit of the distance, float64, with shape (n, k).
         indices: Positions in the reference, with shape (n, k).
         work: How they were found.
+        distance: The distance: its name, its unit and the weights behind it.
+        notes: What a reader must know of it, such as that images were enlarged.
     """
 
     distances: Float64[Tensor, "n k"]
     indices: Int64[Tensor, "n k"]
     work: Work = field(default_factory=Work, compare=False)
+    distance: DistanceInfo | None = field(default=None, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def part(self, queries: slice) -> "Neighbors":
         """Those of some consecutive queries."""
@@ -38,11 +43,15 @@ class Pairs:
         indptr: Query i owns `indices[indptr[i] : indptr[i + 1]]`, with shape (n + 1,).
         indices: Positions in the reference, increasing for each query, with shape (p,).
         work: How they were found.
+        distance: The distance: its name, its unit and the weights behind it.
+        notes: What a reader must know of it, such as that images were enlarged.
     """
 
     indptr: Int64[Tensor, " n_plus_1"]
     indices: Int64[Tensor, " p"]
     work: Work = field(default_factory=Work, compare=False)
+    distance: DistanceInfo | None = field(default=None, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def counts(self) -> Int64[Tensor, " n"]:
@@ -87,6 +96,8 @@ def as_pairs(found: list[Int64[Tensor, " p"]], count: int, size: int, work: Work
         count: The number of queries.
         size: The number m of reference images.
         work: How they were found.
+        distance: The distance: its name, its unit and the weights behind it.
+        notes: What a reader must know of it, such as that images were enlarged.
     """
     size = max(1, size)
     pairs = found[0] if len(found) == 1 else torch.cat(found)

@@ -15,6 +15,7 @@ checkpoint.
 
 __all__ = ["Neighbors", "Pairs", "nearest", "within"]
 
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -64,7 +65,8 @@ def nearest(
             (images done, images in all).
 
     Returns:
-        Distances and indices, both with shape (n, k), nearest first, ties by lowest index.
+        Distances and indices, both with shape (n, k), nearest first, ties by lowest index; the distance's
+        name, unit and weights, and notes on it.
 
     Raises:
         ValueError: If an argument is of a wrong kind, shapes differ, a value is not finite, the name or
@@ -86,9 +88,9 @@ def nearest(
         )
     search = _prepared(images, distance, exclude_self, engine, memory_limit, cache, progress, k)
     file = _checkpoint(checkpoint, search, {"k": k})
-    if engine == "faiss":
-        return nearest_by_faiss(search, progress)
-    return nearest_by_screens(search, file, progress)
+    by_faiss = engine == "faiss"
+    found = nearest_by_faiss(search, progress) if by_faiss else nearest_by_screens(search, file, progress)
+    return replace(found, distance=search.distance.info, notes=search.distance.notes(images[0].shape))
 
 
 def within(
@@ -137,9 +139,13 @@ def within(
     images = _opened(queries, reference)
     search = _prepared(images, distance, exclude_self, engine, memory_limit, cache, progress)
     file = _checkpoint(checkpoint, search, {"radius": radius})
-    if engine == "faiss":
-        return within_by_faiss(search, radius, progress)
-    return within_by_screens(search, radius, file, progress)
+    by_faiss = engine == "faiss"
+    found = (
+        within_by_faiss(search, radius, progress)
+        if by_faiss
+        else within_by_screens(search, radius, file, progress)
+    )
+    return replace(found, distance=search.distance.info, notes=search.distance.notes(images[0].shape))
 
 
 def _check_numbers(**numbers: tuple[object, type]) -> None:
