@@ -96,8 +96,6 @@ def as_pairs(found: list[Int64[Tensor, " p"]], count: int, size: int, work: Work
         count: The number of queries.
         size: The number m of reference images.
         work: How they were found.
-        distance: The distance: its name, its unit and the weights behind it.
-        notes: What a reader must know of it, such as that images were enlarged.
     """
     size = max(1, size)
     pairs = found[0] if len(found) == 1 else torch.cat(found)

@@ -88,8 +88,10 @@ def nearest(
         )
     search = _prepared(images, distance, exclude_self, engine, memory_limit, cache, progress, k)
     file = _checkpoint(checkpoint, search, {"k": k})
-    by_faiss = engine == "faiss"
-    found = nearest_by_faiss(search, progress) if by_faiss else nearest_by_screens(search, file, progress)
+    if engine == "faiss":
+        found = nearest_by_faiss(search, progress)
+    else:
+        found = nearest_by_screens(search, file, progress)
     return replace(found, distance=search.distance.info, notes=search.distance.notes(images[0].shape))
 
 
@@ -139,12 +141,10 @@ def within(
     images = _opened(queries, reference)
     search = _prepared(images, distance, exclude_self, engine, memory_limit, cache, progress)
     file = _checkpoint(checkpoint, search, {"radius": radius})
-    by_faiss = engine == "faiss"
-    found = (
-        within_by_faiss(search, radius, progress)
-        if by_faiss
-        else within_by_screens(search, radius, file, progress)
-    )
+    if engine == "faiss":
+        found = within_by_faiss(search, radius, progress)
+    else:
+        found = within_by_screens(search, radius, file, progress)
     return replace(found, distance=search.distance.info, notes=search.distance.notes(images[0].shape))
 
 
