@@ -9,6 +9,7 @@ __all__ = ["Copies", "sketched"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 
 import torch
@@ -25,11 +26,17 @@ SKETCHED = 64
 
 def sketched(rows: Float[Tensor, "b d"]) -> Int64[Tensor, " b"]:
     """A number for every row, the same for equal rows and rarely for others."""
-    draw = generator(0, "sketch")
-    chosen = torch.randint(rows.shape[1], (min(SKETCHED, rows.shape[1]),), generator=draw)
-    weights = torch.randint(-(2**62), 2**62, chosen.shape, generator=draw).mul_(2).add_(1)
+    chosen, weights = _drawn(rows.shape[1])
     numbers = rows[:, chosen.to(rows.device)].float().add_(0.0)  # turns -0 into 0
     return (numbers.view(torch.int32) * weights.to(rows.device)).sum(dim=1)  # modulo 2^64
+
+
+@cache
+def _drawn(dim: int) -> tuple[Int64[Tensor, " c"], Int64[Tensor, " c"]]:
+    """Coordinates and their odd weights."""
+    draw = generator(0, "sketch")
+    chosen = torch.randint(dim, (min(SKETCHED, dim),), generator=draw)
+    return chosen, torch.randint(-(2**62), 2**62, chosen.shape, generator=draw).mul_(2).add_(1)
 
 
 @dataclass(frozen=True, eq=False)
