@@ -182,6 +182,20 @@ def test_scores_of_bytes_are_the_squares_themselves():
     assert torch.equal(scores.double() + points[0].squares[: len(x), None], squares)
 
 
+@pytest.mark.parametrize(("center", "step"), GRIDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_level_is_farther_from_its_grid_than_its_residual(center, step, dtype):
+    """One coordinate and all levels, rounded as other programs do: what float32 errs in is in the residual."""
+    levels = torch.arange(-128.0, 128.0, dtype=torch.float64)[:, None]
+    for away in (0.0, 2.0**-12, -(2.0**-12)):
+        points = (center + (levels + away) * step).to(dtype)
+        screen = ByteScreen(torch.full((1,), center, dtype=torch.float64), step)
+        placed = screen.place(Rows(points), slice(None))
+        true = (points.double() - center) / step - placed.rows[:, :1].double()
+        assert (true.abs()[:, 0] <= placed.residuals).all()
+        assert placed.residuals.max() <= abs(away) + 2.0**-13
+
+
 def test_bytes_of_the_largest_size_fit():
     dim = 2**15
     x, y = torch.zeros(2, dim), torch.full((2, dim), 255.0)

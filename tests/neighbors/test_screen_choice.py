@@ -7,7 +7,9 @@ from spurion.core.random import generator
 from spurion.neighbors.rows import Rows
 from spurion.neighbors.screens import (
     bytes_are_exact,
+    bytes_are_fast,
     floats_are_exact,
+    halves_are_fast,
     halves_are_summed_in_float32,
     screens_for,
     survey,
@@ -117,6 +119,20 @@ def test_probes_notice_inexact_products(monkeypatch):
 
     monkeypatch.setattr(torch, "mm", in_steps)
     assert not halves_are_summed_in_float32.__wrapped__(CPU)
+
+
+@pytest.mark.parametrize(
+    ("probe", "names"),
+    [(halves_are_fast, ("avx512_bf16", "amx_bf16")), (bytes_are_fast, ("avx512_vnni", "amx_int8"))],
+)
+def test_instructions_of_the_processor_count_for_it_alone(monkeypatch, probe, names):
+    for has_it in ({}, {name: False for name in names}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda own=has_it: own)
+        assert not probe.__wrapped__(CPU)
+    for name in names:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda own=name: {own: True})
+        assert probe.__wrapped__(CPU)
+        assert not probe.__wrapped__(torch.device("mps"))
 
 
 @pytest.mark.parametrize(
