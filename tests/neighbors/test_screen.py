@@ -185,7 +185,7 @@ def test_scores_of_bytes_are_the_squares_themselves():
 @pytest.mark.parametrize(("center", "step"), GRIDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_no_level_is_farther_from_its_grid_than_its_residual(center, step, dtype):
-    """One coordinate and all levels, rounded as other programs do: what float32 errs in is in the residual."""
+    """One coordinate, all levels, rounded as other programs do: what float32 errs in is in the residual."""
     levels = torch.arange(-128.0, 128.0, dtype=torch.float64)[:, None]
     for away in (0.0, 2.0**-12, -(2.0**-12)):
         points = (center + (levels + away) * step).to(dtype)
