@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from spurion.core.random import generator
 from spurion.neighbors import load_distance, nearest, within
 from spurion.neighbors.distances import Distance
+from spurion.neighbors.rows import Rows
+from spurion.neighbors.walk import Search
 
 FAISS = pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason="faiss is not installed")
 ENGINES = ["auto", "float64", "float32", "bfloat16", "int8", pytest.param("faiss", marks=FAISS)]
@@ -202,6 +204,25 @@ class TestFaiss:
             inside = load_distance("l2").pairwise(images, images) <= radius
             pairs = within(images, images, radius, engine="faiss")
             assert torch.equal(pairs.indices, inside.nonzero()[:, 1])
+
+    def test_within_where_single_precision_tells_nothing(self):
+        """Two narrow clusters, far apart: the product errs by more than all distances in one."""
+        center = 10 * normal(1, DIM, path="c").double()
+        images = center * torch.tensor([[-1.0], [1.0]]).repeat(60, 1) + 1e-4 * normal(120, DIM).double()
+        values = load_distance("l2").pairwise(images, images)
+        for radius in values.sort(dim=1).values[:, (1, 20, 50)].amax(dim=0).tolist():
+            pairs = within(images, images, radius, engine="faiss")
+            assert torch.equal(pairs.indices, (values <= radius).nonzero()[:, 1])
+
+    def test_what_it_copies_counts_as_memory(self):
+        images = normal(400, DIM)
+        limit = 4 * 4 * (DIM + 16) * 128  # a quarter holds 128 points: 64, and their copies in an index
+        totals = []
+        nearest(
+            images, images, engine="faiss", memory_limit=limit, progress=lambda _, all_: totals.append(all_)
+        )
+        search = Search.prepare(Rows(images), Rows(images), load_distance("l2"), memory_limit=limit)
+        assert totals[0] == -(-400 // 64) * -(-400 // search.block_shape()[1])
 
     def test_checkpoints_are_not_for_it(self, tmp_path):
         images = normal(30, DIM)
