@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.neighbors import nearest
+from spurion.neighbors import Features, nearest
+from spurion.phases import exposure as module
 from spurion.phases.classification import classify_by_ratio
-from spurion.phases.exposure import duplicate_groups, exposure, second_outside
+from spurion.phases.exposure import duplicate_groups, exposure, likened, second_outside
 
 
 def planted(shape=(1, 4, 4)):
@@ -76,6 +77,31 @@ def test_images_have_names():
 
 def test_nothing_memorized_exposes_nothing():
     assert exposure(torch.tensor([0, 1]), torch.tensor([1, 2])) == ()
+
+
+def test_images_that_are_like_a_more_copied_one_name_it():
+    """A chain 0 - 0.1 - 0.2, a pair 5 - 5.1 and one alone; copies decide which comes first."""
+    train = torch.tensor([[0.0], [0.1], [0.2], [5.0], [5.1], [9.0]])
+    copies = torch.tensor([2] * 5 + [4] * 4 + [3] * 3 + [0] * 2 + [5] * 2 + [1])
+    exposed = exposure(copies, torch.zeros(len(copies), dtype=torch.int64))
+    found = likened(exposed, train, 0.15)
+    assert [(image.train_index, image.like) for image in found] == [
+        *((2, None), (4, None), (3, 4), (0, 2), (5, None), (1, 2))
+    ]
+    assert [image.count for image in found] == [image.count for image in exposed]
+    assert likened(exposed, train, 0.05) == exposed
+    without_middle = tuple(image for image in exposed if image.train_index != 1)
+    assert {image.like for image in likened(without_middle, train, 0.15)} == {None, 4}
+    halved = Features(lambda images: images.flatten(1) / 2, "halves")
+    assert likened(exposed, train, 0.075, distance=halved) == found
+    assert likened(exposed[:1], train, 9.0) == exposed[:1]
+    assert likened((), train, 9.0) == ()
+
+
+def test_only_the_most_copied_images_are_compared(monkeypatch):
+    monkeypatch.setattr(module, "MOST_LIKENED", 2)
+    exposed = exposure(torch.tensor([0, 0, 0, 1, 1, 2]), torch.zeros(6, dtype=torch.int64))
+    assert [image.like for image in likened(exposed, torch.zeros(3, 1), 1.0)] == [None, 0, None]
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 20])

@@ -145,6 +145,25 @@ def test_metrics_and_the_ratio_rule_see_past_duplicates(sets):
     assert all(metric.source for metric in found.metrics)
 
 
+def test_near_duplicates_that_share_the_copies_of_a_picture_are_named(tmp_path):
+    """Image 3 is there again, a little changed, and some samples are nearer to that."""
+    truth = planted(1)
+    twin = truth.train[3:4] + 0.002 * torch.randn(1, 1, 4, 6, generator=torch.Generator().manual_seed(0))
+    train = torch.cat([truth.train, twin])
+    copies = torch.cat([train[3:4].repeat(3, 1, 1, 1), train[20:].repeat(2, 1, 1, 1), train[5:6]])
+    samples = torch.cat([copies, truth.samples[truth.labels == 2]])
+    found = audit(train, samples, thresholds=FIXED, out=tmp_path)
+    ranked = [(image.train_index, image.count, image.like) for image in found.exposure]
+    assert ranked == [(3, 3, None), (20, 2, 3), (5, 1, None)]
+    assert found.pictures == 2
+    page = write_report(tmp_path).read_text()
+    assert "1 of these images lie within" in page
+    assert "like number" in page
+    assert "copies of 2 different training images" in page
+    apart = audit(train, samples, thresholds="fixed:0.001,0.001")
+    assert {image.like for image in apart.exposure} == {None}
+
+
 def test_default_rule_without_held_out_images_may_be_not_identifiable():
     random = torch.Generator().manual_seed(0)
     train, samples = (torch.rand(300, 1, 8, 8, generator=random) * 2 - 1 for _ in range(2))

@@ -6,7 +6,7 @@ They also break every rule that compares the nearest with the second nearest tra
 must be the nearest image outside of the group (`second_outside`).
 """
 
-__all__ = ["Exposure", "digests", "duplicate_groups", "exposure", "second_outside"]
+__all__ = ["Exposure", "digests", "duplicate_groups", "exposure", "likened", "second_outside"]
 
 import hashlib
 from collections.abc import Sequence
@@ -22,6 +22,9 @@ from spurion.neighbors import Distance, Neighbors, nearest, within
 from spurion.phases.census import components
 from spurion.phases.classification import CLASSES
 
+MOST_LIKENED = 2000
+"""Most copied images that are compared with each other."""
+
 
 class Exposure(Config):
     """A training image that came out of the model, and how many samples are copies of it."""
@@ -32,6 +35,11 @@ class Exposure(Config):
         description="Samples that are memorized and nearest to the image or a duplicate of it."
     )
     duplicates: int = Field(description="Other training images in its group of duplicates.")
+    like: int | None = Field(
+        None,
+        description="Index of a more copied image that may be the same picture: it lies within the threshold "
+        "of memorization, or a chain of listed images does.",
+    )
 
 
 def duplicate_groups(
@@ -108,6 +116,41 @@ def exposure(
             duplicates=len(group_of.get(index, (index,))) - 1,
         )
         for index in sorted(total, key=lambda index: (-total[index], index))
+    )
+
+
+def likened(
+    exposed: Sequence[Exposure],
+    train: Float[Tensor, "k *shape"],
+    radius: float,
+    *,
+    distance: str | Distance = "l2",
+) -> tuple[Exposure, ...]:
+    """Say of copied images which of them may be one picture, stored twice, that shares its copies.
+
+    Arguments:
+        exposed: The copied images, most copied first; the first `MOST_LIKENED` are compared.
+        train: The training images, with shape (K, *shape).
+        radius: Images at most this far apart are alike, and so are those alike to a third.
+        distance: A distance or its name; `radius` is in its unit.
+
+    Returns:
+        The same images; each that is like one before it names the first of these.
+
+    Example:
+        >>> train = torch.tensor([[0.0], [0.1], [5.0]])
+        >>> exposed = exposure(torch.tensor([1, 1, 0, 2]), torch.zeros(4, dtype=torch.int64))
+        >>> [(image.train_index, image.like) for image in likened(exposed, train, 0.2)]
+        [(1, None), (0, 1), (2, None)]
+    """
+    numbers = torch.tensor([image.train_index for image in exposed[:MOST_LIKENED]], dtype=torch.int64)
+    first: dict[int, int] = {}
+    if len(numbers) > 1:
+        for group in duplicate_groups(taken(train, numbers), radius, distance=distance):
+            first |= dict.fromkeys(numbers[list(group[1:])].tolist(), int(numbers[group[0]]))
+    return tuple(
+        image.model_copy(update={"like": first.get(image.train_index)}) if first else image
+        for image in exposed
     )
 
 

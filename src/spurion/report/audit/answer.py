@@ -62,11 +62,11 @@ def _sources(audit: AuditResult) -> Iterator[str]:
     if not audit.exposure or (audit.counts and audit.power.could_be_chance(audit.counts[0])):
         return
     first = audit.exposure[0]
-    if len(audit.exposure) == 1:
+    if audit.pictures == 1:
         yield f"They are all copies of one training image, number {first.train_index}."
         return
     yield (
-        f"They are copies of {size(len(audit.exposure))} different training images; the most copied one, "
+        f"They are copies of {size(audit.pictures)} different training images; the most copied one, "
         "number "
         f"{first.train_index}, came out {_times(first.count)}."
     )

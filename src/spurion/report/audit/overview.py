@@ -81,7 +81,7 @@ def _copies(audit: AuditResult) -> Tile | None:
     share = audit.fractions.memorized
     notes = (
         f"95% interval {percent(share.low)} to {percent(share.high)}",
-        f"of {size(len(audit.exposure))} different training images",
+        f"of {size(audit.pictures)} different training images",
     )
     return Tile(
         "memorized",

@@ -47,6 +47,11 @@ def _exposure(run: AuditRun) -> Section | None:
         return Section("exposure", "Copied training images", (*paragraphs, "No sample is called memorized."))
     if told := false_alarms(sum(image.count for image in audit.exposure), audit.power):
         paragraphs.append(f"{told} An image that came out once may be one of these.")
+    if twins := sum(image.like is not None for image in audit.exposure):
+        paragraphs.append(
+            f"{size(twins)} of these images lie within δm of a more copied one, alone or in a chain, and may "
+            "be the same picture stored again: its copies are shared out among them."
+        )
     if len(audit.exposure) > MOST_ROWS:
         paragraphs.append(
             f"The table has the {MOST_ROWS} most copied of {size(len(audit.exposure))} images; audit.json "
@@ -65,6 +70,7 @@ def _exposure(run: AuditRun) -> Section | None:
 def _copies(audit: AuditResult) -> Table:
     """The most copied training images."""
     named = any(image.name for image in audit.exposure)
+    alike = any(image.like is not None for image in audit.exposure)
     rows = tuple(
         (
             Cell(str(image.train_index)),
@@ -72,11 +78,13 @@ def _copies(audit: AuditResult) -> Table:
             number_cell(image.count, size),
             Cell(f"{100 * image.count / audit.inputs.samples.count:.2g}%"),
             number_cell(image.duplicates, size),
+            *((Cell(absent if image.like is None else str(image.like)),) if alike else ()),
         )
         for image in audit.exposure[:MOST_ROWS]
     )
     name = ("name",) if named else ()
     header = ("number", *name, "copies", "share of samples", "duplicates in the training set")
+    header = (*header, "like number") if alike else header
     return Table("Training images by the number of their copies.", header, rows)
 
 

@@ -75,6 +75,11 @@ class AuditResult(StoredResult, Findings):
     seed: int = Field(description="Seed of controls, bootstrap and subsets.")
     environment: dict[str, Any]
 
+    @property
+    def pictures(self) -> int:
+        """How many copied training images there are, those that are like a more copied one not counted."""
+        return sum(image.like is None for image in self.exposure)
+
 
 def audit_schema() -> dict[str, Any]:
     """JSON Schema of `audit.json`."""

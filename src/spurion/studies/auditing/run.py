@@ -23,7 +23,7 @@ from spurion.diffusion.device import DeviceName
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import Distance, DistanceInfo, as_distance
 from spurion.phases.classification import CLASSES
-from spurion.phases.exposure import exposure
+from spurion.phases.exposure import exposure, likened
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
 from spurion.studies.auditing.evidence import metrics, missed, model_geometry
@@ -164,7 +164,7 @@ def _conclude(
     values, notes = _geometry(request, images, thresholds, labels, model)
     values["metrics"] = metrics(images, found, distance, seed=seed)
     values["warnings"] = warnings = _warnings(images, found)
-    values |= _copies(images, found, labels)
+    values |= _copies(images, found, labels, thresholds.memorized, distance)
     power = missed(count, thresholds, len(found.measurement.holdout_train))
     if request.condition is not None:
         exact = len(values["exact_copies"])
@@ -192,7 +192,13 @@ def _conclude(
     return _redacted(result) if request.redact else result
 
 
-def _copies(images: Images, found: Found, labels: Int64[Tensor, " n"] | None) -> dict[str, Any]:
+def _copies(
+    images: Images,
+    found: Found,
+    labels: Int64[Tensor, " n"] | None,
+    radius: float | None,
+    distance: Distance,
+) -> dict[str, Any]:
     """Which samples equal training images, and how often each training image is copied.
 
     Without classes only samples that equal a training image count as copies of it.
@@ -202,6 +208,8 @@ def _copies(images: Images, found: Found, labels: Int64[Tensor, " n"] | None) ->
     if labels is None:
         labels = torch.where(equal, CLASSES.index("memorized"), CLASSES.index("generalized"))
     exposed = exposure(nearest, labels, groups=found.groups, names=images.train.item_names)
+    if radius is not None:
+        exposed = likened(exposed, images.train.images, radius, distance=distance)
     return {"exact_copies": tuple(equal.nonzero()[:, 0].tolist()), "exposure": exposed}
 
 
