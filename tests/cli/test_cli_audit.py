@@ -121,6 +121,19 @@ def test_sizes_that_differ_are_refused_unless_resized(given, tmp_path):
     assert found["inputs"]["train"]["shape"] == [1, 4, 4]
 
 
+def test_a_range_is_declared_for_arrays_that_do_not_say_theirs(given, tmp_path):
+    sets = planted(1)
+    np.savez(tmp_path / "floats.npz", images=(ImageSet(sets.train.clamp(-1, 1)).images.numpy() + 1) / 2)
+    arguments = ("audit", "--train", tmp_path / "floats.npz", "--samples", given["samples"], FIXED, "--json")
+    assert "with `value_range`, such as -1,1 or 0,1" in refused(*arguments)
+    found = json.loads(run(*arguments, "--value-range", "0,1").stdout)
+    assert (found["inputs"]["value_range"], found["counts"]) == ([0, 1], [30, 15, 25])
+    wide = json.loads(run(*arguments, "--value-range", "-1,3").stdout)
+    assert wide["inputs"]["train"]["sha256"] != found["inputs"]["train"]["sha256"]
+    assert "must look like 0,1, got 0;1" in refused(*arguments, "--value-range", "0;1")
+    assert "there is none" in refused("audit", *sources(given), "--value-range", "0,1")
+
+
 @pytest.fixture(scope="module")
 def secret(tmp_path_factory):
     """Sets whose folders and files have names to be kept secret."""

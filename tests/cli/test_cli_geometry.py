@@ -36,6 +36,13 @@ def values(result):
     return json.loads(result.stdout)
 
 
+def test_a_range_is_declared_for_arrays_of_floats(place, tmp_path):
+    np.savez(tmp_path / "floats.npz", images=(np.load(place / "patterns.npz")["samples"] + 1) / 2)
+    shared = ("geometry", place / "exact", tmp_path / "floats.npz", "--measures", "relative-energy", "--json")
+    assert "`value_range`" in refused(*shared)
+    assert values(run(*shared, "--value-range=0,1"))["images"]["count"] == 7
+
+
 def test_patterns_are_recovered_and_others_are_not(place, tmp_path):
     out = tmp_path / "geometry.csv"
     options = ("--measures", "critical-noise,log-volume,recovery-area", "--tolerance", "0.2")

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from data.encoded import random_levels
-from spurion.data import open_images
+from spurion.data import ImageSet, check_declared, declared_for, load_split, open_images, opener
+from spurion.studies import point
+from spurion.studies.config import DataConfig
 
 LEVELS = {"gray": random_levels(12, 9, 7), "color": random_levels(12, 9, 7, 3)}
 
@@ -50,6 +52,49 @@ def test_floats_off_the_grid_are_kept_as_they_are():
 @pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535)])
 def test_integers_whose_type_tells_the_range(dtype, white):
     assert open_images(np.array([[[0, white]]], dtype=dtype)).images.ravel().tolist() == [-1, 1]
+
+
+def test_a_range_for_several_sources_goes_to_arrays_that_do_not_say_theirs(tmp_path):
+    """The same images everywhere: floats in [0, 1] need the range, the others would be refused with it."""
+    levels = LEVELS["gray"].reshape(-1, 9, 7)[:2]
+    x = ImageSet.from_uint8(torch.from_numpy(levels)[:, None]).images.numpy()
+    np.savez(tmp_path / "plain.npz", images=levels / 255)
+    np.savez(tmp_path / "adm.npz", arr_0=levels[..., None])
+    np.savez(tmp_path / "authors.npz", samples=x)
+    np.savez(tmp_path / "levels.npz", samples=levels.astype(np.int64))
+    np.save(tmp_path / "plain.npy", (levels / 255).astype(np.float32))
+    shares = levels / 255
+    needy = [tmp_path / "plain.npz", str(tmp_path / "plain.npy"), shares, torch.from_numpy(shares)]
+    others = [tmp_path / "adm.npz", tmp_path / "authors.npz", levels, ImageSet(torch.from_numpy(x)), "digits"]
+    opened = opener(*needy, None, *others, value_range=(0, 1))
+    for source in (*needy, *others[:4]):
+        assert np.array_equal(opened(source).images.numpy(), x)
+    assert len(opened("digits")) == 1438
+    assert opener(tmp_path / "levels.npz", value_range=(0, 255))(tmp_path / "levels.npz").sha256 == (
+        opened(levels).sha256
+    )
+    assert [declared_for(source, (0, 1)) for source in needy] == [(0, 1)] * 4
+    assert [declared_for(source, (0, 1)) for source in others] == [None] * 5
+    assert declared_for(needy[0], None) is None
+    opener(*others)
+    with pytest.raises(ValueError, match="arrays of floats that do not say their range, and there is none"):
+        opener(*others, None, value_range=(0, 1))
+
+
+@pytest.mark.parametrize("ends", [(1, 0), (0, 0), (0, np.nan), (0, np.inf), (0,), (0, 1, 2), ("0", 1)])
+def test_a_range_is_two_numbers(ends):
+    with pytest.raises(ValueError, match="`value_range` must be two numbers, the first below the second"):
+        check_declared(ends, np.zeros((1, 2, 2)))
+
+
+def test_a_study_takes_a_range(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.linspace(0, 1, 32).reshape(4, 2, 4))
+    found = load_split(tmp_path / "a.npz", value_range=(0, 1), holdout=0.5)
+    assert (len(found.train), len(found.holdout)) == (2, 2)
+    with pytest.raises(ValueError, match="and there is none"):
+        load_split("digits", value_range=(0, 1))
+    data = DataConfig(source=str(tmp_path / "a.npz"), value_range=(0, 1), holdout=0.5)
+    assert point._split(data, False).train.sha256 == found.train.sha256
 
 
 def test_integers_with_a_declared_range():

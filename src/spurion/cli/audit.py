@@ -20,7 +20,9 @@ from spurion.cli.options import (
     Resize,
     Thresholds,
     Train,
+    ValueRange,
     Weights,
+    value_range_of,
 )
 from spurion.cli.show import percent, progress_shown, show_classes, show_json, show_notes, show_table
 
@@ -66,6 +68,7 @@ def audit(
     distance: Distance = "l2",
     weights: Weights = None,
     resize: Resize = None,
+    value_range: ValueRange = None,
     fail_if: FailIf = None,
     redact: Redact = False,
     out: Out = None,
@@ -95,7 +98,8 @@ def audit(
     with progress_shown() as shown:
         result = spurion.audit(
             train, samples, holdout, model=model, generate=generate, sampler=drawing, geometry=geometry,
-            thresholds=thresholds, distance=chosen, fail_if=fail_if, resize=resize, redact=redact, out=out,
+            thresholds=thresholds, distance=chosen, fail_if=fail_if, resize=resize,
+            value_range=value_range_of(value_range), redact=redact, out=out,
             seed=seed, device=device.value, allow_download=allow_download, cache=cache,
             progress=partial(shown, ""),
         )  # fmt: skip

@@ -17,7 +17,9 @@ from spurion.cli.options import (
     Resize,
     Thresholds,
     Train,
+    ValueRange,
     Weights,
+    value_range_of,
 )
 from spurion.cli.show import (
     percent,
@@ -53,6 +55,7 @@ def classify(
     distance: Distance = "l2",
     weights: Weights = None,
     resize: Resize = None,
+    value_range: ValueRange = None,
     allow_download: AllowDownload = False,
     out: Out = None,
     as_json: AsJson = False,
@@ -63,13 +66,12 @@ def classify(
 
     Example: spurion classify --train train.npz --samples samples.npz --thresholds fixed:0.36,0.36 --json
     """
-    from spurion.data import open_images
+    from spurion.data import opener
     from spurion.neighbors import load_distance
     from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
 
-    def opened(source: str) -> "ImageSet":
-        return open_images(source, allow_download=allow_download, resize=resize)
-
+    ends = value_range_of(value_range)
+    opened = opener(train, samples, holdout, allow_download=allow_download, resize=resize, value_range=ends)
     chosen = load_distance(distance, weights, allow_download).kept()
     sets = opened(train), opened(samples), None if holdout is None else opened(holdout)
     measurement = _measured(sets, chosen)

@@ -17,7 +17,9 @@ from spurion.cli.options import (
     Distance,
     ModelFolder,
     Resize,
+    ValueRange,
     Weights,
+    value_range_of,
 )
 from spurion.cli.readings import Readings, readings_as_json, show_readings, write_values
 from spurion.cli.show import counter, progress_shown, show_json
@@ -74,6 +76,7 @@ def geometry(
     noise: Noise = None,
     limit: Limit = None,
     resize: Resize = None,
+    value_range: ValueRange = None,
     seed: NoiseSeed = 0,
     device: ComputeDevice = Device.auto,
     allow_download: AllowDownload = False,
@@ -84,7 +87,7 @@ def geometry(
 
     Example: spurion geometry runs/digits/points/000064 digits --limit 100 --out geometry.csv
     """
-    from spurion.data import open_images
+    from spurion.data import opener
     from spurion.diffusion.device import choose_device
     from spurion.diffusion.folder import load_denoiser
     from spurion.geometry.measures import MEASURES
@@ -94,9 +97,11 @@ def geometry(
     names = [name.strip() for name in measures.split(",")] if measures is not None else list(MEASURES)
     _check(train, noise, out)
     chosen = load_distance(distance, weights, allow_download)
-    images = open_images(source, allow_download=allow_download, resize=resize)
+    ends = value_range_of(value_range)
+    opened = opener(source, train, allow_download=allow_download, resize=resize, value_range=ends)
+    images = opened(source)
     images = images.subset(range(min(limit or len(images), len(images))))
-    known = None if train is None else open_images(train, allow_download=allow_download, resize=resize)
+    known = None if train is None else opened(train)
     denoiser = load_denoiser(model_folder(model), device=choose_device(device.value))
     with progress_shown() as shown:
         scan = None if known is None else _scan(denoiser, known, seed, shown)

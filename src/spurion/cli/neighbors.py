@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spurion.cli.options import AllowDownload, AsJson, Cache, Distance, Resize, Weights
+from spurion.cli.options import (
+    AllowDownload,
+    AsJson,
+    Cache,
+    Distance,
+    Resize,
+    ValueRange,
+    Weights,
+    value_range_of,
+)
 from spurion.cli.show import counter, progress_shown, show_json, show_table, source_values
 
 if TYPE_CHECKING:
@@ -69,6 +78,7 @@ def neighbors(
     weights: Weights = None,
     exclude_self: ExcludeSelf = False,
     resize: Resize = None,
+    value_range: ValueRange = None,
     allow_download: AllowDownload = False,
     engine: Proposer = Engine.auto,
     memory_limit: MemoryLimit = 2.0,
@@ -81,12 +91,13 @@ def neighbors(
 
     Example: spurion neighbors --queries samples.npz --reference digits -k 2 --out pairs.csv
     """
-    from spurion.data import open_images
+    from spurion.data import opener
     from spurion.neighbors import load_distance, nearest
 
     chosen = load_distance(distance, weights, allow_download)
-    asked = open_images(queries, allow_download=allow_download, resize=resize)
-    searched = open_images(reference, allow_download=allow_download, resize=resize)
+    ends = value_range_of(value_range)
+    opened = opener(queries, reference, allow_download=allow_download, resize=resize, value_range=ends)
+    asked, searched = opened(queries), opened(reference)
     if exclude_self and asked.sha256 != searched.sha256:
         raise ValueError("`--exclude-self` needs the same images, in the same order, on both sides.")
     with progress_shown() as shown:

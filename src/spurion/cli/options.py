@@ -15,7 +15,9 @@ __all__ = [
     "Seed",
     "Thresholds",
     "Train",
+    "ValueRange",
     "Weights",
+    "value_range_of",
     "with_options",
 ]
 
@@ -71,6 +73,10 @@ Resize = Annotated[
     int | None,
     typer.Option("--resize", min=1, help="Crop the central square and resize it to this height and width."),
 ]
+ValueRange = Annotated[
+    str | None,
+    typer.Option("--value-range", metavar="A,B", help="What stands for black and white in arrays of floats."),
+]
 Train = Annotated[str, typer.Option("--train", metavar="SRC", help="The images a model was trained on.")]
 SAMPLES = typer.Option("--samples", metavar="SRC", help="Samples of the model.")
 """Needed by one verb, left out at will in another."""
@@ -89,6 +95,21 @@ Thresholds = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
+
+
+def value_range_of(text: str | None) -> tuple[float, float] | None:
+    """Read a range such as "0,1".
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise ValueError(f"`--value-range` must look like 0,1, got {text:.40}.") from None
+    return low, high
 
 
 def with_options(

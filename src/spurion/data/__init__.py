@@ -3,7 +3,7 @@
 from spurion.data.builtin import DATASETS
 from spurion.data.imageset import ImageSet
 from spurion.data.load import load_split
-from spurion.data.open import Source, open_images
+from spurion.data.open import Source, check_declared, declared_for, open_images, opener
 from spurion.data.split import PAPER_SEED, Split, hold_out, nested_order
 
 __all__ = [
@@ -12,8 +12,11 @@ __all__ = [
     "ImageSet",
     "Source",
     "Split",
+    "check_declared",
+    "declared_for",
     "hold_out",
     "load_split",
     "nested_order",
     "open_images",
+    "opener",
 ]

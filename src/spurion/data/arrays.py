@@ -3,7 +3,7 @@
 A file is read a few images at a time, so that it may be larger than memory.
 """
 
-__all__ = ["ValueRange", "read_array", "read_npz"]
+__all__ = ["ValueRange", "npz_needs_range", "range_of_type", "read_array", "read_npz"]
 
 import io
 import math
@@ -74,11 +74,11 @@ def _collected(
     """The set of an array that comes image by image; see `read_array`."""
     if dtype.kind not in "uif":
         raise ValueError(f"{name} must be an array of real numbers, got the type {dtype}.")
-    value_range = value_range or _RANGE_OF_TYPE.get(dtype.name)
+    value_range = value_range or range_of_type(dtype.name)
     if value_range is None:
         raise ValueError(
             f"{name} is an array of {dtype}; say what stands for black and white with `value_range`, "
-            "such as (-1, 1) or (0, 1)."
+            "such as -1,1 or 0,1."
         )
     axes, sides = _axes(shape, name, prefer_last), (*shape[1:], 1)[:3]
 
@@ -104,6 +104,23 @@ def _axes(shape: tuple[int, ...], name: str, prefer_last: bool) -> tuple[int, in
     if math.prod(sides[1 + axis] for axis in axes[:2]) > MOST_PIXELS:
         raise ValueError(f"{name} has images of more than {MOST_PIXELS} pixels, which are not read.")
     return axes
+
+
+def range_of_type(name: str) -> ValueRange | None:
+    """What stands for black and for white in arrays of a type, if it says so."""
+    return _RANGE_OF_TYPE.get(name)
+
+
+def npz_needs_range(path: Path) -> bool:
+    """Whether neither type nor name of the array in a ``.npz`` or ``.npy`` file say its range.
+
+    Raises:
+        ValueError: If the file is damaged, or holds no array that can be chosen.
+    """
+    with ExitStack() as opened, _blamed_on(path):
+        key, file, size = _open(path, opened)
+        dtype = _read_header(file, size).dtype
+    return range_of_type(dtype.name) is None and not (key == "samples" and dtype.kind == "f")
 
 
 def read_npz(path: Path, *, value_range: ValueRange | None = None, resize: int | None = None) -> ImageSet:

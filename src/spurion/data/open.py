@@ -1,16 +1,18 @@
 """One door for every source of images: `open_images`."""
 
-__all__ = ["Source", "open_images"]
+__all__ = ["Source", "check_declared", "declared_for", "open_images", "opener"]
 
 import math
 import os
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from spurion.data.arrays import ValueRange, read_array, read_npz
+from spurion.data.arrays import ValueRange, npz_needs_range, range_of_type, read_array, read_npz
 from spurion.data.builtin import DATASETS
 from spurion.data.files import read_folder, read_zip
 from spurion.data.hf import NotCached, fetch, is_saved_dataset, read_dataset, read_saved_dataset
@@ -73,6 +75,71 @@ def open_images(
     if isinstance(source, str) and source.partition(":")[0] in DATASETS:
         return _built_in(source, allow_download, resize)
     return _read_path(source, allow_download, resize)
+
+
+def opener(
+    *sources: Source | None,
+    allow_download: bool = False,
+    resize: int | None = None,
+    value_range: ValueRange | None = None,
+) -> Callable[[Source], ImageSet]:
+    """The function that opens each of several sources, all in the same way.
+
+    Arguments:
+        sources: As in `open_images`; None for one that is left out.
+        allow_download: As in `open_images`.
+        resize: As in `open_images`.
+        value_range: What stands for black and for white in those arrays that do not say so.
+
+    Raises:
+        ValueError: As `check_declared`.
+    """
+    check_declared(value_range, *sources)
+
+    def opened(source: Source) -> ImageSet:
+        declared = declared_for(source, value_range)
+        return open_images(source, allow_download=allow_download, resize=resize, value_range=declared)
+
+    return opened
+
+
+def declared_for(source: Source, value_range: ValueRange | None) -> ValueRange | None:
+    """The range that was declared for several sources, if this is one that does not say its own.
+
+    Arguments:
+        source: As in `open_images`.
+        value_range: What stands for black and for white in arrays of floats; None if nothing was declared.
+
+    Returns:
+        The range for an array of another type than uint8 and uint16, but not for floats called ``samples`` in
+        a ``.npz``, which are in [-1, 1]; None for any other source.
+    """
+    return value_range if value_range is not None and _needs_range(source) else None
+
+
+def _needs_range(source: Source) -> bool:
+    if isinstance(source, Tensor | np.ndarray):
+        return range_of_type(str(source.dtype).removeprefix("torch.")) is None
+    return isinstance(source, str | os.PathLike) and _is_array_file(source) and npz_needs_range(Path(source))
+
+
+def check_declared(value_range: Sequence[Any] | None, *sources: Source | None) -> None:
+    """Refuse a range that is none, or that no source needs.
+
+    Raises:
+        ValueError: If so.
+    """
+    if value_range is None:
+        return
+    numbers = len(value_range) == 2 and all(isinstance(end, int | float) for end in value_range)
+    if not numbers or not -math.inf < value_range[0] < value_range[1] < math.inf:
+        ends = ",".join(map(str, value_range))
+        raise ValueError(f"`value_range` must be two numbers, the first below the second, got {ends:.40}.")
+    if not any(source is not None and _needs_range(source) for source in sources):
+        raise ValueError(
+            "`value_range` is for arrays of floats that do not say their range, and there is none; leave it "
+            "out."
+        )
 
 
 def _check_resize(resize: int | None) -> None:

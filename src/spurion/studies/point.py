@@ -82,7 +82,13 @@ class PointTask:
 
 @lru_cache(maxsize=1)
 def _split(data: DataConfig, allow_download: bool) -> Split:
-    return load_split(data.source, holdout=data.holdout, resize=data.resize, allow_download=allow_download)
+    return load_split(
+        data.source,
+        holdout=data.holdout,
+        allow_download=allow_download,
+        resize=data.resize,
+        value_range=data.value_range,
+    )
 
 
 def point_data(config: StudyConfig, allow_download: bool) -> tuple[ImageSet, ImageSet | None]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spurion.core.arguments import Kind
 from spurion.data import ImageSet
+from spurion.data.arrays import ValueRange
 from spurion.data.open import Source
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import Distance
@@ -41,6 +42,7 @@ AUDIT_KINDS: dict[str, Kind] = {
     "fail_if": (str | None, 'a text such as "memorized > 0.01"'),
     "geometry": (Integral, "a whole number"),
     "resize": (Integral | None, "a whole number"),
+    "value_range": (tuple | list | None, "two numbers such as (0, 1)"),
     "out": (str | os.PathLike | None, "the path of a folder"),
     "cache": (str | os.PathLike | None, "the path of a folder"),
     "seed": (Integral, "a whole number"),
@@ -60,6 +62,7 @@ class Request:
         distance: The distance.
         seed: Seed of everything random.
         resize: Side to which images are resized; None for none.
+        value_range: What stands for black and white in arrays that do not say so; None if nothing was said.
         points: Points of each class at which geometry is measured; 0 for none.
         redact: Whether names and images are left out.
         progress: Called with the stage and how far it is.
@@ -70,6 +73,7 @@ class Request:
     distance: Distance
     seed: int
     resize: int | None
+    value_range: ValueRange | None
     points: int
     redact: bool
     progress: Stages

@@ -28,6 +28,9 @@ class Inputs(Config):
     resize: int | None = Field(
         None, description="Side to which the central square of every image was resized."
     )
+    value_range: tuple[float, float] | None = Field(
+        None, description="What was declared to stand for black and white in arrays that do not say so."
+    )
 
 
 class ModelInfo(Config):

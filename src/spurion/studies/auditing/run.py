@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spurion.core.arguments import check_arguments
 from spurion.core.random import derive_seed
-from spurion.data import ImageSet
+from spurion.data import ImageSet, check_declared
 from spurion.data.open import Source
 from spurion.diffusion.device import DeviceName
 from spurion.diffusion.samplers import SamplerConfig
@@ -53,6 +53,7 @@ def audit(
     fail_if: str | None = None,
     geometry: int = 0,
     resize: int | None = None,
+    value_range: tuple[float, float] | None = None,
     redact: bool = False,
     out: Path | str | None = None,
     seed: int = 0,
@@ -78,6 +79,8 @@ def audit(
         geometry: Measure basins, curvature and energies of the model at so many points of each class
             (at least 6); 0 measures none.
         resize: Crop the central square of every image and resize it to this height and width.
+        value_range: What stands for black and for white in arrays of floats that do not say so: files, for
+            which it must be given, and tensors, which are else in [-1, 1].
         redact: Leave names, and everything that shows images, out of the result and of all files.
         out: A folder for `audit.json`, `samples.csv` and `gallery.npz`, and `samples.npz` if they are drawn.
         seed: Seed of samples, controls, bootstrap and the null test's subsets.
@@ -102,6 +105,7 @@ def audit(
         distance=as_distance(distance).kept(cache),
         seed=seed,
         resize=resize,
+        value_range=value_range,
         points=geometry,
         redact=redact,
         progress=progress or unseen,
@@ -113,7 +117,7 @@ def audit(
         folder.check_drawing(generate is not None)
     images = _open(request, source, (train, samples, holdout), folder, allow_download)
     if folder is not None:
-        folder.check_inputs(_inputs(images, resize))
+        folder.check_inputs(_inputs(images, request))
     return _measure(request, images, source, folder)
 
 
@@ -126,10 +130,18 @@ def _open(
 ) -> Images:
     """The training, sample and held-out images; samples that are not given are drawn."""
     train, samples, holdout = sets
+    check_declared(request.value_range, train, samples, holdout)
     if model is not None and model.generate is not None:
         samples = model.draw(folder.path if folder and not request.redact else None, request.progress)
     request.progress("read images", 0, 0)
-    images = open_sets(train, samples, holdout, resize=request.resize, allow_download=allow_download)  # type: ignore[arg-type]
+    images = open_sets(
+        train,
+        samples,  # type: ignore[arg-type]
+        holdout,
+        resize=request.resize,
+        value_range=request.value_range,
+        allow_download=allow_download,
+    )
     return images.nameless() if request.redact else images
 
 
@@ -173,7 +185,7 @@ def _conclude(
     result = AuditResult(
         **dict(findings) | {"notes": (*findings.notes, *notes)},
         redacted=request.redact,
-        inputs=_inputs(images, request.resize),
+        inputs=_inputs(images, request),
         model=None if model is None else _model(model, request.redact),
         train_duplicates=found.groups,
         power=power,
@@ -254,7 +266,7 @@ def _warnings(images: Images, found: Found) -> tuple[Overlap, ...]:
     )
 
 
-def _inputs(images: Images, resize: int | None) -> Inputs:
+def _inputs(images: Images, request: Request) -> Inputs:
     def described(found: ImageSet) -> SourceInfo:
         return SourceInfo(name=found.name, count=len(found), shape=found.shape, sha256=found.sha256)
 
@@ -262,7 +274,8 @@ def _inputs(images: Images, resize: int | None) -> Inputs:
         train=described(images.train),
         samples=described(images.samples),
         holdout=None if images.holdout is None else described(images.holdout),
-        resize=resize,
+        resize=request.resize,
+        value_range=request.value_range,
     )
 
 

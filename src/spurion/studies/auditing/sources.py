@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from spurion.data import ImageSet, open_images
+from spurion.data import ImageSet, declared_for, open_images
+from spurion.data.arrays import ValueRange
 from spurion.data.open import Source
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.device import DeviceName, choose_device
@@ -108,18 +109,20 @@ def open_sets(
     holdout: Source | None,
     *,
     resize: int | None = None,
+    value_range: ValueRange | None = None,
     allow_download: bool = False,
 ) -> Images:
-    """Read the sets; floats in memory are in [-1, 1], as everywhere in the package.
+    """Read the sets; floats in memory are in [-1, 1] if no range is declared, as everywhere in the package.
 
     Raises:
         ValueError: As `open_images`.
     """
 
     def opened(source: Source, role: str) -> ImageSet:
+        ends = declared_for(source, value_range)
         if not isinstance(source, Tensor | np.ndarray):
-            return open_images(source, resize=resize, allow_download=allow_download)
-        ends = (-1, 1) if "float" in str(source.dtype) else None
+            return open_images(source, resize=resize, value_range=ends, allow_download=allow_download)
+        ends = ends or ((-1, 1) if "float" in str(source.dtype) else None)
         return replace(open_images(source, value_range=ends, resize=resize), name=role)
 
     return Images(
