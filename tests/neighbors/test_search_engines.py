@@ -190,6 +190,22 @@ class TestFaiss:
             found.work.undecided == 5 * len(reference) + 15 * 9
         )  # of the others the nearest 9 were subtracted
 
+    @pytest.mark.parametrize(("near", "doubt"), [(8, False), (9, True)])
+    def test_eight_more_than_asked_for_settle_a_query(self, near, doubt):
+        """Nine come back; where all of them are too near for single precision, a tenth may be as well."""
+        x = normal(20, DIM)
+        around = x[:1] + 1e-6 * normal(near, DIM, path="around")
+        reference = torch.cat([normal(100, DIM, path="r"), around])
+        found = nearest(x, reference, engine="faiss")
+        assert torch.equal(found.distances, brute(x, reference, 1)[0])
+        assert (found.work.refined > 0) == doubt
+
+    def test_it_proposes_hardly_more_than_there_is(self):
+        images = normal(100, DIM)
+        values = load_distance("l2").pairwise(images, images)
+        radius = float(values.flatten().quantile(0.3))
+        assert within(images, images, radius, engine="faiss").work.subtracted == (values <= radius).sum()
+
     def test_blocks_of_all_sizes(self):
         queries, reference = normal(70, DIM), normal(333, DIM, path="r")
         distances, indices = brute(queries, reference, 5)
