@@ -78,6 +78,32 @@ def test_an_array_bomb_is_refused_by_what_it_declares(tmp_path, monkeypatch):
         open_images(path)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros(64, np.uint8),
+        np.asfortranarray(np.zeros((8, 8), np.uint8)),
+        np.zeros((2, 8, 8, 2), np.uint8),
+        np.asfortranarray(np.zeros((2, 2, 8, 8), np.uint8)),
+        np.zeros((2, 8, 8), np.complex64),
+        np.zeros((2, 8, 8), np.float32),
+        np.zeros((1, 9, 8), np.uint8),
+    ],
+    ids=["flat", "table", "channels", "columns", "type", "range", "pixels"],
+)
+def test_what_a_header_rules_out_is_never_unpacked(values, tmp_path, monkeypatch):
+    """However well it is packed: 4 GiB of zeros are 18 MB in an archive."""
+
+    def unpacked(*_):
+        pytest.fail("data was read")
+
+    monkeypatch.setattr("spurion.data.arrays.MOST_PIXELS", 64)
+    monkeypatch.setattr("spurion.data.arrays._exactly", unpacked)
+    np.savez_compressed(tmp_path / "a.npz", arr_0=values)
+    with pytest.raises(ValueError, match="shape|array of|pixels"):
+        open_images(tmp_path / "a.npz")
+
+
 def test_one_image_larger_than_any_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.npy"
     np.save(path, np.zeros((1, 8, 8), np.uint8))
