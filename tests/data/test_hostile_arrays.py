@@ -100,7 +100,7 @@ def test_what_a_header_rules_out_is_never_unpacked(values, tmp_path, monkeypatch
     monkeypatch.setattr("spurion.data.arrays.MOST_PIXELS", 64)
     monkeypatch.setattr("spurion.data.arrays._exactly", unpacked)
     np.savez_compressed(tmp_path / "a.npz", arr_0=values)
-    with pytest.raises(ValueError, match="shape|array of|pixels"):
+    with pytest.raises(ValueError, match=r"shape|array of|pixels"):
         open_images(tmp_path / "a.npz")
 
 
