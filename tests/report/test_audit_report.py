@@ -16,6 +16,7 @@ from spurion.report import write_report
 from spurion.report.audit.answer import answer, certainty
 from spurion.report.audit.figures import AUDIT_FIGURES, draw_distances
 from spurion.report.audit.gallery import Line, copied, ranked
+from spurion.report.audit.overview import audit_overview
 from spurion.report.audit.page import audit_page, render_audit
 from spurion.report.audit.run import read_audit
 from spurion.report.figures import Picture, Plate
@@ -181,6 +182,33 @@ def test_the_answer_has_a_form_for_every_outcome(found):
     assert "They are all copies of one training image" in " ".join(answer(change(found, exposure=(only,))))
     two = tuple(image.model_copy(update={"count": 2}) for image in audit.exposure)
     assert "came out twice." in " ".join(answer(change(found, exposure=two)))
+
+
+def test_what_may_be_chance_is_not_called_a_copy(found):
+    """60 samples are called memorized: by chance if 61 were needed to be more, copies if 60."""
+    power = found.audit.power.model_copy(update={"false_positive_rate": 0.02, "count_needed": 61})
+    chance = change(found, power=power)
+    text = " ".join(answer(chance))
+    assert "Of 100 samples, 60 lie as near to a training image as a copy: 60%" in text
+    assert "calls up to 2% of new images memorized; fewer than 61 are no more than chance." in text
+    assert "copies of" not in text
+    tile = next(tile for tile in audit_overview(chance).tiles if tile.text == "60%")
+    assert (tile.name, tile.notes[1:]) == ("As near as copies", ("no more than chance",))
+
+    few = {"power": power.model_copy(update={"count_needed": 60}), "exact_copies": (3, 8)}
+    copies = change(found, **few)
+    text = " ".join(answer(copies))
+    assert "Of 100 samples, 60 are copies of training images: 60%" in text
+    assert "so some 2 may be false alarms. 2 of the samples equal training images, byte for byte." in text
+    tile = next(tile for tile in audit_overview(copies).tiles if tile.text == "60%")
+    assert tile.name == "Copies of training images"
+    assert tile.notes[1:] == (
+        f"of {len(copies.exposure)} different training images",
+        "2 equal a training image",
+    )
+
+    unknown = change(found, fractions=None, counts=None, verdict=None, **few)
+    assert "2 of the 100 samples equal training images, byte for byte. Whether" in answer(unknown)[0]
 
 
 @pytest.mark.parametrize(

@@ -79,15 +79,19 @@ def _copies(audit: AuditResult) -> Tile | None:
     if audit.fractions is None or audit.counts is None:
         return None
     share = audit.fractions.memorized
-    notes = (
-        f"95% interval {percent(share.low)} to {percent(share.high)}",
-        f"of {size(audit.pictures)} different training images",
-    )
+    chance = audit.counts[0] > 0 and audit.power.could_be_chance(audit.counts[0])
+    notes = [f"95% interval {percent(share.low)} to {percent(share.high)}"]
+    if chance:
+        notes.append("no more than chance")
+    elif audit.exposure:
+        notes.append(f"of {size(audit.pictures)} different training images")
+    if audit.exact_copies:
+        notes.append(f"{size(len(audit.exact_copies))} equal a training image")
     return Tile(
         "memorized",
-        "Copies of training images",
+        "As near as copies" if chance else "Copies of training images",
         percent(share.value),
-        notes if audit.exposure else notes[:1],
+        tuple(notes),
         f"{size(audit.counts[0])} of {size(audit.inputs.samples.count)} samples",
         share.value,
     )

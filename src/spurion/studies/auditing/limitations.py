@@ -75,4 +75,4 @@ def _of_thresholds(found: Findings, held_out: bool) -> Iterator[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.2g}%"
