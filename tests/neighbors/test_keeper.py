@@ -189,6 +189,7 @@ def test_what_was_interrupted_or_damaged(tmp_path, damage, embedded):
         found, count = kept(images, tmp_path)
         assert count == expected
         assert torch.equal(found, vectors(images))
+        assert len(digests_file(tmp_path).read_bytes()) == (2 + 6) * 32
 
 
 def test_digests_without_rows_are_forgotten(tmp_path):
@@ -227,6 +228,7 @@ def test_one_file_for_each_kind_of_image():
     assert keeper.file(images[:1], "a", embed) is file
     assert keeper.file(images.double(), "a", embed) is not file
     assert keeper.file(images.reshape(3, 3, 2), "a", embed) is not file
+    assert keeper.file(images[:, :1], "a", embed) is not file
 
 
 @pytest.mark.parametrize("second", [torch.zeros(2, 5), torch.zeros(2, 6, dtype=torch.float64)])
@@ -248,5 +250,6 @@ def test_digests():
     assert image_digests(x.transpose(1, 2).contiguous().transpose(1, 2)) == digests
     assert not set(image_digests(x.double())) & set(digests)
     assert not set(image_digests(x.reshape(4, 3, 2))) & set(digests)
+    assert len(set(image_digests(torch.tensor([[1e-30], [2e-30]])))) == 2
     assert image_digests(torch.zeros(1, 2)) == image_digests(-torch.zeros(1, 2))
     assert image_digests(x[:0]) == []
