@@ -107,6 +107,14 @@ def test_reset_forgets_everything():
     assert filled(metric).compute() == first
 
 
+@pytest.mark.parametrize("real", [True, False])
+def test_one_set_alone_is_not_enough(real):
+    metric = PhaseMetric(thresholds=RULE)
+    metric.update(SETS.train, real=real)
+    with pytest.raises(ValueError, match="there is nothing to compute"):
+        metric.compute()
+
+
 def test_states_merge():
     whole = filled(PhaseMetric(thresholds=RULE)).compute()
     parts = [filled(PhaseMetric(thresholds=RULE), part=slice(i, None, 3)) for i in range(3)]

@@ -98,7 +98,7 @@ def _refusal(image: ImageFile) -> str | None:
         return f"has the pixel format {image.mode}; convert it to gray or RGB of 8 or 16 bits"
     if getattr(image, "n_frames", 1) > 1:
         return f"holds {getattr(image, 'n_frames', 1)} frames; store every frame as an image of its own"
-    if _is_deep_color(image) and not set(_raw_modes(image)) <= set(_OTHER_ENDIAN):
+    if _is_deep_color(image) and not set(_raw_modes(image)).issubset(_OTHER_ENDIAN):
         return "has 16 bits a channel in an unusual layout; convert it to plain RGB or gray of 16 bits"
     return None
 
