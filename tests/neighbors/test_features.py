@@ -116,6 +116,7 @@ def test_functions_may_know_several_shapes():
     distance = Features(lambda batch: batch.flatten(1), "pixels")
     assert distance.embed(images(3)).shape == (3, 20)
     assert distance.embed(images(3)[..., 1:]).shape == (3, 16)
+    assert distance.embed(images(3).repeat(1, 2, 1, 1)).shape == (3, 40)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])

@@ -22,8 +22,7 @@ PARTS = (
     "spurion.phases.metrics.fld.PART_ELEMENTS",
     "spurion.phases.metrics.fld.CENTER_ELEMENTS",
     "spurion.phases.metrics.mifid.PART_ELEMENTS",
-    "spurion.studies.auditing.evidence.PART_ELEMENTS",
-    "spurion.studies.overlap.PART_ELEMENTS",
+    "spurion.neighbors.embedding.PART_BYTES",
 )
 
 
@@ -64,7 +63,6 @@ from spurion.data import storage
 from spurion.neighbors import nearest
 from spurion.phases import copying
 from spurion.phases.metrics import fld, mifid
-from spurion.studies import overlap
 
 def own():
     with open("/proc/self/status") as lines:
@@ -73,7 +71,7 @@ def own():
 torch.set_num_threads(1)
 nearest.__kwdefaults__["memory_limit"] = 2**26
 copying.FITTED_ELEMENTS = copying.PART_ELEMENTS = 2**20
-fld.PART_ELEMENTS = fld.CENTER_ELEMENTS = mifid.PART_ELEMENTS = overlap.PART_ELEMENTS = 2**18
+fld.PART_ELEMENTS = fld.CENTER_ELEMENTS = mifid.PART_ELEMENTS = 2**18
 small = torch.rand(70, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 spurion.audit(small, small[:65] / 2, small[:65] / 3)  # whatever is loaded, is loaded now
 storage.MOST_IN_MEMORY = 2**22
