@@ -77,7 +77,24 @@ def test_training_duplicates_count_once_in_authpct():
     once, twice = (null_test(samples, t, holdout, seed=0) for t in (train, doubled))
     assert twice.authpct == once.authpct < 100
     assert twice.authpct_p_value == once.authpct_p_value
-    assert "14 training images are copies of others; AuthPct counts each image once." in twice.notes
+    assert "14 training images are copies of others; the held-out null counts each image once." in twice.notes
+
+
+def test_images_that_are_there_several_times_count_once_in_all_readings():
+    samples, train, holdout = images(50, "s"), images(20, "t"), images(30, "h")
+    once = null_test(samples, train, holdout, seed=0)
+    for copies in ((5, 1), (1, 5), (3, 2)):
+        many = null_test(
+            samples, train.repeat(copies[0], 1, 1, 1), holdout.repeat(copies[1], 1, 1, 1), seed=0
+        )
+        assert many.model_copy(update={"notes": once.notes}) == once
+        parts = [
+            f"{(n - 1) * c} {name} images"
+            for n, c, name in zip(copies, (20, 30), ("training", "held-out"), strict=True)
+            if n > 1
+        ]
+        said = f"{' and '.join(parts)} are copies of others; the held-out null counts each image once."
+        assert many.notes == (said, *once.notes)
 
 
 @pytest.mark.parametrize("copies", [1, 3])

@@ -11,6 +11,9 @@ readings, each of which a model that copies nothing passes:
 
 Their p-values are one-sided: small if the samples are too close to the training set.
 
+Images that stand in a set more than once count once: a set looks larger than it is by its copies, and the
+other one would seem nearer.
+
 Three searches are all it takes: samples in the training set and in the held-out set, and held-out images in
 the training set (`Searches`); a caller that has made them passes them on. Equal set sizes and AuthPct are
 read off the `DEPTH` nearest neighbors, and what these leave undecided is searched again: a few samples, and
@@ -119,7 +122,8 @@ def null_test(
         holdout: Images from the same source that the model never saw, with shape (H, *shape).
         seed: Seed of the cut of the larger set, the relabelings and the cells.
         distance: A distance or its name. The cells of C_T are formed from pixels in any case.
-        known: The searches, from `searches` with the same images; made here if None.
+        known: The searches, from `searches` with the same images; made here if None or if a set holds
+            copies.
         groups: Equal images of the training set, from `duplicate_groups`; found here if None.
 
     Returns:
@@ -132,13 +136,19 @@ def null_test(
         if len(given) == 0:
             raise ValueError(f"`{name}` must hold at least one image, got none.")
     distance = as_distance(distance).kept()
+    copies = duplicate_groups(train) if groups is None else groups, duplicate_groups(holdout)
+    if any(copies):
+        once = (
+            taken(images, _once(len(images), g)) for images, g in zip((train, holdout), copies, strict=True)
+        )
+        found = null_test(samples, *once, seed=seed, distance=distance, groups=())
+        return found.model_copy(update={"notes": (_of_copies(*copies), *found.notes)})
     known = known or searches(samples, train, holdout, distance=distance)
     to_train, to_holdout = _first(known.to_train), _first(known.to_holdout)
     images = (len(train), len(holdout))
     cells = nearest_cells(train, samples, holdout, seed=seed)
     copying = c_t(to_train.distances[:, 0], known.holdout_to_train.distances[:, 0], cells)
-    first = _first_of_duplicates(len(train), duplicate_groups(train) if groups is None else groups)
-    authentic, of_holdout = _authenticity(train, first, known, distance)
+    authentic, of_holdout = _authenticity(train, known, distance)
     return NullTest(
         share_closer_to_train=_share(samples, train, holdout, known, distance, seed),
         share_p_value=relabeling_p_value(to_train, to_holdout, images, seed=seed),
@@ -148,7 +158,7 @@ def null_test(
         authpct=None if authentic is None else authentic.value,
         authpct_holdout=of_holdout,
         authpct_p_value=None if authentic is None else authentic.p_value,
-        notes=tuple(_notes(first, known.holdout_to_train, min(images), cells is not None)),
+        notes=tuple(_notes(known.holdout_to_train, images, cells is not None)),
     )
 
 
@@ -186,31 +196,35 @@ def _first(found: Neighbors) -> Neighbors:
     return Neighbors(found.distances[:, :1], found.indices[:, :1])
 
 
-def _first_of_duplicates(count: int, groups: Sequence[Sequence[int]]) -> Int64[Tensor, " k"]:
-    """The index of the first image equal to each image, often its own."""
-    first = torch.arange(count)
+def _once(count: int, groups: Sequence[Sequence[int]]) -> Int64[Tensor, " distinct"]:
+    """The images that are left if of each group only the first is kept."""
+    keep = torch.ones(count, dtype=torch.bool)
     for group in groups:
-        first[list(group)] = min(group)
-    return first
+        keep[sorted(group)[1:]] = False
+    return keep.nonzero()[:, 0]
+
+
+def _of_copies(train: Sequence[Sequence[int]], holdout: Sequence[Sequence[int]]) -> str:
+    sets = ((train, "training images"), (holdout, "held-out images"))
+    counts = [f"{sum(map(len, groups)) - len(groups)} {name}" for groups, name in sets if groups]
+    return f"{' and '.join(counts)} are copies of others; the held-out null counts each image once."
 
 
 def _authenticity(
-    train: Float[Tensor, "k *shape"], first: Int64[Tensor, " k"], known: Searches, distance: str | Distance
+    train: Float[Tensor, "k *shape"], known: Searches, distance: Distance
 ) -> tuple[CopyTest | None, float | None]:
-    """AuthPct of samples and of held-out images against the different images of the training set."""
-    distinct = first.unique()
-    if len(distinct) < 2:
+    """AuthPct of samples and of held-out images against the training set."""
+    if len(train) < 2:
         return None, None
     queries = [
-        (found.distances[:, 0], first[found.indices[:, :REVEALING]])
+        (found.distances[:, 0], found.indices[:, :REVEALING])
         for found in (known.to_train, known.holdout_to_train)
     ]
-    gaps = _gap_bounds(as_distance(distance), train, queries)
+    gaps = _gap_bounds(distance, train, queries)
     undecided = torch.cat([images[distances <= gaps[images[:, 0]], 0] for distances, images in queries])
     images = undecided.unique()
     if len(images):
-        others = train if len(distinct) == len(train) else taken(train, distinct)
-        gaps[images] = nearest(taken(train, images), others, k=2, distance=distance).distances[:, 1]
+        gaps[images] = nearest(taken(train, images), train, k=2, distance=distance).distances[:, 1]
     ours, theirs = ((distances, images[:, 0]) for distances, images in queries)
     return authenticity(ours, theirs, gaps)
 
@@ -229,7 +243,7 @@ def _gap_bounds(
         distance: The distance.
         train: The training images, with shape (K, *shape).
         queries: For samples and held-out images the distance to the nearest training image, and the
-            nearest training images, each as the first of its duplicates.
+            nearest training images.
     """
     bounds = torch.full((len(train),), torch.inf, dtype=torch.float64)
     vectors = embedded(Rows.open(train, "train"), distance, memory_limit=MOST_IN_MEMORY)
@@ -244,18 +258,13 @@ def _gap_bounds(
     return bounds
 
 
-def _notes(
-    first: Int64[Tensor, " k"], holdout_to_train: Neighbors, set_size: int, in_cells: bool
-) -> Iterator[str]:
-    copies = len(first) - len(first.unique())
-    leaked = int((holdout_to_train.distances == 0).sum())
+def _notes(holdout_to_train: Neighbors, sizes: tuple[int, int], in_cells: bool) -> Iterator[str]:
+    leaked = int((holdout_to_train.distances[:, 0] == 0).sum())
     if leaked:
         yield f"{leaked} held-out images are also in the training set, which hides copying."
-    if set_size == 1:
+    if min(sizes) == 1:
         yield "With a single image a side, the share closer to the training set has no interval."
     if not in_cells:
         yield "A set is too small for cells, so C_T was computed in one cell."
-    if len(first) - copies < 2:
+    if sizes[0] < 2:
         yield "AuthPct needs at least two different training images."
-    elif copies:
-        yield f"{copies} training images are copies of others; AuthPct counts each image once."
