@@ -61,3 +61,25 @@ def test_too_few_or_tied_images_accuse_nobody():
     assert near_leaks(torch.cat([torch.ones(SPACINGS + 1), torch.tensor([0.001])])).tolist() == [SPACINGS + 1]
     assert len(near_leaks(torch.ones(50))) == len(near_leaks(torch.zeros(50))) == 0
     assert len(near_leaks(torch.empty(0))) == 0
+
+
+def test_a_denser_kind_of_image_is_no_leak():
+    """10 % of all images have a twentieth of the contrast: held-out and training images alike lie near."""
+    random = generator(0, "leaks", "mixture")
+    train, held_out = torch.randn(500, 64, generator=random), torch.randn(400, 64, generator=random)
+    train[:50] *= 0.05
+    held_out[:40] *= 0.05
+    distances = torch.cdist(held_out.double(), train.double()).amin(1)
+    among = torch.cdist(train.double(), train.double()).fill_diagonal_(torch.inf).amin(1)
+    assert sorted(near_leaks(distances).tolist()) == list(range(40))
+    assert near_leaks(distances, lambda: among).tolist() == []
+    assert len(near_leaks(distances, lambda: among[50:])) == 40  # no training image lies as near
+    # 4 of 450 training images do, and 40 of 400 held-out images: p = 1e-11
+    assert len(near_leaks(distances, lambda: torch.cat([among[:4], among[54:]]))) == 40
+
+
+def test_training_images_are_looked_at_only_if_there_is_a_gap():
+    def never():
+        raise AssertionError
+
+    assert len(near_leaks(honest(0, 10), never)) == 0

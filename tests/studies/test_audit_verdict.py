@@ -55,11 +55,21 @@ def test_held_out_images_that_are_near_copies_forbid_a_pass_and_are_named():
     assert warning.sentence.startswith("6 held-out images lie within 0.00")
     assert found.verdict.outcome == "inconclusive"
     assert "it would pass, but" in found.verdict.reason
-    assert "a warning about the sets forbids it." in found.verdict.reason
+    assert "the sets are in doubt (see the warnings)." in found.verdict.reason
     by_hand = audit(TRAIN, copying(100), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
     assert by_hand.verdict.outcome == "fail"
     clean = audit(TRAIN, copying(0), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
     assert clean.verdict.outcome == "pass"  # held-out images made no threshold here
+
+
+def test_a_denser_kind_of_image_is_no_leak():
+    """Faint scans in all sets: held-out ones lie near training images, and these near each other."""
+    faint = torch.ones(300, 1, 1, 1)
+    faint[::10] = 0.05
+    sets = [images(300, name) * faint for name in ("train", "new", "holdout")]
+    assert audit(*sets).warnings == ()
+    leaked = torch.cat([sets[2][:250], with_noise(sets[0][:50], "leak", 0.001)])
+    assert "holdout_near_train" in [warning.kind for warning in audit(*sets[:2], leaked).warnings]
 
 
 def test_samples_that_equal_training_images_are_copies_even_without_a_threshold():
@@ -87,6 +97,10 @@ def findings(memorized, samples, **given):
     )
 
 
+def judged(condition, found, might, warnings, exact_copies, held_out=300):
+    return verdict(condition, found, might, warnings, exact_copies=exact_copies, held_out=held_out)
+
+
 def test_honest_models_do_not_fail_for_the_share_that_the_rule_allows():
     """The false positives of a threshold from h images are Bin(n, q) with q ~ Beta(r, h + 1 - r)."""
     draw, condition = np.random.default_rng(0), parse_condition("memorized > 0.01")
@@ -95,7 +109,7 @@ def test_honest_models_do_not_fail_for_the_share_that_the_rule_allows():
         rank = (held_out + 1) // 100
         counts = draw.binomial(samples, draw.beta(rank, held_out + 1 - rank, size=2000))
         outcomes = [
-            verdict(condition, findings(count, samples), might, (), 0).outcome
+            judged(condition, findings(count, samples), might, (), 0).outcome
             for count in np.unique(counts).tolist()
         ]
         failed = [
@@ -109,10 +123,10 @@ def test_a_fail_needs_more_than_chance():
     might = power(2000, false_positive_rate=0.01, held_out=1000)
     for count, outcome in ((might.count_needed, "fail"), (might.count_needed - 1, "inconclusive")):
         assert (
-            verdict(parse_condition("memorized > 0.005"), findings(count, 2000), might, (), 0).outcome
+            judged(parse_condition("memorized > 0.005"), findings(count, 2000), might, (), 0).outcome
             == outcome
         )
-    doubted = verdict(
+    doubted = judged(
         parse_condition("memorized > 0.005"), findings(might.count_needed - 1, 2000), might, (), 0
     )
     assert doubted.reason.endswith(
@@ -120,13 +134,12 @@ def test_a_fail_needs_more_than_chance():
         "are no more than chance."
     )
     assert (
-        verdict(parse_condition("memorized > 0.005"), findings(20, 2000), power(2000), (), 0).outcome
-        == "fail"
+        judged(parse_condition("memorized > 0.005"), findings(20, 2000), power(2000), (), 0).outcome == "fail"
     )
     drowned = power(20, false_positive_rate=0.9)
     assert drowned.count_needed is None
-    assert verdict(ABOVE, findings(20, 20), drowned, (), 0).outcome == "inconclusive"
-    assert verdict(ABOVE, findings(20, 20), drowned, (), 20).outcome == "fail"
+    assert judged(ABOVE, findings(20, 20), drowned, (), 0).outcome == "inconclusive"
+    assert judged(ABOVE, findings(20, 20), drowned, (), 20).outcome == "fail"
 
 
 def test_chance_and_exact_copies_speak_of_memorized_samples_alone():
@@ -134,11 +147,11 @@ def test_chance_and_exact_copies_speak_of_memorized_samples_alone():
     spurious = findings(5, 2000).model_copy(
         update={"fractions": ClassFractions(memorized=few, spurious=proportion(500, 2000), generalized=few)}
     )
-    assert verdict(parse_condition("spurious > 0.1"), spurious, might, (), 0).outcome == "fail"
-    assert verdict(parse_condition("spurious > 0.3"), spurious, might, (), 2000).outcome == "pass"
+    assert judged(parse_condition("spurious > 0.1"), spurious, might, (), 0).outcome == "fail"
+    assert judged(parse_condition("spurious > 0.3"), spurious, might, (), 2000).outcome == "pass"
     honest = findings(5, 2000)
-    assert verdict(parse_condition("memorized < 0.5"), honest, might, (), 0).outcome == "fail"
-    assert verdict(parse_condition("memorized < 0.0005"), honest, might, (), 0).outcome == "pass"
+    assert judged(parse_condition("memorized < 0.5"), honest, might, (), 0).outcome == "fail"
+    assert judged(parse_condition("memorized < 0.0005"), honest, might, (), 0).outcome == "pass"
 
 
 @pytest.mark.parametrize(
@@ -159,9 +172,9 @@ def test_which_warnings_forbid_which_pass(kind, rule, asked, outcome):
     )
     found = findings(0, 1000, thresholds=thresholds, null=null(0.5, 1000))
     warning = Overlap(kind=kind, sentence="A sentence.")
-    got = verdict(parse_condition(asked), found, power(1000), (warning,), 0)
+    got = judged(parse_condition(asked), found, power(1000), (warning,), 0)
     assert got.outcome == outcome
-    assert verdict(parse_condition(asked), found, power(1000), (), 0).outcome == "pass"
+    assert judged(parse_condition(asked), found, power(1000), (), 0).outcome == "pass"
 
 
 def null(share, samples):
@@ -176,20 +189,39 @@ def null(share, samples):
 @pytest.mark.parametrize(("share", "outcome"), [(1.0, "pass"), (BROKEN, "pass"), (0.98, "inconclusive")])
 def test_a_threshold_that_misses_known_copies_cannot_pass(share, outcome):
     controls = Controls(noisy_copies=proportion(round(share * 200), 200), noise=0.01, held_out=None)
-    got = verdict(ABOVE, findings(0, 1000, controls=controls), power(1000), (), 0)
+    got = judged(ABOVE, findings(0, 1000, controls=controls), power(1000), (), 0)
     assert got.outcome == outcome
     assert ("of known ones 98% are called memorized" in got.reason) == (outcome != "pass")
     # more copies than the threshold sees cannot turn a fail
-    assert verdict(ABOVE, findings(100, 1000, controls=controls), power(1000), (), 0).outcome == "fail"
+    assert judged(ABOVE, findings(100, 1000, controls=controls), power(1000), (), 0).outcome == "fail"
+
+
+def test_images_that_equal_others_by_nature_are_no_copies():
+    """386 of 1,000 held-out images and 402 of 1,000 samples equal training images: no sign of copying."""
+    leaks = Overlap(kind="holdout_in_train", sentence="A sentence.", images=tuple(range(386)))
+    found, asked = findings(402, 1000), parse_condition("memorized > 0.02")
+    alike = judged(asked, found, power(1000), (leaks,), 402, held_out=1000)
+    assert alike.outcome == "inconclusive"
+    assert alike.reason.endswith(
+        "; but 386 of 1000 held-out images equal training images, no fewer than samples do."
+    )
+    assert judged(asked, findings(0, 1000), power(1000), (leaks,), 0, held_out=1000).outcome == "pass"
+    assert judged(asked, findings(600, 1000), power(1000), (leaks,), 600, held_out=1000).outcome == "fail"
+    assert judged(asked, found, power(1000), (), 402, held_out=1000).outcome == "fail"
 
 
 def test_false_alarms_in_words():
-    assert false_alarms(5, power(100)) is None
+    some = power(2000, false_positive_rate=0.01, held_out=1000)
+    assert false_alarms(500, 500, some) is None
+    assert false_alarms(505, 495, some).endswith("besides equal images are no more than chance.")
+    assert false_alarms(500, 455, some).endswith("so some 20 may be false alarms.")
+    assert false_alarms(60, 22, power(2000, false_positive_rate=0.015)).endswith("no more than chance.")
+    assert false_alarms(5, 0, power(100)) is None
     might = power(2000, false_positive_rate=0.01, held_out=1000)
-    assert false_alarms(0, might) is None
-    assert false_alarms(500, might) == (
+    assert false_alarms(0, 0, might) is None
+    assert false_alarms(500, 0, might) == (
         "The threshold calls up to 1% of new images memorized, so some 20 may be false alarms."
     )
-    assert false_alarms(3, power(20, false_positive_rate=0.9)) == (
+    assert false_alarms(3, 0, power(20, false_positive_rate=0.9)) == (
         "The threshold calls up to 90% of new images memorized; among so few samples that may be all of them."
     )

@@ -139,7 +139,8 @@ def _show_exposure(result: "AuditResult") -> None:
     from spurion.studies.auditing.verdict import false_alarms
 
     memorized, near = sum(image.count for image in result.exposure), len(result.exposure)
-    called = "may be copied" if result.power.could_be_chance(memorized) else "are copied"
+    exact = len(result.exact_copies)
+    called = "may be copied" if result.power.could_be_chance(memorized - exact) else "are copied"
     typer.echo(f"Training images that {called}, most often first ({near} in all):")
     rows = [
         [f"{image.train_index} {image.name or ''}".strip(), str(image.count), str(image.duplicates)]
@@ -147,5 +148,5 @@ def _show_exposure(result: "AuditResult") -> None:
     ]
     columns = ("training image", "copies", "duplicates of it")
     show_table(columns, rows, numbers=columns[1:])
-    if told := false_alarms(memorized, result.power):
+    if told := false_alarms(memorized, exact, result.power):
         typer.echo(told)

@@ -13,8 +13,11 @@ are independent and exponential with one rate m. So a spacing is compared with t
 .. math:: P(s_i \geq s) = \left(1 + \frac{s}{s_{i+1} + \dots + s_{i+k}}\right)^{-k} ,
 
 whatever m is. A gap that is too wide by this law, for all places where one is looked for together, and over
-which the distance at least doubles, has near copies below it. Natural near duplicates do the same, and harm
-the threshold as much.
+which the distance at least doubles, has near copies below it.
+
+Or the images are of two kinds, one much denser than the other, and nothing is wrong. Then training images lie
+as near to each other: the gap counts only if held-out images lie below it more often than training images
+(Fisher's exact test), or no training image does.
 
 References:
     | On the theory of order statistics (Renyi, 1953): normalized spacings
@@ -22,8 +25,11 @@ References:
 
 __all__ = ["near_leaks"]
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int64
+from scipy.stats import fisher_exact
 from torch import Tensor
 
 SPACINGS = 20
@@ -32,16 +38,23 @@ SPACINGS = 20
 CHANCE = 0.01
 """Probability of a gap in honest images, over all places together."""
 
+NATURAL = 0.01
+"""A smaller p-value says that held-out images lie below the gap more often than training images do."""
+
 FACTOR = 2.0
 """Over a gap the distance grows at least so many times."""
 
 
-def near_leaks(distances: Float[Tensor, " h"]) -> Int64[Tensor, " leaks"]:
+def near_leaks(
+    distances: Float[Tensor, " h"], among_train: Callable[[], Float[Tensor, " n"]] | None = None
+) -> Int64[Tensor, " leaks"]:
     """Find held-out images that lie closer to the training set than the others allow.
 
     Arguments:
         distances: The distance of each held-out image to its nearest training image, with shape (h,), finite.
             Those at distance 0 are equal to a training image, which is another matter: they are left out.
+        among_train: Gives the distance of training images to their nearest other training image that is no
+            copy of them; called only if there is a gap. None: every gap counts.
 
     Returns:
         The indices of the images below the uppermost gap, nearest first; none if there is no gap, or fewer
@@ -64,4 +77,15 @@ def near_leaks(distances: Float[Tensor, " h"]) -> Int64[Tensor, " leaks"]:
     chance = torch.pow(1 + spacings[:places] / above, -SPACINGS)
     wide = (chance * places <= CHANCE) & (gaps[:places] >= torch.tensor(FACTOR).log())
     below = int(wide.nonzero().max()) + 1 if wide.any() else 0
+    if not below or (among_train is not None and _natural(below, ordered[equal:], among_train())):
+        return order[:0]
     return order[equal : equal + below]
+
+
+def _natural(below: int, ordered: Float[Tensor, " h"], among_train: Float[Tensor, " n"]) -> bool:
+    """Whether training images lie as near to each other as the lowest held-out images to them."""
+    alike = int((among_train <= ordered[below - 1]).sum())
+    if not alike:
+        return False
+    table = [[below, len(ordered) - below], [alike, len(among_train) - alike]]
+    return bool(fisher_exact(table, alternative="greater").pvalue >= NATURAL)

@@ -22,7 +22,7 @@ A copy among the samples is no overlap but the finding itself.
 
 __all__ = ["Kind", "Overlap", "overlaps"]
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -71,6 +71,7 @@ def overlaps(
     *,
     null: NullTest | None = None,
     holdout_distances: Float[Tensor, " g"] | None = None,
+    among_train: Callable[[], Float[Tensor, " n"]] | None = None,
     holdout_names: Sequence[str] | None = None,
     sample_names: Sequence[str] | None = None,
 ) -> tuple[Overlap, ...]:
@@ -83,6 +84,7 @@ def overlaps(
         null: The held-out null of these sets, if it was computed.
         holdout_distances: The distance to the training set of each held-out image that is not in it, with
             shape (g,).
+        among_train: Gives distances of training images to each other; see `spurion.phases.leaks`.
         holdout_names: What to call held-out images in the sentences; by default their indices, which give
             nothing away.
         sample_names: What to call samples.
@@ -105,10 +107,10 @@ def overlaps(
     known = set(train_keys)
     unseen = [i for i, key in enumerate(holdout_keys) if key not in known]
     found.extend(_shared("holdout_in_train", holdout_keys, train_keys, holdout_names))
-    found.extend(_near(unseen, holdout_distances, holdout_names))
+    found.extend(_near(unseen, holdout_distances, among_train, holdout_names))
     found.extend(_shared("samples_in_holdout", sample_keys, holdout_keys, sample_names))
     found.extend(_exchanged_with_holdout(null))
-    if holdout is not None:
+    if holdout is not None and not found:  # what was found explains why held-out images are unlike others
         sets = zip((train, samples, holdout), (train_keys, sample_keys, holdout_keys), strict=True)
         found.extend(_exchanged_with_samples(*(_distinct(images, keys) for images, keys in sets)))
     return tuple(found)
@@ -139,12 +141,15 @@ def _shared(
 
 
 def _near(
-    unseen: Sequence[int], distances: Float[Tensor, " g"] | None, names: Sequence[str] | None
+    unseen: Sequence[int],
+    distances: Float[Tensor, " g"] | None,
+    among_train: Callable[[], Float[Tensor, " n"]] | None,
+    names: Sequence[str] | None,
 ) -> Iterator[Overlap]:
     """The held-out images that are near copies of training images, if there are any."""
     if distances is None or len(distances) != len(unseen):
         return
-    leaks = near_leaks(distances).tolist()
+    leaks = near_leaks(distances, among_train).tolist()
     if not leaks:
         return
     images = tuple(unseen[i] for i in leaks)
@@ -154,7 +159,7 @@ def _near(
     yield Overlap(
         kind="holdout_near_train",
         sentence=(
-            f"{subject} within {farthest:.3g} of the training set and the next at {following:.3g}; such near "
+            f"{subject} within {farthest:.3g} of the training set and the next at {following:.3g}; near "
             f"copies of training images make copies look as near as new images: {_called(images, names)}."
         ),
         images=images,

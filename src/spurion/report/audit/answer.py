@@ -8,7 +8,7 @@ from spurion.phases.intervals import Interval
 from spurion.report.numbers import at_most, percent, percent_interval, size, value
 from spurion.studies.auditing.limitations import PROMISE
 from spurion.studies.auditing.results import AuditResult
-from spurion.studies.auditing.verdict import false_alarms
+from spurion.studies.auditing.verdict import doubts, false_alarms
 
 SMALL = 0.01
 """A p-value below this is called evidence."""
@@ -31,35 +31,66 @@ def _verdict(audit: AuditResult) -> Iterator[str]:
 
 
 def _copies(audit: AuditResult) -> Iterator[str]:
-    count = size(audit.inputs.samples.count)
-    equal = len(audit.exact_copies)
     if audit.fractions is None or audit.counts is None:
-        yield (
-            f"{size(equal)} of the {count} samples equal training images, byte for byte. Whether there are "
-            "other copies among them stays open: no threshold could be identified."
-            if equal
-            else f"No threshold could be identified, so none of the {count} samples is called a copy or new: "
+        yield _unclassified(audit)
+    elif audit.counts[0] == 0:
+        yield _none(audit, audit.fractions.memorized)
+    else:
+        yield from _some(audit, audit.counts[0], audit.fractions.memorized)
+
+
+def _unclassified(audit: AuditResult) -> str:
+    count = size(audit.inputs.samples.count)
+    if not audit.exact_copies:
+        return (
+            f"No threshold could be identified, so none of the {count} samples is called a copy or new: "
             "whether there are copies among them stays open."
         )
-        return
-    share = audit.fractions.memorized
-    if audit.counts[0] == 0:
-        yield (
-            f"None of the {count} samples is a copy of a training image; a model that copies in up to "
-            f"{at_most(share.high)} of its samples could show the same."
+    return (
+        f"{_equal(audit)} Whether there are other copies among the {count} samples stays open: no threshold "
+        "could be identified."
+    )
+
+
+def _none(audit: AuditResult, share: Interval) -> str:
+    count, against = size(audit.inputs.samples.count), doubts("memorized", audit, audit.warnings)
+    if against:
+        return (
+            f"None of the {count} samples is called a copy of a training image, but {'; '.join(against)}: "
+            "copies cannot be excluded."
         )
-        return
-    chance = audit.power.could_be_chance(audit.counts[0])
-    are = "lie as near to a training image as a copy" if chance else "are copies of training images"
-    yield f"Of {count} samples, {size(audit.counts[0])} {are}: {percent_interval(share)}."
-    if told := false_alarms(audit.counts[0], audit.power):
+    return (
+        f"None of the {count} samples is a copy of a training image; a model that copies in up to "
+        f"{at_most(share.high)} of its samples could show the same."
+    )
+
+
+def _some(audit: AuditResult, memorized: int, share: Interval) -> Iterator[str]:
+    is_one, exact = memorized == 1, len(audit.exact_copies)
+    if audit.power.could_be_chance(memorized - exact):
+        what = f"{'lies' if is_one else 'lie'} as near to a training image as a copy"
+    else:
+        what = "is a copy of a training image" if is_one else "are copies of training images"
+    count = size(audit.inputs.samples.count)
+    yield f"Of {count} samples, {size(memorized)} {what}: {percent_interval(share)}."
+    if told := false_alarms(memorized, exact, audit.power):
         yield told
-    if equal:
-        yield f"{size(equal)} of the samples equal training images, byte for byte."
+    if exact:
+        yield _equal(audit)
+    if against := doubts("memorized", audit, audit.warnings):
+        yield f"There may be more: {'; '.join(against)}."
+
+
+def _equal(audit: AuditResult) -> str:
+    exact = len(audit.exact_copies)
+    if exact == 1:
+        return "One of the samples equals a training image, byte for byte."
+    return f"{size(exact)} of the samples equal training images, byte for byte."
 
 
 def _sources(audit: AuditResult) -> Iterator[str]:
-    if not audit.exposure or (audit.counts and audit.power.could_be_chance(audit.counts[0])):
+    memorized = sum(image.count for image in audit.exposure)
+    if not audit.exposure or (audit.power.could_be_chance(memorized) and not audit.exact_copies):
         return
     first = audit.exposure[0]
     if audit.pictures == 1:
@@ -92,6 +123,8 @@ def _leak(audit: AuditResult) -> Iterator[str]:
         yield f"{begin}: the samples bear traces of the training set beyond chance (p = {value(p, 2)})."
     elif share.low > 0.5:
         yield f"{begin}: a hint of traces of the training set."
+    elif against := doubts("closer_to_train", audit, audit.warnings):
+        yield f"{begin}: no trace beyond chance was found, but {'; '.join(against)}."
     else:
         yield f"{begin}: no trace beyond chance was found."
 

@@ -7,6 +7,7 @@ from spurion.report.numbers import fraction, percent, size, value
 from spurion.report.overview import Fact, Overview, Tile
 from spurion.report.words import DEFINITIONS, sampler_in_words
 from spurion.studies.auditing.results import AuditResult
+from spurion.studies.auditing.verdict import doubts
 from spurion.studies.results import SourceInfo
 
 VERDICT_KIND = {"pass": "generalized", "fail": "memorized", "inconclusive": "spurious"}
@@ -35,7 +36,7 @@ def _facts(audit: AuditResult) -> tuple[Fact, ...]:
         Fact(
             "Held-out images",
             _source(inputs.holdout) if inputs.holdout else "none",
-            "of the same kind, never seen by the model" if inputs.holdout else "so no held-out null",
+            "of the same kind, said to be unseen by the model" if inputs.holdout else "so no held-out null",
         ),
         Fact(
             "Distance",
@@ -79,7 +80,8 @@ def _copies(audit: AuditResult) -> Tile | None:
     if audit.fractions is None or audit.counts is None:
         return None
     share = audit.fractions.memorized
-    chance = audit.counts[0] > 0 and audit.power.could_be_chance(audit.counts[0])
+    near = audit.counts[0] - len(audit.exact_copies)
+    chance = near > 0 and audit.power.could_be_chance(near)
     notes = [f"95% interval {percent(share.low)} to {percent(share.high)}"]
     if chance:
         notes.append("no more than chance")
@@ -87,6 +89,8 @@ def _copies(audit: AuditResult) -> Tile | None:
         notes.append(f"of {size(audit.pictures)} different training images")
     if audit.exact_copies:
         notes.append(f"{size(len(audit.exact_copies))} equal a training image")
+    if doubts("memorized", audit, audit.warnings):
+        notes.append("in doubt: see the answer")
     return Tile(
         "memorized",
         "As near as copies" if chance else "Copies of training images",

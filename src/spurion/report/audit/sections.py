@@ -45,7 +45,9 @@ def _exposure(run: AuditRun) -> Section | None:
     ]
     if not audit.exposure:
         return Section("exposure", "Copied training images", (*paragraphs, "No sample is called memorized."))
-    if told := false_alarms(sum(image.count for image in audit.exposure), audit.power):
+    if told := false_alarms(
+        sum(image.count for image in audit.exposure), len(audit.exact_copies), audit.power
+    ):
         paragraphs.append(f"{told} An image that came out once may be one of these.")
     if twins := sum(image.like is not None for image in audit.exposure):
         paragraphs.append(

@@ -30,13 +30,13 @@ from spurion.studies.auditing.evidence import metrics, missed, model_geometry
 from spurion.studies.auditing.folder import AuditFolder
 from spurion.studies.auditing.histograms import histograms
 from spurion.studies.auditing.limitations import limitations
+from spurion.studies.auditing.mistakes import mistakes
 from spurion.studies.auditing.request import AUDIT_KINDS, Request, check_sources, condition_of, rule_for
 from spurion.studies.auditing.results import AuditResult, Inputs, ModelInfo
 from spurion.studies.auditing.sources import Images, Model, open_sets
 from spurion.studies.auditing.verdict import verdict
 from spurion.studies.environment import Crew, environment
 from spurion.studies.measurement import Found, Stages, equal_images, measure, unseen
-from spurion.studies.overlap import Overlap, overlaps
 from spurion.studies.results import SourceInfo
 
 
@@ -175,12 +175,18 @@ def _conclude(
     findings = conclude(found.measurement, thresholds, images.samples.images, rules, distance=distance)
     values, notes = _geometry(request, images, thresholds, labels, model)
     values["metrics"] = metrics(images, found, distance, seed=seed)
-    values["warnings"] = warnings = _warnings(images, found)
+    values["warnings"] = warnings = mistakes(images, found, distance, seed=seed)
     values |= _copies(images, found, labels, thresholds.memorized, distance)
     power = missed(count, thresholds, len(found.measurement.holdout_train))
     if request.condition is not None:
-        exact = len(values["exact_copies"])
-        values["verdict"] = verdict(request.condition, findings, power, warnings, exact)
+        values["verdict"] = verdict(
+            request.condition,
+            findings,
+            power,
+            warnings,
+            exact_copies=len(values["exact_copies"]),
+            held_out=0 if images.holdout is None else len(images.holdout),
+        )
     device = "cpu" if model is None else str(model.denoiser.device)
     result = AuditResult(
         **dict(findings) | {"notes": (*findings.notes, *notes)},
@@ -254,16 +260,6 @@ def _geometry(
     except (ValueError, RuntimeError) as error:
         return {}, (f"The geometry was not measured: {' '.join(str(error).split())}",)
     return {"geometry": measured, "curvature": scanned}, ()
-
-
-def _warnings(images: Images, found: Found) -> tuple[Overlap, ...]:
-    return overlaps(
-        *_tensors(images),
-        null=found.measurement.null,
-        holdout_distances=found.measurement.holdout_train,
-        holdout_names=images.holdout.item_names if images.holdout else None,
-        sample_names=images.samples.item_names,
-    )
 
 
 def _inputs(images: Images, request: Request) -> Inputs:
