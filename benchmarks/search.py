@@ -254,8 +254,8 @@ def lpips_growth(options, size):
     for what in ("queries", "references"):
 
         def search(count, what=what):
-            distance, fixed = fresh(), color_images(options.lpips_images, size, 2, options.device)
-            distance.embed(fixed)
+            distance, fixed = fresh().kept(), color_images(options.lpips_images, size, 2, options.device)
+            nearest(fixed, fixed[:1], distance=distance)
             varied = color_images(count, size, 3, options.device)
             pair = (varied, fixed) if what == "queries" else (fixed, varied)
             return timed(options, lambda: nearest(*pair, distance=distance))[0]
