@@ -91,7 +91,7 @@ def test_stopped_after_any_step_and_started_again_the_bytes_are_the_same(undistu
 def test_what_a_kill_cut_short_is_removed(undisturbed, tmp_path):
     with pytest.raises(Stopped):
         run(tmp_path, progress=stop_after(12))
-    for name in (".training.jsonl.a1.jsonl", "state/.state.safetensors.a1.safetensors"):
+    for name in (".training.jsonl.a1b2c3d4.jsonl", "state/.state.safetensors.a_b2c3d4.safetensors"):
         (tmp_path / name).write_bytes(b"half")
     run(tmp_path)
     assert contents(tmp_path) == undisturbed

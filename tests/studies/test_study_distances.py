@@ -104,7 +104,7 @@ def test_an_image_passes_the_network_once():
         passed.append(batch[(batch != 0).flatten(1).any(dim=1)])  # without what fills up a batch
         return batch.flatten(1)
 
-    distance = Features(function, "counted")
+    distance = Features(function, "counted").kept()
     found = measure(sets.train, sets.samples, sets.holdout, distance=distance).measurement
     conclude(found, thresholds_for("fixed:0.5,0.5", found), sets.samples, AuditRules(), distance=distance)
     every = torch.cat(passed)
