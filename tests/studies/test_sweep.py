@@ -198,6 +198,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # seven studies, each with several pools of processes that import torch
 def test_killed_five_times_it_ends_the_same(tmp_path):
     overrides = [*SMALL, "training.iterations=1200", "training.checkpoint_every=100"]
     script = tmp_path / "run.py"
