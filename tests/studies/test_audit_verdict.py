@@ -210,6 +210,16 @@ def test_images_that_equal_others_by_nature_are_no_copies():
     assert judged(asked, found, power(1000), (), 402, held_out=1000).outcome == "fail"
 
 
+def test_one_leak_and_one_equal_sample_do_not_excuse_many_near_copies():
+    leak = Overlap(kind="holdout_in_train", sentence="A sentence.", images=(0,))
+    asked, might = parse_condition("memorized > 0.02"), power(1000, false_positive_rate=0.01, held_out=999)
+    assert judged(asked, findings(300, 1000), might, (leak,), 1).outcome == "fail"
+    few = might.count_needed  # with the equal one: without it, one less than is more than chance
+    lower = parse_condition("memorized > 0.001")
+    assert judged(lower, findings(few, 1000), might, (leak,), 1).outcome == "inconclusive"
+    assert judged(lower, findings(few + 1, 1000), might, (leak,), 1).outcome == "fail"
+
+
 def test_false_alarms_in_words():
     some = power(2000, false_positive_rate=0.01, held_out=1000)
     assert false_alarms(500, 500, some) is None

@@ -84,7 +84,8 @@ def verdict(
     if condition.name != "memorized" or condition.sign not in (">", ">="):
         return found
     if natural := _natural(exact_copies, power.samples, warnings, held_out):
-        return _doubted(found, f"but {natural}") if found.outcome == "fail" else found
+        fails = found.outcome == "fail" and not _others_fail(condition, findings, exact_copies, power)
+        return _doubted(found, f"but {natural}") if fails else found
     if copied := _by_exact_copies(condition, exact_copies, power.samples):
         return found if found.outcome == "fail" else copied
     if found.outcome == "fail" and (chance := _chance(findings, exact_copies, power)):
@@ -105,6 +106,13 @@ def _natural(exact_copies: int, samples: int, warnings: Sequence[Overlap], held_
     if proportion(exact_copies, samples).low > proportion(equal, held_out).high:
         return None
     return f"{equal} of {held_out} held-out images equal training images, no fewer than samples do"
+
+
+def _others_fail(condition: Condition, findings: Findings, exact_copies: int, power: Power) -> bool:
+    """Whether the samples called memorized suffice to fail without those that equal training images."""
+    near = 0 if findings.counts is None else findings.counts[0] - exact_copies
+    alone = decide(condition, {"memorized": proportion(near, power.samples)}, power.samples)
+    return alone.outcome == "fail" and not power.could_be_chance(near)
 
 
 def _by_exact_copies(condition: Condition, exact_copies: int, samples: int) -> Verdict | None:
