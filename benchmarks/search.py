@@ -13,9 +13,11 @@ The share is that of the machine's own matrix product in the precision of the sc
 run. Peak memory is that of a fresh process above the data it holds. The naive broadcast and the pairwise
 ways of LPIPS (`search_lpips.py`) are timed on few queries against all of the reference, and their time is
 multiplied: they do the same for every query. Growth is that of time over doublings, as an exponent.
+faiss takes part if it is installed (``pip install faiss-cpu``).
 """
 
 import argparse
+import importlib.util
 import json
 import math
 import statistics
@@ -101,7 +103,8 @@ def contestants(options):
         "torch blocks": ("float32", False, torch_blocks),
     }
     if options.device == "cpu":
-        found["faiss"] = ("float32", False, faiss_flat)
+        if importlib.util.find_spec("faiss"):
+            found["faiss"] = ("float32", False, faiss_flat)
         found["scikit-learn"] = ("float32", False, scikit_learn)
     return {name: row for name, row in found.items() if not options.only or name in options.only}
 

@@ -222,7 +222,7 @@ def test_truncated_files(planted, tmp_path):
     assert "cut.npz cannot be read" in refused("neighbors", "--queries", cut, "--reference", train)
 
 
-@pytest.mark.parametrize("engine", ["float64", "float32", "bfloat16", "faiss"])
+@pytest.mark.parametrize("engine", ["float64", "float32", "bfloat16"])
 def test_engines_and_memory_do_not_change_neighbors(planted, engine):
     train, samples, _ = planted
     arguments = ("neighbors", "--queries", samples, "--reference", train, "-k", "3", "--json")

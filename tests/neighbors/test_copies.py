@@ -1,7 +1,5 @@
 """Sets with many equal images: the answer of brute force, at the price of their distinct images."""
 
-import importlib.util
-
 import pytest
 import torch
 
@@ -12,8 +10,7 @@ from spurion.neighbors.rows import Rows
 from spurion.neighbors.walk import Search
 
 DIM = 20
-FAISS = pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason="faiss is not installed")
-ENGINES = ["auto", "float64", "bfloat16", pytest.param("faiss", marks=FAISS)]
+ENGINES = ["auto", "float64", "bfloat16"]
 L2 = load_distance("l2")
 
 

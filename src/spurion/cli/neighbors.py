@@ -35,7 +35,6 @@ class Engine(StrEnum):
     float32 = "float32"
     bfloat16 = "bfloat16"
     int8 = "int8"
-    faiss = "faiss"
 
 
 SHOWN = 10

@@ -1,6 +1,6 @@
 """From bounds to answers: which pairs are subtracted, and what is made of them."""
 
-__all__ = ["nearest_by_faiss", "nearest_by_screens", "within_by_faiss", "within_by_screens"]
+__all__ = ["nearest_by_screens", "within_by_screens"]
 
 from dataclasses import replace
 
@@ -8,13 +8,11 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from spurion.core.progress import Progress, silent
+from spurion.core.progress import Progress
 from spurion.neighbors.blocks import Block
 from spurion.neighbors.checkpoint import Checkpoint, Saved
-from spurion.neighbors.faiss_engine import certified_nearest, range_candidates
 from spurion.neighbors.found import Neighbors, Pairs, as_pairs, merged, nobody
 from spurion.neighbors.walk import PAIR_BYTES, Search
-from spurion.neighbors.work import Work
 
 
 def nearest_by_screens(search: Search, checkpoint: Checkpoint, progress: Progress) -> Neighbors:
@@ -119,29 +117,3 @@ def _near(search: Search, block: Block, radius: float) -> tuple[Int64[Tensor, " 
 
 def _euclidean(search: Search, radius: float) -> float:
     return float(search.distance.radius(torch.tensor(radius, dtype=torch.float64)))
-
-
-def nearest_by_faiss(search: Search, progress: Progress) -> Neighbors:
-    """The nearest of every query; those that faiss leaves in doubt are searched by our own screens."""
-    found, doubt = certified_nearest(
-        search, nobody(len(search.queries), search.wanted, search.reference.device), progress
-    )
-    refused = doubt.nonzero()[:, 0]
-    if len(refused):
-        again = search.selected(refused, Work())
-        better = nearest_by_screens(again, Checkpoint(None, {}), silent)
-        found.distances[refused], found.indices[refused] = better.distances, better.indices
-        search.work.refined += again.work.pairs + again.work.refined
-        search.work.subtracted += again.work.subtracted
-        search.work.undecided += again.work.pairs
-    return _with_copies(search, found)
-
-
-def within_by_faiss(search: Search, radius: float, progress: Progress) -> Pairs:
-    """All pairs within a distance: faiss proposes more, subtraction decides."""
-    found = [torch.empty(0, dtype=torch.int64, device=search.reference.device)]
-    for row, column in range_candidates(search, _euclidean(search, radius), progress):
-        keep = search.subtract(row, column) <= radius
-        search.work.undecided += len(row)
-        found.append(_numbered(search, row[keep], column[keep]))
-    return _all_within(search, found)

@@ -26,7 +26,7 @@ from spurion.neighbors.copies import sketched
 from spurion.neighbors.rows import Rows
 from spurion.neighbors.screen import FloatScreen, Points, Screen, middle, slack_of, unit
 
-ENGINES = ("auto", "float64", "float32", "bfloat16", "int8", "faiss")
+ENGINES = ("auto", "float64", "float32", "bfloat16", "int8")
 """What `nearest` can be told to search with."""
 
 LARGEST_DIM = 2**22
@@ -190,7 +190,7 @@ def screens_for(reference: Rows, surveys: tuple[Survey, Survey], engine: str) ->
     single = [FloatScreen(center, scale)] if dim < LARGEST_DIM and floats_are_exact(device) else []
     if _halves_are_chosen(device, dim, engine):
         return [HalfScreen(center, scale), *single, double]
-    if engine in ("float32", "faiss") and not single:
+    if engine == "float32" and not single:
         raise ValueError(
             f"`engine` {engine} needs products in float32, and torch was told to compute them in less; "
             f"leave `engine` out."

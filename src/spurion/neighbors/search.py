@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 from spurion.core.progress import Progress, silent
-from spurion.neighbors.answer import nearest_by_faiss, nearest_by_screens, within_by_faiss, within_by_screens
+from spurion.neighbors.answer import nearest_by_screens, within_by_screens
 from spurion.neighbors.checkpoint import Checkpoint
 from spurion.neighbors.distances import Distance, as_distance
 from spurion.neighbors.embedding import embedded
@@ -88,10 +88,7 @@ def nearest(
         )
     search = _prepared(images, distance, exclude_self, engine, memory_limit, cache, progress, k)
     file = _checkpoint(checkpoint, search, {"k": k})
-    if engine == "faiss":
-        found = nearest_by_faiss(search, progress)
-    else:
-        found = nearest_by_screens(search, file, progress)
+    found = nearest_by_screens(search, file, progress)
     return replace(found, distance=search.distance.info, notes=search.distance.notes(images[0].shape))
 
 
@@ -141,10 +138,7 @@ def within(
     images = _opened(queries, reference)
     search = _prepared(images, distance, exclude_self, engine, memory_limit, cache, progress)
     file = _checkpoint(checkpoint, search, {"radius": radius})
-    if engine == "faiss":
-        found = within_by_faiss(search, radius, progress)
-    else:
-        found = within_by_screens(search, radius, file, progress)
+    found = within_by_screens(search, radius, file, progress)
     return replace(found, distance=search.distance.info, notes=search.distance.notes(images[0].shape))
 
 
@@ -192,15 +186,9 @@ def _prepared(
 
 
 def _checkpoint(path: Path | str | None, search: Search, settings: dict[str, object]) -> Checkpoint:
-    """The file of a search, known by all that its answer and the order of its blocks depend on.
-
-    Raises:
-        ValueError: If the engine has no blocks of ours.
-    """
+    """The file of a search, known by all that its answer and the order of its blocks depend on."""
     if path is None:
         return Checkpoint(None, {})
-    if search.work.engine == "faiss":
-        raise ValueError("`checkpoint` is not to be had with `engine` faiss; leave one of them out.")
     settings |= {
         "queries": search.queries.digest(),
         "reference": search.reference.digest(),

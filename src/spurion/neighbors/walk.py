@@ -94,23 +94,8 @@ class Search:
         if copies is not None:
             reference, own = reference.selected(copies.firsts), copies.alone(own)
         screens = screens_for(reference, (first, second), engine)
-        work = Work("faiss" if engine == "faiss" else screens[0].name)
+        work = Work(screens[0].name)
         return cls(queries, reference, distance, own, left_out, copies, memory_limit, screens, k, work)
-
-    def selected(self, indices: Int64[Tensor, " p"], work: Work) -> "Search":
-        """The same search for some of the queries, among distinct images only."""
-        return replace(
-            self,
-            queries=self.queries.selected(indices),
-            own=self.own[indices],
-            left_out=self.left_out[indices],
-            copies=None,
-            k=self.wanted,
-            work=work,
-            _start=0,
-            _kept={},
-            _crowded=[],
-        )
 
     @property
     def wanted(self) -> int:

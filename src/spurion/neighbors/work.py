@@ -10,7 +10,7 @@ class Work:
     """How a search came to its answer.
 
     Attributes:
-        engine: What proposed: the name of the last screen that blocks started with, or faiss.
+        engine: What proposed: the name of the last screen that blocks started with.
         pairs: All pairs that were compared, of images that equal each other one.
         refined: Pairs whose bounds were recomputed by a finer product, each time.
         subtracted: Pairs whose distances were recomputed by subtraction.
