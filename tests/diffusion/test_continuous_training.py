@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
+from spurion.circle.ring import paper_circle
 from spurion.diffusion.batches import FIRST_TIME, Batches
 from spurion.diffusion.denoisers.fourier_mlp import FourierMLPConfig
 from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
 from spurion.diffusion.schedule import VESchedule
 from spurion.diffusion.score_matching import SCORE_TRAINING
 from spurion.diffusion.training import train
-from spurion.memory.circle import paper_circle
 
 SCHEDULE = VESchedule(1.5)
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy import stats
 
+from spurion.circle.ring import paper_circle
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.euler_maruyama import EulerMaruyamaConfig, sample_sde
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
-from spurion.memory.circle import paper_circle
 
 NINE = paper_circle(9)
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from spurion.circle.ring import paper_circle
 from spurion.core.random import generator
 from spurion.memory.branches import track
-from spurion.memory.circle import paper_circle
 from spurion.memory.dense import DenseAM
 from spurion.memory.minima import find_minima
 

@@ -3,11 +3,12 @@ import math
 import pytest
 import torch
 
+from spurion.circle.ring import ring_memory_capacity, ring_minima
 from spurion.core.random import generator
-from spurion.memory.capacity import PATTERNS, capacity_curve
-from spurion.memory.circle import ring_memory_capacity, ring_minima
+from spurion.memory.capacity import capacity_curve
 from spurion.memory.dense import DenseAM
 from spurion.memory.minima import find_minima
+from spurion.memory.patterns import PATTERNS
 from spurion.memory.retrieval import retrieve
 
 

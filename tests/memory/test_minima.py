@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.optimize import brentq, minimize
 
+from spurion.circle.ring import paper_circle
 from spurion.core.random import generator
 from spurion.memory.barriers import find_barriers
-from spurion.memory.circle import paper_circle
 from spurion.memory.dense import DenseAM
 from spurion.memory.distinct import distinct, locate
 from spurion.memory.minima import KINDS, basins, find_minima, survey

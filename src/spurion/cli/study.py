@@ -3,7 +3,7 @@
 __all__ = ["report", "study"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -21,8 +21,6 @@ from spurion.cli.show import (
 
 if TYPE_CHECKING:
     from spurion.phases.capacities import Capacity
-    from spurion.studies.circle.results import CircleResult
-    from spurion.studies.circle.run import CirclePlan
     from spurion.studies.plan import Plan
     from spurion.studies.results import StudyResult
 
@@ -73,17 +71,18 @@ def study(
     """
     import spurion.report
     import spurion.studies
-    from spurion.studies.circle.config import is_circle
+    from spurion.studies.kinds import kind_asked_for
 
-    if thresholds is not None and is_circle(source):
-        raise ValueError("`--thresholds` does not apply to the circle, which has no thresholds.")
+    kind = kind_asked_for(source)
+    if thresholds is not None and kind is not None:
+        raise ValueError("`--thresholds` does not apply to a study that has no thresholds; leave it out.")
     every = with_options(overrides, {"thresholds": thresholds, "seed": seed})
     chosen = device.value if device else None
     if dry_run:
         plan = spurion.studies.plan(
             source, overrides=every, device=chosen, workers=workers, allow_download=allow_download
         )
-        return _tell_plan(plan, as_json)
+        return kind.tell_plan(plan, as_json) if kind else _tell_plan(plan, as_json)
     folder = out or Path("runs") / Path(source).stem
     with progress_shown() as shown:
         result = spurion.studies.study(
@@ -91,29 +90,18 @@ def study(
             allow_download=allow_download, report=shown,
         )  # fmt: skip
         page = spurion.report.write_report(folder)
-    _tell_result(result, page, as_json)
+    if kind:
+        return kind.tell_result(result, page, as_json)
+    _tell_result(cast("StudyResult", result), page, as_json)
 
 
-def _tell_plan(plan: "Plan | CirclePlan", as_json: bool) -> None:
-    from spurion.cli.circle import plan_values, show_circle_plan
-    from spurion.studies.circle.run import CirclePlan
-
-    if isinstance(plan, CirclePlan):
-        show_json(plan_values(plan)) if as_json else show_circle_plan(plan)
-    else:
-        show_json(_plan_values(plan)) if as_json else _show_plan(plan)
+def _tell_plan(plan: "Plan", as_json: bool) -> None:
+    show_json(_plan_values(plan)) if as_json else _show_plan(plan)
 
 
-def _tell_result(result: "StudyResult | CircleResult", page: Path, as_json: bool) -> None:
-    from spurion.cli.circle import end_circle, show_circle
-    from spurion.studies.circle.results import CircleResult
-
-    if isinstance(result, CircleResult):
-        show_json(result.to_json()) if as_json else show_circle(result, page)
-        end_circle(result)
-    else:
-        show_json(result.to_json()) if as_json else _show_result(result, page)
-        _end(result)
+def _tell_result(result: "StudyResult", page: Path, as_json: bool) -> None:
+    show_json(result.to_json()) if as_json else _show_result(result, page)
+    _end(result)
 
 
 def report(

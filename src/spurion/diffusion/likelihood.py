@@ -11,7 +11,7 @@ schedules are one process, whose density :math:`q_r` is carried along by
 so that :math:`\log p_t(x) = \log q_r(x / \alpha_t) - D \log \alpha_t`. The noisiest time has r = R; there the
 density must be known, the `Prior`. For a variance-exploding process on :math:`t \in (0, 1]` it is **not** the
 normal distribution of the noise, as in the authors' code: the data are still there at t = 1, so that the
-right one is the density of the patterns with that noise (`mixture_prior`, `ring_prior`).
+right one is the density of the patterns with that noise (`mixture_prior`).
 
 - Variance exploding: time is continuous; scipy's DOP853 with step size control, to a `tolerance`.
 - DDPM: networks know integer steps only. The equation is solved on some of them, evenly spaced in log r as
@@ -28,7 +28,7 @@ References:
     | A stochastic estimator of the trace of the influence matrix (Hutchinson, 1990)
 """
 
-__all__ = ["LogDensity", "energy", "log_density", "mixture_prior", "normal_prior", "ring_prior"]
+__all__ = ["LogDensity", "energy", "log_density", "mixture_prior", "normal_prior"]
 
 import math
 from typing import NamedTuple
@@ -42,7 +42,7 @@ from torch import Tensor
 from spurion.core.progress import Progress, silent
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.jacobian import denoise_and_traces, probe_error, random_signs
-from spurion.diffusion.priors import Prior, last_time, mixture_prior, normal_prior, ring_prior
+from spurion.diffusion.priors import Prior, last_time, mixture_prior, normal_prior
 from spurion.diffusion.schedule import DDPMSchedule, Schedule
 
 TOLERANCE = 1e-5

@@ -1,20 +1,16 @@
 r"""Log-densities at the noisiest time, from which `log_density` starts.
 
 For a variance-exploding process the data are still there at t = 1. The density of K patterns is then the
-mixture :math:`p_1 = \frac1K \sum_\mu \mathcal{N}(\xi_\mu, \sigma^2 I)`; with infinitely many patterns on the
-unit circle
-
-.. math:: \log p_1(x) = -\frac{R^2 + 1}{2\sigma^2} + \log I_0(R / \sigma^2) - \log 2\pi\sigma^2 .
-
-The authors' code takes :math:`\mathcal{N}(0, \sigma^2 I)`, which at :math:`\sigma = 1` is off by +0.50 nats
-in the center of the circle and -0.32 at R = 2. For a variance-preserving schedule nothing of the data is
-left, and the standard normal distribution is right.
+mixture :math:`p_1 = \frac1K \sum_\mu \mathcal{N}(\xi_\mu, \sigma^2 I)`. The authors' code takes
+:math:`\mathcal{N}(0, \sigma^2 I)`, which for patterns on a circle at :math:`\sigma = 1` is off by +0.50 nats
+in the center and -0.32 at R = 2. For a variance-preserving schedule nothing of the data is left, and the
+standard normal distribution is right.
 
 References:
     | Memorization to Generalization (Pham et al., 2025), Eq. 13-18 and 24-33
 """
 
-__all__ = ["Prior", "mixture_prior", "normal_prior", "ring_prior"]
+__all__ = ["Prior", "mixture_prior", "normal_prior"]
 
 import math
 from collections.abc import Callable
@@ -24,7 +20,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spurion.diffusion.schedule import DDPMSchedule, Schedule, VESchedule
-from spurion.memory.circle import RingEnergy
 from spurion.memory.dense import DenseAM, inverse_temperature
 
 Prior = Callable[[Tensor], Tensor]
@@ -54,19 +49,6 @@ def mixture_prior(patterns: Float[Tensor, "K *shape"], schedule: Schedule) -> Pr
         return memory.log_density(x.flatten(1) / alpha) - memory.dim * math.log(alpha)
 
     return log_prior
-
-
-def ring_prior(schedule: VESchedule) -> Prior:
-    """Density of infinitely many patterns on the unit circle at t = 1.
-
-    Arguments:
-        schedule: The variance-exploding process.
-
-    Example:
-        >>> ring_prior(VESchedule())(torch.zeros(1, 2).double())  # -1/2 - log(2 pi)
-        tensor([-2.3379], dtype=torch.float64)
-    """
-    return RingEnergy(inverse_temperature(schedule.scale)).log_density
 
 
 def normal_prior(std: float = 1.0) -> Prior:

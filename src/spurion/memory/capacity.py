@@ -10,12 +10,11 @@ The temperature must be fixed: at zero noise the exact reverse process ends in a
 whatever K is.
 """
 
-__all__ = ["PATTERNS", "CapacityPoint", "capacity_curve"]
+__all__ = ["CapacityPoint", "capacity_curve"]
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from jaxtyping import Float
@@ -23,35 +22,9 @@ from torch import Tensor
 
 from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
-from spurion.memory.circle import random_circle
 from spurion.memory.dense import DenseAM
 from spurion.memory.minima import KINDS, survey
-
-Draw = Callable[[int, int, torch.Generator], Tensor]
-
-
-def _circle(count: int, dim: int, rng: torch.Generator) -> Tensor:
-    if dim != 2:
-        raise ValueError(f"`dim` must be 2 for patterns on a circle, got {dim}.")
-    return random_circle(count, generator=rng)
-
-
-def _gaussian(count: int, dim: int, rng: torch.Generator) -> Tensor:
-    return torch.randn(count, dim, generator=rng, dtype=torch.float64)
-
-
-def _sphere(count: int, dim: int, rng: torch.Generator) -> Tensor:
-    return torch.nn.functional.normalize(_gaussian(count, dim, rng), dim=1)
-
-
-def _binary(count: int, dim: int, rng: torch.Generator) -> Tensor:
-    return torch.randint(0, 2, (count, dim), generator=rng).double() * 2 - 1
-
-
-PATTERNS: MappingProxyType[str, Draw] = MappingProxyType(
-    {"circle": _circle, "sphere": _sphere, "gaussian": _gaussian, "binary": _binary}
-)
-"""Random patterns by name: unit circle, unit sphere, standard normal, entries -1 and +1."""
+from spurion.memory.patterns import PATTERNS
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,12 @@ __all__ = ["write_report"]
 
 from pathlib import Path
 
-from spurion.core.files import read_json, write_text
+from spurion.core.files import write_text
 from spurion.report.audit.page import audit_page
-from spurion.report.circle.page import circle_page
 from spurion.report.figures import FIGURES, draw_figures
 from spurion.report.html import render
 from spurion.report.run import read_run
+from spurion.studies.kinds import kind_stored
 
 
 def write_report(folder: Path | str) -> Path:
@@ -33,18 +33,11 @@ def write_report(folder: Path | str) -> Path:
     folder = Path(folder)
     if (folder / "audit.json").is_file():
         text = audit_page(folder)
-    elif _is_circle(folder):
-        text = circle_page(folder)
+    elif kind := kind_stored(folder):
+        text = kind.page(folder)
     else:
         run = read_run(folder)
         text = render(run, draw_figures(run, folder / "figures", FIGURES))
     page = folder / "report.html"
     write_text(page, text)
     return page
-
-
-def _is_circle(folder: Path) -> bool:
-    """Whether a run folder, if there is one, is that of a study of the circle."""
-    path = folder / "study.json"
-    values = read_json(path) if path.is_file() else None
-    return isinstance(values, dict) and str(values.get("schema", "")).startswith("spurion.circle/")

@@ -44,6 +44,7 @@ class Page:
         sections: Everything below.
         plates: Figures, by name.
         styles: File names of its styles.
+        own_style: Style that is not among the report's files.
         script: File name of its script; empty for none.
         symbols: CSS class of every word that is set in a color of its own.
         kind: What was done: a study or an audit.
@@ -55,6 +56,7 @@ class Page:
     sections: Sequence[Section]
     plates: dict[str, Plate]
     styles: tuple[str, ...] = ("report.css",)
+    own_style: str = ""
     script: str = "gallery.js"
     symbols: Mapping[str, str] = field(default_factory=lambda: CLASSES)
     kind: str = "study"
@@ -83,7 +85,7 @@ def render_page(page: Page) -> str:
     )
     environment.filters["prose"] = partial(prose, symbols=page.symbols)
     environment.filters["short"] = lambda number: f"{number:.6g}"
-    style = "".join(_asset(name) for name in page.styles)
+    style = "".join(_asset(name) for name in page.styles) + page.own_style
     script = _asset(page.script) if page.script else ""
     return environment.get_template("report.html.j2").render(
         kind=page.kind,

@@ -13,7 +13,7 @@
         measurement.safetensors, point.json, seconds.json
     vectors/                   those of a network's distance, shared by all points, until the study is done
 
-A study of the circle (`spurion.studies.circle`) has `pieces/`, `landscapes/` and `trained/` instead.
+A study of the circle (`spurion.circle`) has `pieces/`, `landscapes/` and `trained/` instead.
 
 One process at a time works in a run folder: a lock, released by the system when its holder ends, says so.
 """

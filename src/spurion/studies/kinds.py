@@ -1,28 +1,37 @@
-"""One door for both kinds of study: of images, and of the circle."""
+"""One door for every kind of study: of images, and those in `KINDS`.
 
-__all__ = ["STUDY_KINDS", "plan", "study"]
+A study of another kind is a package of its own, with everything that belongs to it. It has a module with the
+functions of `StudyKind`, and a line in `KINDS`; its configuration has a field `kind` with its name, and the
+schema of its `study.json` is called ``spurion.NAME/VERSION``.
+"""
+
+__all__ = ["KINDS", "STUDY_KINDS", "StudyKind", "kind_asked_for", "kind_stored", "plan", "study"]
 
 import os
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from numbers import Integral
 from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
 
 from spurion.core.arguments import Kind, check_arguments
+from spurion.core.config import Config, StoredResult
 from spurion.core.engine import Report
-from spurion.studies.circle.config import CircleConfig, is_circle
-from spurion.studies.circle.results import CircleResult
-from spurion.studies.circle.run import CirclePlan, circle_plan, circle_study
-from spurion.studies.config import StudyConfig
+from spurion.core.files import read_json
+from spurion.studies.config import StudyConfig, load_config
 from spurion.studies.plan import Plan
 from spurion.studies.plan import plan as plan_images
 from spurion.studies.results import StudyResult
 from spurion.studies.sweep import no_report
 from spurion.studies.sweep import study as study_images
 
+KINDS = {"circle": "spurion.circle.kind"}
+"""Studies of another kind than of images: by their name, which is that of their recipe, their module."""
+
 _TEXTS = 'a list of texts such as "seed=1"'
 
 STUDY_KINDS: dict[str, Kind] = {
-    "what": (str | os.PathLike | StudyConfig | CircleConfig, "a recipe's name, a path or a configuration"),
+    "what": (str | os.PathLike | Config, "a recipe's name, a path or a configuration"),
     "out": (str | os.PathLike, "the path of a folder"),
     "overrides": (list | tuple, _TEXTS),
     "device": (str | None, 'a text such as "cpu"'),
@@ -32,8 +41,44 @@ STUDY_KINDS: dict[str, Kind] = {
 """What the arguments of a study must be."""
 
 
+@runtime_checkable
+class StudyKind(Protocol):
+    """What the module of a kind offers; what the functions are given is what `study` is."""
+
+    def study(
+        self,
+        what: str | Path | Config,
+        *,
+        out: Path | str,
+        overrides: Sequence[str],
+        device: str | None,
+        workers: int | None,
+        report: Report,
+    ) -> StoredResult:
+        """Run a study, or go on with it."""
+
+    def plan(
+        self,
+        what: str | Path | Config,
+        *,
+        overrides: Sequence[str],
+        device: str | None,
+        workers: int | None,
+    ) -> Any:
+        """Resolve a study and estimate what it takes."""
+
+    def page(self, folder: Path) -> str:
+        """Draw the figures of a run folder and make its page."""
+
+    def tell_plan(self, plan: Any, as_json: bool) -> None:
+        """Print a plan."""
+
+    def tell_result(self, result: Any, page: Path, as_json: bool) -> None:
+        """Print what was found; a study that failed as a whole exits."""
+
+
 def study(
-    what: str | Path | StudyConfig | CircleConfig,
+    what: str | Path | Config,
     *,
     out: Path | str,
     overrides: Sequence[str] = (),
@@ -41,7 +86,7 @@ def study(
     workers: int | None = None,
     allow_download: bool = False,
     report: Report = no_report,
-) -> StudyResult | CircleResult:
+) -> StudyResult | StoredResult:
     """Run a study, or go on with one that was interrupted.
 
     Arguments:
@@ -63,11 +108,12 @@ def study(
     """
     check_arguments(locals(), STUDY_KINDS)
     _check_overrides(overrides)
-    if isinstance(what, CircleConfig) or (not isinstance(what, StudyConfig) and is_circle(what)):
+    kind = kind_asked_for(what)
+    if kind is not None:
         _refuse_download(allow_download)
-        return circle_study(what, out=out, overrides=overrides, device=device, workers=workers, report=report)
+        return kind.study(what, out=out, overrides=overrides, device=device, workers=workers, report=report)
     return study_images(
-        what,
+        cast(str | Path | StudyConfig, what),
         out=out,
         overrides=overrides,
         device=device,
@@ -78,24 +124,59 @@ def study(
 
 
 def plan(
-    what: str | Path | StudyConfig | CircleConfig,
+    what: str | Path | Config,
     *,
     overrides: Sequence[str] = (),
     device: str | None = None,
     workers: int | None = None,
     allow_download: bool = False,
-) -> Plan | CirclePlan:
+) -> Plan | Any:
     """Resolve a study and estimate what it takes; nothing is written. Arguments as for `study`.
 
     Raises:
         ValueError: If the configuration is wrong.
     """
-    if isinstance(what, CircleConfig) or (not isinstance(what, StudyConfig) and is_circle(what)):
+    kind = kind_asked_for(what)
+    if kind is not None:
         _refuse_download(allow_download)
-        return circle_plan(what, overrides=overrides, device=device, workers=workers)
+        return kind.plan(what, overrides=overrides, device=device, workers=workers)
     return plan_images(
-        what, overrides=overrides, device=device, workers=workers, allow_download=allow_download
+        cast(str | Path | StudyConfig, what),
+        overrides=overrides,
+        device=device,
+        workers=workers,
+        allow_download=allow_download,
     )
+
+
+def kind_asked_for(what: str | Path | Config) -> StudyKind | None:
+    """The kind of study that a recipe's name, a YAML file or a configuration asks for; None for images."""
+    if isinstance(what, Config):
+        return _kind(getattr(what, "kind", None))
+    if str(what) in KINDS or Path(what).suffix not in {".yaml", ".yml"}:
+        return _kind(str(what))
+    try:
+        return _kind(load_config(what).get("kind"))
+    except ValueError:
+        return None
+
+
+def kind_stored(folder: Path) -> StudyKind | None:
+    """The kind of the study that a run folder holds; None for images, and if there is none.
+
+    Raises:
+        ValueError: If `study.json` is damaged.
+    """
+    path = folder / "study.json"
+    values = read_json(path) if path.is_file() else None
+    schema = str(values.get("schema", "")) if isinstance(values, dict) else ""
+    return _kind(schema.removeprefix("spurion.").partition("/")[0])
+
+
+def _kind(name: object) -> StudyKind | None:
+    if not isinstance(name, str) or name not in KINDS:
+        return None
+    return cast(StudyKind, import_module(KINDS[name]))
 
 
 def _check_overrides(overrides: Sequence[object]) -> None:
@@ -106,4 +187,4 @@ def _check_overrides(overrides: Sequence[object]) -> None:
 
 def _refuse_download(allowed: bool) -> None:
     if allowed:
-        raise ValueError("`--allow-download` does not apply to the circle, which needs no data set.")
+        raise ValueError("`--allow-download` does not apply to a study that needs no data set; leave it out.")

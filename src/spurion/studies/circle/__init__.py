@@ -1,1 +1,0 @@
-"""The study of the circle: the paper's toy model, exact and trained."""
