@@ -7,13 +7,13 @@ import torch
 from spurion.data import load_split
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.samplers import SamplerConfig, sample
-from spurion.diffusion.schedule import DDPMSchedule, Schedule
+from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 
 SCHEDULE = DDPMSchedule()
 
 
 @dataclass(frozen=True)
-class NoiseIsTime(Schedule):
+class NoiseIsTime(VESchedule):
     """sigma_t = t, with any scale: every noise level can be asked for."""
 
     scale: float

@@ -356,10 +356,12 @@ def test_only_known_denoisers_are_saved(tmp_path):
 
 
 class Mute(Schedule):
+    discrete, least_time, last_time = False, 1e-4, 1.0
+
     def alpha(self, t):
         return torch.ones_like(t, dtype=torch.float64)
 
-    sigma = alpha
+    sigma = nearest = drift = calls = grid = ladder = alpha
 
 
 def continuous_denoisers():

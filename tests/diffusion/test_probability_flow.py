@@ -6,7 +6,7 @@ from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
-from spurion.diffusion.probability_flow import flow_calls, follow, least_time
+from spurion.diffusion.probability_flow import follow
 from spurion.diffusion.samplers import reverse
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 
@@ -62,7 +62,7 @@ def test_items_with_times_of_their_own_go_together(schedule, times):
 )
 def test_calls_are_counted(schedule, times, calls):
     denoiser, times = Counter(schedule=schedule), torch.tensor(times)
-    assert flow_calls(schedule, times, 20).tolist() == calls
+    assert schedule.calls(times, 20).tolist() == calls
     follow(denoiser, torch.zeros(len(times), 2, dtype=torch.float64), times, 20)
     assert denoiser.count == sum(calls)
 
@@ -71,8 +71,8 @@ def test_continuous_times_are_evenly_spaced_in_their_logarithm_and_end_at_the_le
     denoiser = Counter(schedule=VE)
     follow(denoiser, torch.zeros(1, 2, dtype=torch.float64), torch.tensor([1.0]), 5)
     assert [t for (t,) in denoiser.times] == pytest.approx([1.0, 0.1, 0.01, 1e-3, 1e-4])
-    assert float(VE.sigma(torch.tensor(least_time(VE)))) == pytest.approx(0.01)
-    assert float(DDPM.sigma(torch.tensor(least_time(DDPM)))) == pytest.approx(0.01, abs=1e-6)
+    assert float(VE.sigma(torch.tensor(VE.least_time))) == pytest.approx(0.01)
+    assert float(DDPM.sigma(torch.tensor(DDPM.least_time))) == pytest.approx(0.01, abs=1e-6)
 
 
 @pytest.mark.parametrize(("schedule", "t"), [(VE, 0.5), (DDPM, 700)])

@@ -10,7 +10,6 @@ from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 from spurion.geometry.basin import BasinConfig
 from spurion.geometry.critical import CriticalNoise, basins
-from spurion.geometry.levels import noise_levels
 from spurion.geometry.measure import STATUSES
 from spurion.geometry.recovery import recovery_curve
 from spurion.neighbors import Distance
@@ -289,10 +288,10 @@ def test_shares_are_counted_in_draws():
 
 
 def test_the_default_ladders():
-    assert noise_levels(DDPM).tolist() == list(range(1, 1000, 25))
-    assert noise_levels(DDPMSchedule(7), 40).tolist() == [1, 2, 3, 4, 5, 6]
-    assert noise_levels(DDPMSchedule(1)).tolist() == [0]
-    ladder = noise_levels(VE, 5)
+    assert DDPM.ladder().tolist() == list(range(1, 1000, 25))
+    assert DDPMSchedule(7).ladder(40).tolist() == [1, 2, 3, 4, 5, 6]
+    assert DDPMSchedule(1).ladder().tolist() == [0]
+    ladder = VE.ladder(5)
     assert (float(ladder[0]), float(ladder[-1]), len(ladder)) == (pytest.approx(2e-4), pytest.approx(1.0), 5)
     assert torch.allclose(ladder.log().diff(), ladder.log().diff()[0].expand(4))
 
@@ -317,12 +316,12 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match=r"`t` must lie in 0\.\.999"):
         basins(denoiser, x, 0.1, seed=0, times=torch.tensor([5, 1000]))
     with pytest.raises(ValueError, match="`count` must be at least 1, got 0"):
-        noise_levels(DDPM, 0)
+        DDPM.ladder(0)
 
 
 @pytest.mark.parametrize("count", [1, 7, 40, 150, 300, 400, 600, 999, 1000, 5000])
 def test_a_ladder_reaches_as_high_as_its_stride_allows(count):
-    levels = noise_levels(DDPMSchedule(), count)
+    levels = DDPMSchedule().ladder(count)
     assert levels[0] == 1
     assert (levels.diff() > 0).all()
     assert len(levels) == min(count, 999)

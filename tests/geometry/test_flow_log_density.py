@@ -10,7 +10,6 @@ from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.schedule import VESchedule
 from spurion.geometry.log_density import FlowLogDensity, flow_log_density
-from spurion.geometry.noise_scan import nearest_time
 
 
 def draws():
@@ -18,7 +17,7 @@ def draws():
 
 
 def coefficients(noise):
-    t = torch.tensor(nearest_time(SCHEDULE, noise))
+    t = torch.tensor(SCHEDULE.nearest(noise))
     return float(SCHEDULE.alpha(t)), float(SCHEDULE.sigma(t))
 
 

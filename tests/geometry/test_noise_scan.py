@@ -8,9 +8,9 @@ from spurion.core.random import generator
 from spurion.data import load_split
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianConfig
-from spurion.diffusion.schedule import DDPMSchedule, Schedule, VESchedule
+from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 from spurion.geometry.curvature import curvature
-from spurion.geometry.noise_scan import choose_time, nearest_time, noise_times, scan_curvature
+from spurion.geometry.noise_scan import choose_time, noise_times, scan_curvature
 
 
 def random():
@@ -26,11 +26,11 @@ def test_times_are_nearest_in_the_logarithm():
     steps = torch.arange(1000)
     levels = SCHEDULE.sigma(steps) / SCHEDULE.alpha(steps)
     for noise in (1e-5, 0.02, 0.1, 0.77, 3.0, 1e9):
-        t = nearest_time(SCHEDULE, noise)
+        t = SCHEDULE.nearest(noise)
         assert isinstance(t, int)
         assert t == int((levels.log() - math.log(noise)).abs().argmin())
-    assert nearest_time(SCHEDULE, level(SCHEDULE, 123)) == 123
-    assert level(VESchedule(3.0), nearest_time(VESchedule(3.0), 0.2)) == pytest.approx(0.2)
+    assert SCHEDULE.nearest(level(SCHEDULE, 123)) == 123
+    assert level(VESchedule(3.0), VESchedule(3.0).nearest(0.2)) == pytest.approx(0.2)
 
 
 def test_a_grid_is_even_in_the_logarithm():
@@ -39,12 +39,12 @@ def test_a_grid_is_even_in_the_logarithm():
     steps = noise_times(SCHEDULE)
     assert len(steps) == 12
     assert all(isinstance(t, int) for t in steps)
-    assert (steps[0], steps[-1]) == (nearest_time(SCHEDULE, 0.02), nearest_time(SCHEDULE, 1.0))
+    assert (steps[0], steps[-1]) == (SCHEDULE.nearest(0.02), SCHEDULE.nearest(1.0))
     # Few steps are not given twice.
     assert noise_times(DDPMSchedule(3), count=50) == tuple(
         sorted(set(noise_times(DDPMSchedule(3), count=50)))
     )
-    assert noise_times(SCHEDULE, count=1, low=0.3, high=0.3) == (nearest_time(SCHEDULE, 0.3),)
+    assert noise_times(SCHEDULE, count=1, low=0.3, high=0.3) == (SCHEDULE.nearest(0.3),)
 
 
 def test_a_scan_holds_what_each_time_shows():
@@ -104,14 +104,6 @@ def test_nothing_to_choose_by():
     assert choose_time(failing) is None
 
 
-class Other(Schedule):
-    def alpha(self, t):
-        return t.double()
-
-    def sigma(self, t):
-        return t.double()
-
-
 def test_bad_scans():
     with pytest.raises(ValueError, match="`times` must hold at least one time, got none"):
         scan_curvature(ExactDenoiser(torch.zeros(1, 3), SCHEDULE), torch.zeros(2, 3), ())
@@ -121,6 +113,4 @@ def test_bad_scans():
         with pytest.raises(ValueError, match=f"0 < low <= high, got {low} and {high}"):
             noise_times(SCHEDULE, low=low, high=high)
     with pytest.raises(ValueError, match="`noise` must be positive, got 0"):
-        nearest_time(SCHEDULE, 0.0)
-    with pytest.raises(ValueError, match="The times of a Other are not known: give the time itself"):
-        nearest_time(Other(), 0.1)
+        SCHEDULE.nearest(0.0)

@@ -7,7 +7,7 @@ from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
-from spurion.diffusion.schedule import DDPMSchedule, Schedule, VESchedule
+from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 from spurion.geometry.energy import RelativeEnergy, relative_energy
 from spurion.geometry.measure import STATUSES
 from spurion.memory import DenseAM, inverse_temperature
@@ -185,16 +185,6 @@ def test_the_measure_is_the_mean_over_references():
     assert RelativeEnergy(broken)(denoiser, x, generator=random).has("failed").all()
 
 
-class Unknown(Schedule):
-    """A schedule whose drift nobody knows."""
-
-    def alpha(self, t):
-        return torch.ones_like(t, dtype=torch.float64)
-
-    def sigma(self, t):
-        return t.double()
-
-
 def test_bad_arguments():
     patterns, x, references = cases()
     denoiser = ExactDenoiser(patterns, DDPM)
@@ -208,5 +198,3 @@ def test_bad_arguments():
         relative_energy(denoiser, x, references, tolerance=-1.0)
     with pytest.raises(ValueError, match=r"`t` must lie in 0\.\.999"):
         relative_energy(denoiser, x, references, time=1000)
-    with pytest.raises(ValueError, match="`denoiser` must have a schedule with a known drift, got Unknown"):
-        relative_energy(ExactDenoiser(patterns, Unknown()), x, references, time=1.0)

@@ -12,7 +12,6 @@ from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.curvature import curvature
 from spurion.geometry.measure import STATUSES, Measured
-from spurion.geometry.noise_scan import nearest_time
 from spurion.studies.geometry.config import GeometryConfig
 from spurion.studies.geometry.groups import Group, choose_groups
 from spurion.studies.geometry.measuring import Geometry
@@ -212,7 +211,7 @@ def test_a_scan_of_a_single_pattern_falls_back_and_says_so():
     model = ExactDenoiser(torch.zeros(1, D), SCHEDULE)
     found = scan(model, torch.zeros(1, D), GeometryConfig(scan=3), train_size=1, seed=0)
     assert found.note.startswith("No level separates soft from stiff directions")
-    assert found.chosen_time == nearest_time(SCHEDULE, 0.1)
+    assert found.chosen_time == SCHEDULE.nearest(0.1)
 
 
 def test_means_of_a_scan_have_their_intervals():

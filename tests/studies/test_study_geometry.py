@@ -12,7 +12,6 @@ from scipy.stats import beta, norm
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.basin import BasinConfig
-from spurion.geometry.noise_scan import nearest_time
 from spurion.neighbors.distances import L2
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.report.html import render
@@ -46,7 +45,7 @@ def pair():
     config = GeometryConfig(
         basins=BasinConfig(draws=DRAWS, share=NEEDED / DRAWS, levels=200), cut=0.6, energy_points=8, probes=8
     )
-    setting = Setting(config, nearest_time(SCHEDULE, noise), APART / 4, L2(), patterns[:1], 0)
+    setting = Setting(config, SCHEDULE.nearest(noise), APART / 4, L2(), patterns[:1], 0)
     seen = []
     group = Group("memorized", POINTS, torch.arange(POINTS), points)
     empty = Group("spurious", 1, torch.arange(0), points[:0])

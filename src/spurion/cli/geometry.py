@@ -191,9 +191,8 @@ def _tolerance_of_the_run(model: Path, distance: "LoadedDistance") -> float | No
 def _nearest_noise(denoiser: "Denoiser", noise: float) -> float:
     """The noise that the schedule has nearest to the one asked for: at which the curvature is really read."""
     from spurion.geometry.jacobian import coefficients
-    from spurion.geometry.noise_scan import nearest_time
 
-    alpha, sigma = coefficients(denoiser.schedule, nearest_time(denoiser.schedule, noise))
+    alpha, sigma = coefficients(denoiser.schedule, denoiser.schedule.nearest(noise))
     return sigma / alpha
 
 

@@ -42,8 +42,8 @@ from torch import Tensor
 from spurion.core.progress import Progress, silent
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.jacobian import denoise_and_traces, probe_error, random_signs
-from spurion.diffusion.priors import Prior, last_time, mixture_prior, normal_prior
-from spurion.diffusion.schedule import DDPMSchedule, Schedule
+from spurion.diffusion.priors import Prior, mixture_prior, normal_prior
+from spurion.diffusion.schedule import Schedule
 
 TOLERANCE = 1e-5
 STEPS = 100
@@ -110,7 +110,7 @@ def log_density(
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)
         model = _Model(denoiser, None if vectors is None else vectors[:, rows])
-        if isinstance(denoiser.schedule, DDPMSchedule):
+        if denoiser.schedule.discrete:
             results.append(_on_grid(model, x[rows], int(t), prior, steps or STEPS))
         else:
             results.append(_continuous(model, x[rows], float(t), prior, tolerance or TOLERANCE))
@@ -245,7 +245,7 @@ def _heun(model: _Model, x: Tensor, nodes: list[int], prior: Prior) -> Tensor:
 
 def _nodes(model: _Model, t: int, steps: int) -> list[int]:
     """Increasing integer steps from `t` to the last, as evenly spaced in log r as they can be."""
-    times = torch.arange(t, int(last_time(model.schedule)) + 1)
+    times = torch.arange(t, int(model.schedule.last_time) + 1)
     log_r = (model.schedule.sigma(times) / model.schedule.alpha(times)).log()
     wanted = torch.linspace(float(log_r[0]), float(log_r[-1]), steps + 1, dtype=torch.float64)
     nearest = (log_r[:, None] - wanted).abs().argmin(0)
@@ -263,8 +263,7 @@ def _check(
     steps: int | None,
     batch_size: int,
 ) -> None:
-    discrete = isinstance(denoiser.schedule, DDPMSchedule)
-    last = int(last_time(denoiser.schedule))
+    discrete, last = denoiser.schedule.discrete, denoiser.schedule.last_time
     if tuple(x.shape[1:]) != tuple(denoiser.shape) or not len(x):
         wanted = ", ".join(map(str, denoiser.shape))
         raise ValueError(f"`x` must have shape (n, {wanted}) with n at least 1, got {tuple(x.shape)}.")

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spurion.diffusion.schedule import DDPMSchedule, Schedule, VESchedule
+from spurion.diffusion.schedule import Schedule
 from spurion.memory.dense import DenseAM, inverse_temperature
 
 Prior = Callable[[Tensor], Tensor]
@@ -37,11 +37,12 @@ def mixture_prior(patterns: Float[Tensor, "K *shape"], schedule: Schedule) -> Pr
         ValueError: If the patterns are empty or not finite.
 
     Example:
+        >>> from spurion.diffusion.schedule import VESchedule
         >>> prior = mixture_prior(torch.zeros(1, 2), VESchedule())
         >>> prior(torch.zeros(1, 2).double())  # -log(2 pi)
         tensor([-1.8379], dtype=torch.float64)
     """
-    t = last_time(schedule)
+    t = torch.tensor(schedule.last_time)
     alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
     memory = DenseAM(patterns.detach().flatten(1).double(), inverse_temperature(sigma, alpha))
 
@@ -68,16 +69,3 @@ def normal_prior(std: float = 1.0) -> Prior:
         return -flat.square().sum(1) / (2 * std**2) - flat.shape[1] * math.log(math.sqrt(2 * math.pi) * std)
 
     return log_prior
-
-
-def last_time(schedule: Schedule) -> Tensor:
-    """The noisiest time: step T - 1, or t = 1; a tensor with shape ().
-
-    Raises:
-        ValueError: If the schedule is neither a `DDPMSchedule` nor a `VESchedule`.
-    """
-    if isinstance(schedule, DDPMSchedule):
-        return torch.tensor(schedule.steps - 1)
-    if isinstance(schedule, VESchedule):
-        return torch.tensor(1.0, dtype=torch.float64)
-    raise ValueError(f"`schedule` must be a DDPMSchedule or a VESchedule, got {type(schedule).__name__}.")

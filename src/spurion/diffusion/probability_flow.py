@@ -12,41 +12,25 @@ followed with :math:`\hat x` held fixed, which is one step of deterministic DDIM
 
 exact where all of the data is one point, and of first order otherwise. Discrete steps are evenly spaced down
 to step 0, as in `spurion.diffusion.samplers.reverse`, with which this agrees; continuous times are spaced
-evenly in :math:`\log t` down to `least_time`. The end point is :math:`\hat x` at the last time.
+evenly in :math:`\log t` down to the schedule's least. The end point is :math:`\hat x` at the last time.
 
 References:
     | Score-Based Generative Modeling through Stochastic Differential Equations (Song et al., 2021), Eq. 13
     | Denoising Diffusion Implicit Models (Song et al., 2021), Eq. 12
 """
 
-__all__ = ["flow_calls", "follow", "least_time"]
+__all__ = ["follow"]
 
 import math
 
 import torch
-from jaxtyping import Float, Int64, Num
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
-from spurion.diffusion.schedule import DDPMSchedule, Schedule
+from spurion.diffusion.schedule import Schedule
 
-_LEAST_TIME = 1e-4
 _ROUNDING = 1e-6  # of times given in float32
-
-
-def least_time(schedule: Schedule) -> float | int:
-    """Where the flow ends: step 0 of a discrete schedule, time 1e-4 of a continuous one.
-
-    Both have noise 0.01 with the default settings.
-    """
-    return 0 if isinstance(schedule, DDPMSchedule) else _LEAST_TIME
-
-
-def flow_calls(schedule: Schedule, t: Num[Tensor, " n"], steps: int) -> Int64[Tensor, " n"]:
-    """Denoiser calls of each item from time `t`: `steps`, but at most t + 1 where steps are discrete."""
-    if isinstance(schedule, DDPMSchedule):
-        return (t.long() + 1).clamp(max=steps)
-    return torch.full(t.shape, steps, dtype=torch.int64, device=t.device)
 
 
 @torch.no_grad()
@@ -58,7 +42,8 @@ def follow(
     Arguments:
         denoiser: The model, with any schedule.
         x_t: Noisy items, with shape (n, *shape), on the denoiser's device.
-        t: The time of each item, with shape (n,): integer steps in 0..T-1, or times of at least `least_time`.
+        t: The time of each item, with shape (n,): integer steps in 0..T-1, or times of at least the
+            schedule's least.
         steps: The number of denoiser calls, at least 1; fewer for items with fewer discrete steps left.
         clip: Whether every posterior mean is clipped to [-1, 1], the range of images.
 
@@ -71,12 +56,12 @@ def follow(
     """
     if steps < 1:
         raise ValueError(f"`steps` must be at least 1, got {steps}.")
-    schedule, least = denoiser.schedule, least_time(denoiser.schedule)
+    schedule, least = denoiser.schedule, denoiser.schedule.least_time
     if t.numel() and not float(t.min()) >= least * (1 - _ROUNDING):
         raise ValueError(f"`t` must be at least {least:g}, where the flow ends, got {float(t.min()):g}.")
     t = t.cpu()
-    calls, order = flow_calls(schedule, t, steps).sort(descending=True, stable=True)
-    times, order = _grid(schedule, t[order], calls), order.to(x_t.device)
+    calls, order = schedule.calls(t, steps).sort(descending=True, stable=True)
+    times, order = schedule.grid(t[order], calls), order.to(x_t.device)
     low, high = (-1.0, 1.0) if clip else (-math.inf, math.inf)
     clean, state, broken = torch.empty_like(x_t), x_t[order], torch.zeros_like(order, dtype=torch.bool)
     for index, now in enumerate(times):
@@ -91,16 +76,6 @@ def follow(
             state = of_x_hat * x_hat + of_x_t * state[:left]
     clean[order[broken]] = math.nan
     return clean
-
-
-def _grid(schedule: Schedule, t: Tensor, calls: Tensor) -> Tensor:
-    """The times of all calls, one row a call; the last time is repeated for items that need fewer."""
-    gaps = (calls - 1).clamp(min=1)
-    done = torch.arange(int(calls.max()) if len(calls) else 0).unsqueeze(1).minimum(calls - 1)
-    if isinstance(schedule, DDPMSchedule):
-        return (2 * t.long() * (gaps - done) + gaps) // (2 * gaps)
-    t = t.double()
-    return t * (least_time(schedule) / t) ** (done / gaps)
 
 
 def _coefficients(schedule: Schedule, t: Tensor, s: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,10 +25,10 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int64, Num
 from torch import Tensor
 
 BetaSchedule = Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
@@ -40,7 +40,20 @@ _LARGEST_BETA = 0.999  # of the cosine schedule
 
 
 class Schedule(ABC):
-    """The pair (alpha_t, sigma_t) as functions of time."""
+    """The pair (alpha_t, sigma_t) as functions of time, and which times there are.
+
+    Attributes:
+        discrete: Whether times are integer steps 0 to T - 1; else they are numbers in (0, 1].
+        least_time: Where the reverse process ends: step 0, or time 1e-4; both have noise 0.01 by default.
+    """
+
+    discrete: ClassVar[bool]
+    least_time: ClassVar[float | int]
+
+    @property
+    @abstractmethod
+    def last_time(self) -> float | int:
+        """The noisiest time: step T - 1, or 1."""
 
     @abstractmethod
     def alpha(self, t: Num[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
@@ -49,6 +62,54 @@ class Schedule(ABC):
     @abstractmethod
     def sigma(self, t: Num[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """Standard deviation of the noise at time `t`, float64, positive."""
+
+    @abstractmethod
+    def nearest(self, noise: float) -> float | int:
+        r"""The time whose noise :math:`\sigma_t / \alpha_t` is nearest, in its logarithm.
+
+        A step of a discrete schedule; for a variance-exploding one a number, whatever its largest time.
+
+        Arguments:
+            noise: The noise, in units of the clean data.
+
+        Raises:
+            ValueError: If `noise` is not positive.
+        """
+
+    @abstractmethod
+    def drift(self, t: float | int) -> tuple[float, float]:
+        """The factors g^2 of the score and f of x in the drift of the reverse process at a time.
+
+        Raises:
+            ValueError: If the time is out of range.
+        """
+
+    @abstractmethod
+    def calls(self, t: Num[Tensor, " n"], steps: int) -> Int64[Tensor, " n"]:
+        """Denoiser calls on the way of each item from time `t`: `steps`, or fewer where there are fewer."""
+
+    @abstractmethod
+    def grid(self, t: Num[Tensor, " n"], calls: Int64[Tensor, " n"]) -> Num[Tensor, "most n"]:
+        """The times of all calls on the way of each item, one row a call.
+
+        Integer steps are evenly spaced down to step 0, others in log t down to the least; the last time is
+        repeated for items that need fewer calls.
+
+        Arguments:
+            t: Where each item starts.
+            calls: How many calls each gets, decreasing.
+        """
+
+    @abstractmethod
+    def ladder(self, count: int = 40) -> Num[Tensor, " levels"]:
+        """At most `count` increasing times above the least, on which recovery from noise is tested.
+
+        Evenly spaced integer steps from 1 up to, at most, one stride below the last; or times from 2e-4 to 1,
+        evenly spaced in log t.
+
+        Raises:
+            ValueError: If `count` is below 1.
+        """
 
 
 @dataclass(frozen=True)
@@ -64,6 +125,9 @@ class DDPMSchedule(Schedule):
     Raises:
         ValueError: If `steps` is below 1, the betas are out of order or range, or `beta_schedule` is unknown.
     """
+
+    discrete: ClassVar[bool] = True
+    least_time: ClassVar[float | int] = 0
 
     steps: int = 1000
     beta_start: float = 1e-4
@@ -106,6 +170,46 @@ class DDPMSchedule(Schedule):
         """Standard deviation of the noise at integer step `t` in 0..T-1, float64."""
         return (1 - self.alphas_cumprod[self._index(t)]).sqrt().to(t.device)
 
+    @property
+    def last_time(self) -> int:
+        """The noisiest step, T - 1."""
+        return self.steps - 1
+
+    def nearest(self, noise: float) -> int:
+        r"""The step whose noise :math:`\sigma_t / \alpha_t` is nearest, in its logarithm.
+
+        Example:
+            >>> DDPMSchedule().nearest(0.1)
+            26
+        """
+        every = torch.arange(self.steps)
+        logs = (self.sigma(every) / self.alpha(every)).log()
+        return int((logs - math.log(_positive(noise))).abs().argmin())
+
+    def drift(self, t: float | int) -> tuple[float, float]:
+        r""":math:`(\beta_t, \beta_t / 2)`."""
+        beta = float(self.betas[self._index(torch.tensor(t))])
+        return beta, beta / 2
+
+    def calls(self, t: Num[Tensor, " n"], steps: int) -> Int64[Tensor, " n"]:
+        """`steps`, but at most t + 1."""
+        return (t.long() + 1).clamp(max=steps)
+
+    def grid(self, t: Num[Tensor, " n"], calls: Int64[Tensor, " n"]) -> Int64[Tensor, "most n"]:
+        """Evenly spaced steps down to 0, rounded."""
+        gaps, done = _walk(calls)
+        return (2 * t.long() * (gaps - done) + gaps) // (2 * gaps)
+
+    def ladder(self, count: int = 40) -> Int64[Tensor, " levels"]:
+        """Evenly spaced steps from 1.
+
+        Example:
+            >>> DDPMSchedule().ladder()[:3], DDPMSchedule().ladder()[-1]
+            (tensor([ 1, 26, 51]), tensor(976))
+        """
+        steps = min(1, self.steps - 1) + torch.arange(_at_least_one(count)) * self.steps // count
+        return steps.clamp(max=self.steps - 1).unique()
+
     def _index(self, t: Num[Tensor, "*batch"]) -> Tensor:
         if t.is_floating_point():
             raise ValueError(f"`t` must hold integer steps, got {t.dtype}.")
@@ -125,6 +229,9 @@ class VESchedule(Schedule):
         ValueError: If `scale` is not positive, or a time is not positive.
     """
 
+    discrete: ClassVar[bool] = False
+    least_time: ClassVar[float | int] = 1e-4
+
     scale: float = 1.0
 
     def __post_init__(self) -> None:
@@ -140,3 +247,53 @@ class VESchedule(Schedule):
         if t.numel() and not float(t.min()) > 0:
             raise ValueError(f"`t` must be positive, got {float(t.min()):g}.")
         return self.scale * t.double().sqrt()
+
+    @property
+    def last_time(self) -> float:
+        """The noisiest time, 1."""
+        return 1.0
+
+    def nearest(self, noise: float) -> float:
+        r""":math:`(\text{noise} / \sigma)^2`.
+
+        Example:
+            >>> VESchedule(2.0).nearest(0.5)
+            0.0625
+        """
+        return (_positive(noise) / self.scale) ** 2
+
+    def drift(self, t: float | int) -> tuple[float, float]:
+        r""":math:`(\sigma^2, 0)`, at any time."""
+        return self.scale**2, 0.0
+
+    def calls(self, t: Num[Tensor, " n"], steps: int) -> Int64[Tensor, " n"]:
+        """`steps` for every item."""
+        return torch.full(t.shape, steps, dtype=torch.int64, device=t.device)
+
+    def grid(self, t: Num[Tensor, " n"], calls: Int64[Tensor, " n"]) -> Float[Tensor, "most n"]:
+        """Times evenly spaced in log t down to the least."""
+        gaps, done = _walk(calls)
+        return t.double() * (self.least_time / t.double()) ** (done / gaps)
+
+    def ladder(self, count: int = 40) -> Float[Tensor, " levels"]:
+        """Times from twice the least to 1, evenly spaced in log t."""
+        first = 2 * self.least_time
+        return torch.logspace(0, 1, _at_least_one(count), base=1 / first, dtype=torch.float64) * first
+
+
+def _walk(calls: Int64[Tensor, " n"]) -> tuple[Tensor, Tensor]:
+    """Of each item, the gaps between its calls; and at every call, how many gaps are behind it."""
+    most = torch.arange(int(calls.max()) if len(calls) else 0)
+    return (calls - 1).clamp(min=1), most.unsqueeze(1).minimum(calls - 1)
+
+
+def _positive(noise: float) -> float:
+    if not noise > 0:
+        raise ValueError(f"`noise` must be positive, got {noise}.")
+    return noise
+
+
+def _at_least_one(count: int) -> int:
+    if count < 1:
+        raise ValueError(f"`count` must be at least 1, got {count}.")
+    return count

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
 from spurion.geometry.basin import BasinConfig, BasinResult
-from spurion.geometry.levels import check_levels, noise_levels
+from spurion.geometry.levels import check_levels
 from spurion.geometry.measure import STATUSES, Measure, Measured, check_points
 from spurion.geometry.search import Found, bisect, scan
 from spurion.geometry.trials import Trials
@@ -67,7 +67,7 @@ def basins(
         config: How to search.
         seed: The seed of all noise.
         distance: The distance, by default Euclidean.
-        times: The ladder, increasing; by default `noise_levels` of the model's schedule.
+        times: The ladder, increasing; by default the `ladder` of the model's schedule.
 
     Raises:
         ValueError: If `x` does not have the model's shape, `tolerance` is not a distance, `times` no ladder,
@@ -78,7 +78,7 @@ def basins(
     if not (tolerance >= 0 and math.isfinite(tolerance)):
         raise ValueError(f"`tolerance` must be a distance of at least 0, got {tolerance}.")
     beyond = _beyond(x, finite, tolerance, config, distance)
-    times = noise_levels(denoiser.schedule, config.levels) if times is None else times.cpu()
+    times = denoiser.schedule.ladder(config.levels) if times is None else times.cpu()
     check_levels(denoiser.schedule, times)
     parts, evaluations = [], 0
     for rows in torch.arange(len(x)).split(max(1, _NUMBERS_AT_ONCE // (config.draws * x[0].numel()))):

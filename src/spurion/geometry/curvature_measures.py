@@ -11,7 +11,6 @@ from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
 from spurion.geometry.measure import Measure, Measured
-from spurion.geometry.noise_scan import nearest_time
 from spurion.geometry.spectrum import CUT
 from spurion.geometry.stiffness import stiffness
 
@@ -42,7 +41,7 @@ class CurvatureMeasure(Measure):
     ) -> Measured:
         """Read every point; undecided where there are too many coordinates for what needs a full spectrum."""
         seed = int(torch.randint(2**62, (), generator=generator))
-        time = nearest_time(denoiser.schedule, self.noise)
+        time = denoiser.schedule.nearest(self.noise)
         return stiffness(denoiser, x, time, cut=self.cut, seed=seed).of(self.name)
 
 

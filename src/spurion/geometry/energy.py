@@ -41,8 +41,6 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
-from spurion.diffusion.probability_flow import least_time
-from spurion.diffusion.schedule import DDPMSchedule, Schedule, VESchedule
 from spurion.geometry.measure import STATUSES, Measure, Measured, check_points
 from spurion.geometry.quadrature import integrate
 
@@ -103,7 +101,7 @@ def relative_energy(
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
     finite = check_points(denoiser, x).unsqueeze(1) & check_points(denoiser, references, "references")
-    time = least_time(denoiser.schedule) if time is None else time
+    time = denoiser.schedule.least_time if time is None else time
     slope = _Slope(denoiser, x.nan_to_num(0, 0, 0), references.nan_to_num(0, 0, 0), time, path, batch_size)
     end = math.pi / 2 if path == "circular" else 1.0
     found = integrate(
@@ -133,7 +131,7 @@ class _Slope:
         self._denoiser, self._time, self._path, self._batch_size = denoiser, time, path, batch_size
         self._x = x.to(denoiser.device).double()
         self._references = references.to(denoiser.device).double()
-        self._of_score, self._of_x = _drift(denoiser.schedule, time)
+        self._of_score, self._of_x = denoiser.schedule.drift(time)
         self.noise = self._rounding()
 
     def _rounding(self) -> Tensor:
@@ -159,17 +157,6 @@ class _Slope:
         score = self._denoiser.score(x.to(self._denoiser.dtype), self._time).double()
         gradient = -self._of_score * score - self._of_x * x
         return (gradient * velocity).flatten(1).sum(dim=1).cpu()
-
-
-def _drift(schedule: Schedule, time: float | int) -> tuple[float, float]:
-    """The factors g^2 of the score and f of x in the drift of the reverse process."""
-    if isinstance(schedule, DDPMSchedule):
-        schedule.sigma(torch.tensor(time))  # which checks the time
-        beta = float(schedule.betas[int(time)])
-        return beta, beta / 2
-    if isinstance(schedule, VESchedule):
-        return schedule.scale**2, 0.0
-    raise ValueError(f"`denoiser` must have a schedule with a known drift, got {type(schedule).__name__}.")
 
 
 @final

@@ -24,7 +24,6 @@ from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.curvature import judged
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.measure import Measure, Measured, check_points
-from spurion.geometry.noise_scan import nearest_time
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def flow_log_density(
             f"`denoiser` must have a DDPMSchedule, got {type(denoiser.schedule).__name__}; use "
             f"`spurion.diffusion.likelihood.log_density` with the density at the noisiest time."
         )
-    t = int(nearest_time(denoiser.schedule, noise))
+    t = int(denoiser.schedule.nearest(noise))
     alpha, _ = coefficients(denoiser.schedule, t)
     keep = finite.view(-1, *[1] * len(denoiser.shape))
     found = log_density(

@@ -18,7 +18,7 @@ References:
     | A Threshold Selection Method from Gray-Level Histograms (Otsu, 1979)
 """
 
-__all__ = ["Choice", "Scan", "choose_time", "clearest", "nearest_time", "noise_times", "scan_curvature"]
+__all__ = ["Choice", "Scan", "choose_time", "clearest", "noise_times", "scan_curvature"]
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from jaxtyping import Float64, Shaped
 from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
-from spurion.diffusion.schedule import DDPMSchedule, Schedule, VESchedule
+from spurion.diffusion.schedule import Schedule
 from spurion.geometry.curvature import Curvature, curvature
 from spurion.geometry.measure import Measured
 from spurion.geometry.spectrum import CUT
@@ -141,7 +141,7 @@ def noise_times(
         high: The most noise.
 
     Raises:
-        ValueError: If `count` is below 1 or not 0 < low <= high; as `nearest_time`.
+        ValueError: If `count` is below 1 or not 0 < low <= high.
 
     Example:
         >>> noise_times(DDPMSchedule(), count=4)
@@ -152,36 +152,7 @@ def noise_times(
     if not 0 < low <= high:
         raise ValueError(f"`low` and `high` must satisfy 0 < low <= high, got {low} and {high}.")
     levels = torch.linspace(math.log(low), math.log(high), count, dtype=torch.float64).exp().tolist()
-    return tuple(dict.fromkeys(nearest_time(schedule, level) for level in levels))
-
-
-def nearest_time(schedule: Schedule, noise: float) -> float:
-    r"""The time whose noise :math:`\sigma_t / \alpha_t` is nearest, in its logarithm.
-
-    Arguments:
-        schedule: The noise schedule.
-        noise: The noise, in units of the clean data.
-
-    Returns:
-        An integer step of a discrete schedule; for a variance-exploding one a number, whatever its largest
-        time.
-
-    Raises:
-        ValueError: If `noise` is not positive, or the schedule is of another kind.
-
-    Example:
-        >>> nearest_time(DDPMSchedule(), 0.1), nearest_time(VESchedule(2.0), 0.5)
-        (26, 0.0625)
-    """
-    if not noise > 0:
-        raise ValueError(f"`noise` must be positive, got {noise}.")
-    if isinstance(schedule, VESchedule):
-        return (noise / schedule.scale) ** 2
-    if isinstance(schedule, DDPMSchedule):
-        steps = torch.arange(schedule.steps)
-        logs = (schedule.sigma(steps) / schedule.alpha(steps)).log()
-        return int((logs - math.log(noise)).abs().argmin())
-    raise ValueError(f"The times of a {type(schedule).__name__} are not known: give the time itself.")
+    return tuple(dict.fromkeys(schedule.nearest(level) for level in levels))
 
 
 def _means(measured: list[Measured]) -> Tensor:

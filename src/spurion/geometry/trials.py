@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
-from spurion.diffusion.probability_flow import flow_calls, follow
+from spurion.diffusion.probability_flow import follow
 from spurion.geometry.basin import BasinConfig
 from spurion.neighbors import Distance
 from spurion.neighbors.distances.distance import subtracted
@@ -94,7 +94,7 @@ class Trials:
         alpha, sigma = (_like(value, self._x).to(self._x) for value in self._alpha_sigma(levels))
         x_t = alpha * self._x[points] + sigma * self._noise[points, draws]
         clean = follow(self._denoiser, x_t, times, self._config.steps, clip=self._config.clip)
-        self.evaluations += int(flow_calls(self._denoiser.schedule, times, self._config.steps).sum())
+        self.evaluations += int(self._denoiser.schedule.calls(times, self._config.steps).sum())
         finite = clean.flatten(1).isfinite().all(dim=1)
         self.failed[points[~finite.cpu()]] = True
         distances = self._distance.value(subtracted(self._distance.embed(clean), self._embedded[points]))

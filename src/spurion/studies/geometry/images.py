@@ -23,7 +23,6 @@ from spurion.geometry.energy import RelativeEnergy
 from spurion.geometry.log_density import FlowLogDensity
 from spurion.geometry.measure import Measure, Measured, check_points
 from spurion.geometry.measures import MEASURES
-from spurion.geometry.noise_scan import nearest_time
 from spurion.geometry.spectrum import CUT
 from spurion.geometry.stiffness import stiffness
 from spurion.neighbors import Distance
@@ -142,7 +141,7 @@ def _basins(
 def _curvatures(
     denoiser: Denoiser, batch: Tensor, names: list[str], setting: ImageSetting
 ) -> dict[str, Measured]:
-    time = nearest_time(denoiser.schedule, setting.noise)
+    time = denoiser.schedule.nearest(setting.noise)
     seed = derive_seed(setting.seed, "curvature")
     found = stiffness(denoiser, batch, time, cut=setting.cut, seed=seed)
     return {name: found.of(name) for name in names}

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
 from spurion.geometry.jacobian import coefficients
-from spurion.geometry.noise_scan import clearest, nearest_time, noise_times
+from spurion.geometry.noise_scan import clearest, noise_times
 from spurion.geometry.spectrum import separation
 from spurion.geometry.stiffness import stiffness
 from spurion.phases.intervals import ALPHA
@@ -59,7 +59,7 @@ def scan(
     soft = _means([one.measures["soft-directions"].values for one in found])
     dimension = _means([one.measures["intrinsic-dimension"].values for one in found])
     choice = clearest(times, noise, clear.value)
-    chosen = nearest_time(denoiser.schedule, DEFAULT_NOISE) if choice is None else choice.t
+    chosen = denoiser.schedule.nearest(DEFAULT_NOISE) if choice is None else choice.t
     note = "" if choice else "No level separates soft from stiff directions; the curvature is read at 0.1."
     return ScanResult(
         train_size=train_size,
