@@ -88,7 +88,7 @@ _TAGS = [_YAML + name for name in ("null", "bool", "int", "float", "str", "seq",
 class _Loader(yaml.SafeLoader):
     """The safe loader without dates, sets and merges; a key twice is an error."""
 
-    yaml_constructors: ClassVar = {  # type: ignore[misc]
+    yaml_constructors: ClassVar = {
         tag: make for tag, make in yaml.SafeLoader.yaml_constructors.items() if tag is None or tag in _TAGS
     }
     yaml_implicit_resolvers: ClassVar = {  # type: ignore[misc]
