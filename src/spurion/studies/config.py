@@ -31,6 +31,7 @@ from spurion.diffusion.training import TrainingConfig
 from spurion.neighbors.distances import DISTANCES, Distance, load_distance
 from spurion.phases.thresholds import parse_rule
 from spurion.studies.geometry.config import GeometryConfig
+from spurion.studies.results import MOST_SIZES
 
 MINIMUM_MULTIPLE = 1000
 """A sample size given as a multiple of K is never below this: 4 K is 8 samples at K = 2."""
@@ -84,7 +85,9 @@ class StudyConfig(Config):
     name: str = Field(min_length=1)
     seed: int = Field(0, ge=0)
     data: DataConfig
-    train_sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = Field(min_length=1)
+    train_sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = Field(
+        min_length=1, max_length=MOST_SIZES
+    )
     denoiser: DenoiserConfig = Field(discriminator="kind")
     schedule: ScheduleConfig = ScheduleConfig()
     training: TrainingConfig

@@ -12,7 +12,7 @@ from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
 from spurion.diffusion.euler_maruyama import EulerMaruyamaConfig
 from spurion.diffusion.score_matching import SCORE_TRAINING
 from spurion.diffusion.training import TrainingConfig
-from spurion.studies.circle.fields import Counts
+from spurion.studies.circle.fields import Counts, NetworkName
 
 LARGEST_SAMPLE = 10_000
 """Samples that a cluster analysis can hold in memory: it grows with their square."""
@@ -46,7 +46,7 @@ class TrainedConfig(Config):
     """
 
     counts: Counts = (2, 9, 1000)
-    networks: dict[str, NetworkConfig | None] = Field(default_factory=_networks)
+    networks: dict[NetworkName, NetworkConfig | None] = Field(default_factory=_networks)
     samples: int = Field(1000, ge=2, le=LARGEST_SAMPLE)
     sampler: EulerMaruyamaConfig = EulerMaruyamaConfig()
     exact_start: bool = True
