@@ -1,6 +1,6 @@
 """Fields that several parts of the circle's configuration have: numbers of patterns, temperatures, times."""
 
-__all__ = ["Beta", "Betas", "Counts", "Time", "Times"]
+__all__ = ["Beta", "Betas", "Counts", "NetworkName", "Time", "Times"]
 
 from typing import Annotated, Any
 
@@ -22,4 +22,5 @@ Counts = Annotated[tuple[Count, ...], AfterValidator(_each_once)]
 Beta = Annotated[float, Field(gt=0, le=1e8)]
 Betas = Annotated[tuple[Beta, ...], AfterValidator(_each_once)]
 Time = Annotated[float, Field(ge=1e-8, le=1)]
+NetworkName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,50}$")]
 Times = Annotated[tuple[Time, ...], AfterValidator(_latest_first)]

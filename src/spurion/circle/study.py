@@ -164,7 +164,7 @@ def _assemble(
     ]
     return CircleResult(
         name=config.name,
-        config=config.model_dump(mode="json"),
+        config=config,
         environment=environment(crew),
         patterns=_angles(config),
         landscapes=tuple(

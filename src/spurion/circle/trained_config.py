@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from spurion.circle.fields import Counts
+from spurion.circle.fields import Counts, NetworkName
 from spurion.core.config import Config
 from spurion.diffusion.denoisers.fourier_mlp import FourierMLPConfig
 from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
@@ -46,7 +46,7 @@ class TrainedConfig(Config):
     """
 
     counts: Counts = (2, 9, 1000)
-    networks: dict[str, NetworkConfig | None] = Field(default_factory=_networks)
+    networks: dict[NetworkName, NetworkConfig | None] = Field(default_factory=_networks)
     samples: int = Field(1000, ge=2, le=LARGEST_SAMPLE)
     sampler: EulerMaruyamaConfig = EulerMaruyamaConfig()
     exact_start: bool = True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from spurion.cli.errors import BAD_INPUT
-from spurion.cli.show import duration, show_json, show_table
+from spurion.cli.show import duration, say, show_json, show_table
 
 if TYPE_CHECKING:
     from spurion.circle.results import CircleResult, Law, TrainedResult
@@ -49,8 +49,8 @@ def _show_plan(plan: "CirclePlan") -> None:
     import yaml
 
     values = plan.config.model_dump(mode="json")
-    typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None), nl=False)
-    typer.echo(f"{plan.exact} exact pieces and {plan.trained} trainings; about {duration(plan.seconds)}.")
+    say(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None), nl=False)
+    say(f"{plan.exact} exact pieces and {plan.trained} trainings; about {duration(plan.seconds)}.")
 
 
 def _show(result: "CircleResult", page: Path) -> None:
@@ -66,13 +66,13 @@ def _show(result: "CircleResult", page: Path) -> None:
     if result.trained:
         header = ("network", "K", "minima", "correlation", "RMS in kT", "Hausdorff")
         show_table(header, [_trained(network) for network in result.trained], numbers=header[1:])
-    typer.echo(f"Report: {page}")
+    say(f"Report: {page}")
 
 
 def _end(result: "CircleResult") -> None:
     """Name the trainings that failed; a study all of whose trainings failed has failed itself."""
     for note in result.notes:
-        typer.echo(note, err=True)
+        say(note, err=True)
     if result.trained and all(network.status == "failed" for network in result.trained):
         raise typer.Exit(BAD_INPUT)
 

@@ -17,6 +17,7 @@ from spurion.cli.errors import BAD_INPUT, INTERRUPTED, explain
 from spurion.cli.geometry import geometry
 from spurion.cli.models import sample, train
 from spurion.cli.neighbors import neighbors
+from spurion.cli.show import say
 from spurion.cli.study import report, study
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
@@ -68,7 +69,7 @@ def _interrupted(verb: str | None) -> str:
 
 
 def _complain(line: str) -> None:
-    typer.echo(line, err=True)
+    say(line, err=True)
 
 
 app = typer.Typer(
@@ -83,7 +84,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> bool:
     if asked:
-        typer.echo(f"spurion {spurion.__version__}")
+        say(f"spurion {spurion.__version__}")
         raise typer.Exit
     return asked
 

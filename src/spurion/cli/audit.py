@@ -24,7 +24,7 @@ from spurion.cli.options import (
     Weights,
     value_range_of,
 )
-from spurion.cli.show import percent, progress_shown, show_classes, show_json, show_notes, show_table
+from spurion.cli.show import percent, progress_shown, say, show_classes, show_json, show_notes, show_table
 
 if TYPE_CHECKING:
     from spurion.studies.auditing.results import AuditResult
@@ -115,18 +115,18 @@ def _show(result: "AuditResult", out: Path | None) -> None:
     show_classes(result)
     _show_exposure(result)
     if result.null is not None and (share := result.null.share_closer_to_train) is not None:
-        typer.echo(
+        say(
             f"Closer to the training images than to as many held-out ones: {percent(share)} % of the samples "
             f"(50 % where nothing leaks; p = {result.null.share_p_value:.2g})."
         )
     for warning in result.warnings:
-        typer.echo(f"Warning: {warning.sentence}")
+        say(f"Warning: {warning.sentence}")
     show_notes(result)
-    typer.echo(result.limitations[0])
+    say(result.limitations[0])
     if result.verdict is not None:
-        typer.echo(f"{result.verdict.expression}: {result.verdict.outcome}. {result.verdict.reason}")
+        say(f"{result.verdict.expression}: {result.verdict.outcome}. {result.verdict.reason}")
     if out is not None:
-        typer.echo(
+        say(
             "Report: report.html in the output folder"
             if result.redacted
             else f"Report: {out / 'report.html'}"
@@ -141,7 +141,7 @@ def _show_exposure(result: "AuditResult") -> None:
     memorized, near = sum(image.count for image in result.exposure), len(result.exposure)
     exact = len(result.exact_copies)
     called = "may be copied" if result.power.could_be_chance(memorized - exact) else "are copied"
-    typer.echo(f"Training images that {called}, most often first ({near} in all):")
+    say(f"Training images that {called}, most often first ({near} in all):")
     rows = [
         [f"{image.train_index} {image.name or ''}".strip(), str(image.count), str(image.duplicates)]
         for image in result.exposure[:SHOWN]
@@ -149,4 +149,4 @@ def _show_exposure(result: "AuditResult") -> None:
     columns = ("training image", "copies", "duplicates of it")
     show_table(columns, rows, numbers=columns[1:])
     if told := false_alarms(memorized, exact, result.power):
-        typer.echo(told)
+        say(told)

@@ -24,6 +24,7 @@ from spurion.cli.options import (
 from spurion.cli.show import (
     percent,
     progress_shown,
+    say,
     show_classes,
     show_json,
     show_notes,
@@ -124,8 +125,8 @@ def _show_classes(result: "Findings", out: Path | None) -> None:
     show_classes(result)
     if result.null is not None and result.null.share_closer_to_train is not None:
         share = percent(result.null.share_closer_to_train)
-        typer.echo(f"Closer to the training images than to as many held-out ones: {share} % of the samples.")
-        typer.echo("It is 50 % where nothing leaks.")
+        say(f"Closer to the training images than to as many held-out ones: {share} % of the samples.")
+        say("It is 50 % where nothing leaks.")
     show_notes(result)
     if out is not None:
-        typer.echo(f"Every sample: {out / 'samples.csv'}")
+        say(f"Every sample: {out / 'samples.csv'}")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from spurion.cli.errors import BAD_INPUT, EXTRAS
-from spurion.cli.show import show_json
+from spurion.cli.show import say, show_json
 
 NEEDED = ("torch", "diffusers", "sklearn", "matplotlib", "safetensors")
 """Packages whose import is tried: the compiled ones, and those that a mismatch of versions breaks."""
@@ -128,7 +128,7 @@ def _datasets() -> dict[str, str]:
 
 
 def _show(found: dict[str, Any]) -> None:
-    typer.echo(f"spurion {found['spurion']}, Python {found['python']}, {found['platform']}")
+    say(f"spurion {found['spurion']}, Python {found['python']}, {found['platform']}")
     _section("Packages", {name: version or "missing" for name, version in found["packages"].items()})
     _section("Broken packages", found["broken"])
     _section("Devices", {device["name"]: device["detail"] for device in found["devices"]})
@@ -141,13 +141,13 @@ def _show(found: dict[str, Any]) -> None:
     )
     _section("Distances", found["distances"])
     _section("Data sets", found["datasets"])
-    typer.echo("\nReady." if found["healthy"] else "\nNot ready: mend the missing or broken packages first.")
+    say("\nReady." if found["healthy"] else "\nNot ready: mend the missing or broken packages first.")
 
 
 def _section(title: str, lines: dict[str, str]) -> None:
     if not lines:
         return
-    typer.echo(f"\n{title}")
+    say(f"\n{title}")
     width = max(map(len, lines))
     for name, text in lines.items():
-        typer.echo(f"  {name:<{width}}  {text}")
+        say(f"  {name:<{width}}  {text}")

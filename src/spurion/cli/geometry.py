@@ -178,13 +178,14 @@ def _setting(
 
 def _tolerance_of_the_run(model: Path, distance: "LoadedDistance") -> float | None:
     """The threshold of duplicates of the study that trained the model, where it measured in this distance."""
+    from spurion.core.config import build_config
     from spurion.core.files import read_json
     from spurion.studies.results import PointResult
 
     stored = model_folder(model).parent / "point.json"
     if not stored.is_file():
         return None
-    point = PointResult.model_validate(read_json(stored))
+    point = build_config(PointResult, read_json(stored), str(stored))
     return point.thresholds.spurious if point.thresholds and point.distance == distance.info else None
 
 

@@ -18,7 +18,7 @@ from spurion.cli.options import (
     Seed,
     with_options,
 )
-from spurion.cli.show import counter, progress_shown
+from spurion.cli.show import counter, progress_shown, say
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
@@ -66,8 +66,8 @@ def train(
         _write_images(out / "train.npz", images)
         with progress_shown() as shown:
             train_point(PointTask(out, config, size), images.images, counter(shown, "train"))
-    typer.echo(f"Model: {out / 'model'}")
-    typer.echo(f"Training images: {out / 'train.npz'}")
+    say(f"Model: {out / 'model'}")
+    say(f"Training images: {out / 'train.npz'}")
 
 
 def sample(
@@ -103,7 +103,7 @@ def sample(
     denoiser = load_denoiser(model_folder(model), device=choose_device(device.value))
     with progress_shown() as shown:
         sample_to_file(denoiser, count, config, seed=seed, path=out, progress=counter(shown, "sample"))
-    typer.echo(f"{count} samples: {out}")
+    say(f"{count} samples: {out}")
 
 
 def _write_images(path: Path, images: "ImageSet") -> None:

@@ -19,7 +19,7 @@ from spurion.cli.options import (
     Weights,
     value_range_of,
 )
-from spurion.cli.show import counter, progress_shown, show_json, show_table, source_values
+from spurion.cli.show import counter, progress_shown, say, show_json, show_table, source_values
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
@@ -176,17 +176,15 @@ def _show_pairs(
 ) -> None:
     nearest = found.distances[:, 0]
     low, middle, high = (float(value) for value in nearest.quantile(nearest.new_tensor([0, 0.5, 1])))
-    typer.echo(f"{len(queries)} images of {queries.name} among {len(reference)} of {reference.name}.")
+    say(f"{len(queries)} images of {queries.name} among {len(reference)} of {reference.name}.")
     if (info := distance.info).weights is not None:
-        typer.echo(f"Distance: {info.name}; {info.weights}.")
+        say(f"Distance: {info.name}; {info.weights}.")
     for note in distance.notes(reference.shape):
-        typer.echo(f"Note: {note}")
+        say(f"Note: {note}")
     work = found.work
-    typer.echo(
-        f"Compared: {work.pairs} pairs by {work.engine}, of which {work.recomputed:.2%} were recomputed."
-    )
-    typer.echo(f"Distance to the nearest: from {low:.4g} to {high:.4g}, median {middle:.4g}.")
-    typer.echo(f"Exact copies (distance 0): {int((nearest == 0).sum())}.")
+    say(f"Compared: {work.pairs} pairs by {work.engine}, of which {work.recomputed:.2%} were recomputed.")
+    say(f"Distance to the nearest: from {low:.4g} to {high:.4g}, median {middle:.4g}.")
+    say(f"Exact copies (distance 0): {int((nearest == 0).sum())}.")
     rows = []
     for query in nearest.argsort(stable=True)[:SHOWN].tolist():
         index = int(found.indices[query, 0])
@@ -194,7 +192,7 @@ def _show_pairs(
         rows.append([*labels, f"{float(nearest[query]):.4g}"])
     show_table(("query", "nearest", "distance"), rows, numbers=("distance",))
     if out is not None:
-        typer.echo(f"All pairs: {out}")
+        say(f"All pairs: {out}")
 
 
 def _label(images: "ImageSet", index: int) -> str:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from spurion.cli.show import show_table, source_values
+from spurion.cli.show import say, show_table, source_values
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
@@ -93,9 +91,9 @@ def show_readings(readings: Readings, out: Path | None) -> None:
     from spurion.studies.geometry.summary import reading
 
     images, setting = readings.images, readings.setting
-    typer.echo(f"{len(images)} images of {images.name}.")
-    typer.echo(f"Recovered: within {setting.tolerance:.4g} ({setting.distance.info.name}).")
-    typer.echo(f"Curvature and log-density: read at a noise of {setting.noise:.4g}.")
+    say(f"{len(images)} images of {images.name}.")
+    say(f"Recovered: within {setting.tolerance:.4g} ({setting.distance.info.name}).")
+    say(f"Curvature and log-density: read at a noise of {setting.noise:.4g}.")
     rows = []
     for name, measured in readings.found.items():
         result = reading(measured)
@@ -104,9 +102,9 @@ def show_readings(readings: Readings, out: Path | None) -> None:
         rows.append([name, *_median(result), MEASURES[name].unit.partition(",")[0], counts])
     show_table(COLUMNS, rows, numbers=COLUMNS[1:3])
     for note in readings.notes:
-        typer.echo(f"Note: {note}")
+        say(f"Note: {note}")
     if out is not None:
-        typer.echo(f"Every value: {out}")
+        say(f"Every value: {out}")
 
 
 def _median(result: "GroupReading") -> tuple[str, str]:

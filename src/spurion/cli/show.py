@@ -10,6 +10,7 @@ __all__ = [
     "duration",
     "percent",
     "progress_shown",
+    "say",
     "show_classes",
     "show_json",
     "show_notes",
@@ -31,6 +32,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from spurion.core.text import printable
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
@@ -106,12 +109,28 @@ class _PlainLines:
 
 
 def _title(name: str, stage: str) -> str:
-    return f"{name}: {stage}" if name else stage
+    return printable(f"{name}: {stage}" if name else stage)
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text, in which no name of a file or set can steer the terminal.
+
+    Arguments:
+        text: The text; what cannot be printed becomes U+FFFD, but for ends of lines.
+        err: Whether it goes to standard error.
+        nl: Whether the line ends with it.
+    """
+    typer.echo(printable(text, keep="\n"), err=err, nl=nl)
 
 
 def show_json(value: Any) -> None:
-    """Print a result as JSON and nothing else."""
-    typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+    """Print a result as JSON and nothing else; what cannot be printed is escaped as JSON has it."""
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False).encode(errors="replace").decode()
+    say("\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n")))
+
+
+def _escaped(line: str) -> str:
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
@@ -120,7 +139,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers
     for column in columns:
         table.add_column(Text(column), justify="right" if column in numbers else "left")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(table)
 
 
@@ -152,7 +171,7 @@ def thresholds_line(thresholds: "ThresholdInfo") -> str:
 def show_classes(result: "Findings") -> None:
     """Print the thresholds, and how many samples are of each class; nothing of what is not known."""
     if result.thresholds is not None:
-        typer.echo(thresholds_line(result.thresholds))
+        say(thresholds_line(result.thresholds))
     if result.fractions is not None and result.counts is not None:
         shares = [percent(getattr(result.fractions, name)) for name in CLASSES]
         rows = [list(row) for row in zip(CLASSES, map(str, result.counts), shares, strict=True)]
@@ -162,7 +181,7 @@ def show_classes(result: "Findings") -> None:
 def show_notes(result: "Findings") -> None:
     """Print what there is to know of the thresholds, then of the rest."""
     for note in (*(result.thresholds.notes if result.thresholds else ()), *result.notes):
-        typer.echo(f"Note: {note}")
+        say(f"Note: {note}")
 
 
 def source_values(images: "ImageSet") -> dict[str, Any]:

@@ -14,6 +14,7 @@ from spurion.cli.show import (
     duration,
     percent,
     progress_shown,
+    say,
     show_json,
     show_table,
     thresholds_line,
@@ -113,7 +114,7 @@ def report(
     """
     import spurion.report
 
-    typer.echo(f"Report: {spurion.report.write_report(folder)}")
+    say(f"Report: {spurion.report.write_report(folder)}")
 
 
 def _plan_values(plan: "Plan") -> dict[str, Any]:
@@ -130,12 +131,12 @@ def _show_plan(plan: "Plan") -> None:
     import yaml
 
     values = plan.config.model_dump(mode="json")
-    typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None), nl=False)
+    say(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None), nl=False)
     rows = [(str(train), str(samples)) for train, samples in plan.points]
     show_table(("training images", "samples"), rows, numbers=("training images", "samples"))
-    typer.echo(f"About {duration(plan.seconds)} and {_size(plan.bytes)} of disk.")
+    say(f"About {duration(plan.seconds)} and {_size(plan.bytes)} of disk.")
     for note in plan.notes:
-        typer.echo(note)
+        say(note)
 
 
 def _show_result(result: "StudyResult", page: Path) -> None:
@@ -148,14 +149,14 @@ def _show_result(result: "StudyResult", page: Path) -> None:
     columns = ("K", "samples", *(f"{name} %" for name in CLASSES))
     show_table(columns, rows, numbers=columns)
     lines = {thresholds_line(point.thresholds) for point in result.points if point.thresholds is not None}
-    typer.echo(lines.pop() if len(lines) == 1 else "The thresholds differ over K.")
+    say(lines.pop() if len(lines) == 1 else "The thresholds differ over K.")
     if result.capacities is not None:
         for name in ("memorization", "spurious", "generalization"):
-            typer.echo(f"{name} capacity: {_capacity(getattr(result.capacities, name))}")
+            say(f"{name} capacity: {_capacity(getattr(result.capacities, name))}")
     for note in result.notes:
         if note not in _failures(result):
-            typer.echo(f"Note: {note}")
-    typer.echo(f"Report: {page}")
+            say(f"Note: {note}")
+    say(f"Report: {page}")
 
 
 def _capacity(capacity: "Capacity") -> str:
@@ -174,7 +175,7 @@ def _end(result: "StudyResult") -> None:
     """Name the points that failed; a study of which nothing is left has failed itself."""
     failures = _failures(result)
     for sentence in failures:
-        typer.echo(sentence, err=True)
+        say(sentence, err=True)
     if len(failures) == len(result.points):
         raise typer.Exit(BAD_INPUT)
 

@@ -11,11 +11,22 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from spurion.core.text import printable
+
+LONGEST_TEXT = 100_000
+"""Characters of the longest text that a field takes."""
+
 
 class Config(BaseModel):
     """Base class of all configurations: frozen, no unknown fields, JSON in and out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        str_max_length=LONGEST_TEXT,
+    )
 
 
 class StoredResult(Config):
@@ -32,12 +43,12 @@ class StoredResult(Config):
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
-def build_config(kind: type[ConfigT], values: Mapping[str, Any], where: str = "") -> ConfigT:
+def build_config(kind: type[ConfigT], values: Any, where: str = "") -> ConfigT:
     """Validate plain values into a configuration.
 
     Arguments:
         kind: The configuration class.
-        values: Plain values, as read from YAML or JSON.
+        values: Plain values, as read from YAML or JSON; anything but a mapping is refused.
         where: What the values are (a file name, say), for the message.
 
     Raises:
@@ -74,4 +85,4 @@ def _field(location: tuple[int | str, ...], values: Any, *, missing: bool) -> st
         elif not (missing and depth == len(location) - 1):
             continue
         parts.append(str(part))
-    return ".".join(parts)
+    return f"{printable('.'.join(parts)):.160}"

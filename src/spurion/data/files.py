@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from spurion.core.text import printable
 from spurion.data.decode import MOST_BYTES, brief, decode_image
 from spurion.data.imageset import ImageSet
 from spurion.data.pixels import stack
@@ -55,13 +56,13 @@ def read_folder(root: Path, *, resize: int | None = None) -> ImageSet:
     paths = sorted(_image_paths(root), key=lambda path: natural_key(path.relative_to(root).as_posix()))
     if not paths:
         raise ValueError(f"{root} holds no images ({_FORMS}).")
-    names = tuple(_shown(path.relative_to(root).as_posix()) for path in paths)
-    labels = [_shown(path) for path in paths]
+    names = tuple(printable(path.relative_to(root).as_posix()) for path in paths)
+    labels = [printable(path) for path in paths]
     images = (
         (label, decode_image(_read_file(path, label), label))
         for path, label in zip(paths, labels, strict=True)
     )
-    return stack(images, len(paths), name=_shown(root.resolve().name), item_names=names, resize=resize)
+    return stack(images, len(paths), name=printable(root.resolve().name), item_names=names, resize=resize)
 
 
 def _image_paths(root: Path) -> Iterator[Path]:
@@ -69,10 +70,10 @@ def _image_paths(root: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not _hidden(name)]
         for name in folders:
             if (path := Path(folder, name)).is_symlink():
-                raise ValueError(f"{_shown(path)} is a link to a folder, and those are not followed.")
+                raise ValueError(f"{printable(path)} is a link to a folder, and those are not followed.")
         for name in files:
             path = Path(folder, name)
-            if not _hidden(name) and _is_image(name, _shown(path)):
+            if not _hidden(name) and _is_image(name, printable(path)):
                 if path.is_symlink():
                     _check_inside(path, root)
                 yield path
@@ -86,9 +87,9 @@ def _check_inside(path: Path, root: Path) -> None:
     try:
         inside = path.resolve(strict=True).is_relative_to(root.resolve())
     except (OSError, RuntimeError):
-        raise ValueError(f"{_shown(path)} is a broken link.") from None
+        raise ValueError(f"{printable(path)} is a broken link.") from None
     if not inside:
-        raise ValueError(f"{_shown(path)} is a link that leads out of {root}.")
+        raise ValueError(f"{printable(path)} is a link that leads out of {root}.")
 
 
 def _read_file(path: Path, label: str) -> bytes:
@@ -123,7 +124,7 @@ def read_zip(path: Path, *, resize: int | None = None) -> ImageSet:
         names = sorted(entries, key=natural_key)
         if not names:
             raise ValueError(f"{path} holds no images ({_FORMS}).")
-        shown = tuple(map(_shown, names))
+        shown = tuple(map(printable, names))
         labels = [f"{name} in {path}" for name in shown]
         images = (
             (label, decode_image(_read_entry(archive, entries[name], label), label))
@@ -136,7 +137,7 @@ def _image_entries(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.Zi
     entries: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         parts = info.filename.replace("\\", "/").split("/")
-        label = f"{_shown(info.filename)} in {path}"
+        label = f"{printable(info.filename)} in {path}"
         if parts[0] == "" or ".." in parts or ":" in parts[0]:
             raise ValueError(f"{label} has a path that reaches outside the archive.")
         parts = [part for part in parts if part not in ("", ".")]
@@ -178,8 +179,3 @@ def _is_image(name: str, label: str) -> bool:
     if suffix in _OTHER_SUFFIXES:
         raise ValueError(f"{label} is of a format that is not read; convert it to one of {_FORMS}.")
     return suffix in _SUFFIXES
-
-
-def _shown(name: str | Path) -> str:
-    """A name in printable characters, for reports and errors."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in str(name))

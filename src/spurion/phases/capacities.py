@@ -30,6 +30,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from spurion.core.config import Config
+from spurion.core.quantities import Count, Distance, Share
 from spurion.core.random import derive_seed
 
 RESAMPLES = 2_000
@@ -38,17 +39,17 @@ RESAMPLES = 2_000
 class Capacity(Config):
     """A training size with interval and the bracket of the grid around it; null where not reached."""
 
-    value: float | None
-    low: float | None
-    high: float | None
-    bracket: tuple[int | None, int | None]
+    value: Distance | None
+    low: Distance | None
+    high: Distance | None
+    bracket: tuple[Count | None, Count | None]
     note: str = ""
 
 
 class Capacities(Config):
     """Memorization, spurious and generalization capacity (workshop Definitions 2.1-2.3)."""
 
-    epsilon: float
+    epsilon: Share
     memorization: Capacity
     spurious: Capacity
     generalization: Capacity

@@ -28,12 +28,13 @@ __all__ = ["Census", "census", "components"]
 import numpy as np
 import torch
 from jaxtyping import Int, Int64
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.quantities import Count, Distance, Share, check_lengths
 from spurion.neighbors import Pairs
 from spurion.phases.classification import CLASSES
 
@@ -41,14 +42,26 @@ from spurion.phases.classification import CLASSES
 class Census(Config):
     """Clusters of mutual duplicates among the samples: how many attractors, and how much is unseen."""
 
-    attractors: int = Field(description="States reached at least twice, chains left out.")
-    memorized: int = Field(description="Attractors of which at least half of the samples are memorized.")
-    spurious: int = Field(description="All other attractors.")
-    unseen_mass: float = Field(description="Probability that the next sample duplicates none seen.")
-    chao1: float | None = Field(description="Lower bound of the number of states; null without duplicates.")
-    shares: tuple[float, ...] = Field(description="Share of samples of each attractor, largest first.")
-    chains: int = Field(description="Strings of neighbors that are not one state.")
-    chained_mass: float = Field(description="Share of samples in chains.")
+    attractors: Count = Field(description="States reached at least twice, chains left out.")
+    memorized: Count = Field(description="Attractors of which at least half of the samples are memorized.")
+    spurious: Count = Field(description="All other attractors.")
+    unseen_mass: Share = Field(description="Probability that the next sample duplicates none seen.")
+    chao1: Distance | None = Field(
+        description="Lower bound of the number of states; null without duplicates."
+    )
+    shares: tuple[Share, ...] = Field(description="Share of samples of each attractor, largest first.")
+    chains: Count = Field(description="Strings of neighbors that are not one state.")
+    chained_mass: Share = Field(description="Share of samples in chains.")
+
+    @model_validator(mode="after")
+    def _one_share_each(self) -> "Census":
+        check_lengths("attractors", self.attractors, shares=self.shares)
+        if self.memorized + self.spurious != self.attractors:
+            raise ValueError(
+                f"`memorized` and `spurious` must add up to the {self.attractors} attractors, "
+                f"got {self.memorized} and {self.spurious}"
+            )
+        return self
 
 
 def census(pairs: Pairs, labels: Int[Tensor, " n"]) -> Census:

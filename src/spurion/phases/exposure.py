@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.quantities import Count, Size
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, Neighbors, nearest, within
 from spurion.phases.census import components
@@ -29,13 +30,13 @@ MOST_LIKENED = 2000
 class Exposure(Config):
     """A training image that came out of the model, and how many samples are copies of it."""
 
-    train_index: int = Field(description="Index of the image; of a group of duplicates, the lowest.")
+    train_index: Count = Field(description="Index of the image; of a group of duplicates, the lowest.")
     name: str | None = Field(None, description="Name of the image, if it has one.")
-    count: int = Field(
+    count: Size = Field(
         description="Samples that are memorized and nearest to the image or a duplicate of it."
     )
-    duplicates: int = Field(description="Other training images in its group of duplicates.")
-    like: int | None = Field(
+    duplicates: Count = Field(description="Other training images in its group of duplicates.")
+    like: Count | None = Field(
         None,
         description="Index of a more copied image that may be the same picture: it lies within the threshold "
         "of memorization, or a chain of listed images does.",

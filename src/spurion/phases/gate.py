@@ -26,6 +26,7 @@ from typing import Literal
 from pydantic import Field
 
 from spurion.core.config import Config
+from spurion.core.quantities import Number
 from spurion.phases.intervals import Interval
 from spurion.phases.power import samples_needed
 
@@ -57,10 +58,10 @@ class Verdict(Config):
     expression: str
     outcome: Outcome
     reason: str = Field(description="One sentence.")
-    value: float | None
-    low: float | None
-    high: float | None
-    bound: float
+    value: Number | None
+    low: Number | None
+    high: Number | None
+    bound: Number
 
     @property
     def exit_code(self) -> int:

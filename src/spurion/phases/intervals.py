@@ -25,15 +25,19 @@ References:
     | Significance tests in discrete distributions (Lancaster, 1961): mid-p
 """
 
-__all__ = ["ClassFractions", "Interval", "class_fractions", "proportion"]
+__all__ = ["ClassFractions", "Interval", "ShareInterval", "class_fractions", "proportion"]
+
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Int64
+from pydantic import AfterValidator, model_validator
 from scipy.optimize import brentq
 from scipy.stats import beta, binom
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.quantities import ROUNDING, Number
 from spurion.core.random import derive_seed
 
 ALPHA = 0.05
@@ -49,17 +53,34 @@ MANY = 50
 class Interval(Config):
     """A value with the two ends of its 95 % interval."""
 
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Interval":
+        if self.low > self.high + ROUNDING * max(1.0, abs(self.high)):
+            raise ValueError(f"`low` must not lie above `high`, got {self.low:g} and {self.high:g}")
+        return self
+
+
+def _of_shares(interval: Interval) -> Interval:
+    for number in (interval.low, interval.value, interval.high):
+        if not -ROUNDING <= number <= 1 + ROUNDING:
+            raise ValueError(f"a share must lie between 0 and 1, got {number:g}")
+    return interval
+
+
+ShareInterval = Annotated[Interval, AfterValidator(_of_shares)]
+"""An interval whose numbers are shares."""
 
 
 class ClassFractions(Config):
     """Fractions of samples in each class; the values sum to 1."""
 
-    memorized: Interval
-    spurious: Interval
-    generalized: Interval
+    memorized: ShareInterval
+    spurious: ShareInterval
+    generalized: ShareInterval
 
 
 def proportion(successes: int, n: int) -> Interval:

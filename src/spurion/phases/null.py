@@ -32,6 +32,7 @@ from torch import Tensor
 
 from spurion.core.config import Config
 from spurion.core.progress import Progress, silent
+from spurion.core.quantities import Count, Notes, Number, Percentage, PValue
 from spurion.data.storage import MOST_IN_MEMORY, taken
 from spurion.neighbors import Distance, Neighbors, as_distance, nearest
 from spurion.neighbors.distances.distance import subtracted
@@ -39,7 +40,7 @@ from spurion.neighbors.embedding import embedded
 from spurion.neighbors.rows import Rows
 from spurion.phases.copying import CopyTest, authenticity, c_t, nearest_cells
 from spurion.phases.exposure import duplicate_groups
-from spurion.phases.intervals import Interval
+from spurion.phases.intervals import Interval, ShareInterval
 from spurion.phases.share import equal_blocks, nearest_in_blocks, relabeling_p_value, share_closer
 
 DEPTH = 50
@@ -91,17 +92,17 @@ def searches(
 class NullTest(Config):
     """Are samples closer to the training set than to an equally large held-out set?"""
 
-    share_closer_to_train: Interval | None
-    share_p_value: float | None = Field(description="One-sided: small if samples are too close to train.")
-    set_size: int = Field(description="Images in each of the two sets: the size of the smaller.")
-    ct: float | None = Field(description="Meehan's C_T: far below 0 means copying.")
-    ct_p_value: float | None = Field(None, description="Probability of a C_T as low under the null.")
-    authpct: float | None = Field(description="Percentage of authentic samples.")
-    authpct_holdout: float | None = Field(None, description="Percentage of authentic held-out images.")
-    authpct_p_value: float | None = Field(
+    share_closer_to_train: ShareInterval | None
+    share_p_value: PValue | None = Field(description="One-sided: small if samples are too close to train.")
+    set_size: Count = Field(description="Images in each of the two sets: the size of the smaller.")
+    ct: Number | None = Field(description="Meehan's C_T: far below 0 means copying.")
+    ct_p_value: PValue | None = Field(None, description="Probability of a C_T as low under the null.")
+    authpct: Percentage | None = Field(description="Percentage of authentic samples.")
+    authpct_holdout: Percentage | None = Field(None, description="Percentage of authentic held-out images.")
+    authpct_p_value: PValue | None = Field(
         None, description="Probability of an AuthPct as low under the null."
     )
-    notes: tuple[str, ...] = ()
+    notes: Notes = ()
 
 
 def null_test(

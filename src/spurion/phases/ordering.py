@@ -40,14 +40,15 @@ from scipy.stats import binom, mannwhitneyu
 from torch import Tensor
 
 from spurion.core.config import Config
-from spurion.phases.intervals import ALPHA, Interval
+from spurion.core.quantities import PValue
+from spurion.phases.intervals import ALPHA, Interval, ShareInterval
 
 
 class Ordering(Config):
     """Whether one group lies higher than another."""
 
-    auc: Interval = Field(description="P(higher > lower) + P(equal) / 2, with its 95 % interval.")
-    p_value: float = Field(description="One-sided Mann-Whitney test that the groups are alike.")
+    auc: ShareInterval = Field(description="P(higher > lower) + P(equal) / 2, with its 95 % interval.")
+    p_value: PValue = Field(description="One-sided Mann-Whitney test that the groups are alike.")
 
 
 class Median(NamedTuple):

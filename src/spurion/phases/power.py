@@ -34,6 +34,7 @@ from scipy.optimize import brentq
 from scipy.stats import beta, binom
 
 from spurion.core.config import Config
+from spurion.core.quantities import Count, Share, Size
 
 MISS = 0.05
 """Probability of missing a copy rate, and of crying wolf at none."""
@@ -45,15 +46,15 @@ QUADRATURE = 2_000
 class Power(Config):
     """The copy rates that this number of samples could have missed."""
 
-    samples: int
-    seen_rate: float = Field(description="Smallest copy rate that shows a copy with probability 0.95.")
-    false_positive_rate: float | None = Field(
+    samples: Size
+    seen_rate: Share = Field(description="Smallest copy rate that shows a copy with probability 0.95.")
+    false_positive_rate: Share | None = Field(
         None, description="Promised share of honest samples called memorized; null if none is promised."
     )
-    count_needed: int | None = Field(
+    count_needed: Count | None = Field(
         None, description="Samples called memorized from which on they are more than false positives."
     )
-    detectable_excess: float | None = Field(
+    detectable_excess: Share | None = Field(
         None, description="Smallest copy rate told from false positives with probability 0.95; null if none."
     )
 

@@ -22,10 +22,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Int
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.quantities import Count, Share, Size, check_lengths
 
 DEFAULT_SIZES = 40
 """Number of default subset sizes, before equal ones are merged."""
@@ -34,12 +35,19 @@ DEFAULT_SIZES = 40
 class Rarefaction(Config):
     """The spurious share expected among m samples, for m up to the number drawn."""
 
-    sample_sizes: tuple[int, ...]
-    spurious: tuple[float, ...]
-    samples: int = Field(description="Number M of samples drawn.")
-    neighbors: tuple[tuple[int, int], ...] = Field(
+    sample_sizes: tuple[Size, ...] = Field(max_length=10_000)
+    spurious: tuple[Share, ...]
+    samples: Size = Field(description="Number M of samples drawn.")
+    neighbors: tuple[tuple[Size, Count], ...] = Field(
         description="Pairs (n, samples with n > 0 duplicates that are not memorized): the whole curve."
     )
+
+    @model_validator(mode="after")
+    def _one_share_each(self) -> "Rarefaction":
+        check_lengths("sample_sizes", len(self.sample_sizes), spurious=self.spurious)
+        if max(self.sample_sizes, default=0) > self.samples:
+            raise ValueError(f"`sample_sizes` must not exceed the {self.samples} samples, got more")
+        return self
 
     def at(self, size: int) -> float:
         """The expected spurious share f(m) among m = `size` samples, exactly.
@@ -47,9 +55,7 @@ class Rarefaction(Config):
         Raises:
             ValueError: If `size` is not between 1 and the number of samples.
         """
-        if not 1 <= size <= self.samples:
-            raise ValueError(f"A sample size must lie between 1 and the {self.samples} samples, got {size}.")
-        return _expected(self.neighbors, self.samples, size)
+        return _at(self.neighbors, self.samples, size)
 
 
 def rarefaction(
@@ -79,13 +85,19 @@ def rarefaction(
     if sizes is None:
         sizes = np.unique(np.geomspace(1, count, DEFAULT_SIZES).round().astype(int)).tolist()
     values, times = duplicates[not_memorized & (duplicates > 0)].unique(return_counts=True)
-    curve = Rarefaction(
+    neighbors = tuple(zip(values.tolist(), times.tolist(), strict=True))
+    return Rarefaction(
         sample_sizes=tuple(sizes),
-        spurious=(),
+        spurious=tuple(_at(neighbors, count, size) for size in sizes),
         samples=count,
-        neighbors=tuple(zip(values.tolist(), times.tolist(), strict=True)),
+        neighbors=neighbors,
     )
-    return curve.model_copy(update={"spurious": tuple(curve.at(size) for size in sizes)})
+
+
+def _at(neighbors: Sequence[tuple[int, int]], samples: int, size: int) -> float:
+    if not 1 <= size <= samples:
+        raise ValueError(f"A sample size must lie between 1 and the {samples} samples, got {size}.")
+    return _expected(neighbors, samples, size)
 
 
 def collision_rate(duplicates: Int[Tensor, " n"]) -> float | None:

@@ -9,9 +9,11 @@ __all__ = ["FACTORS", "Sensitivity", "sensitivity"]
 
 import torch
 from jaxtyping import Float
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.quantities import Positive, Share, check_lengths
 from spurion.phases.classification import CLASSES, classify
 from spurion.phases.thresholds import ThresholdInfo
 
@@ -22,10 +24,16 @@ FACTORS = tuple(2.0 ** (step / 8) for step in range(-16, 17))
 class Sensitivity(Config):
     """Class fractions as both thresholds are scaled by common factors."""
 
-    factors: tuple[float, ...]
-    memorized: tuple[float, ...]
-    spurious: tuple[float, ...]
-    generalized: tuple[float, ...]
+    factors: tuple[Positive, ...] = Field(max_length=1000)
+    memorized: tuple[Share, ...]
+    spurious: tuple[Share, ...]
+    generalized: tuple[Share, ...]
+
+    @model_validator(mode="after")
+    def _one_share_each(self) -> "Sensitivity":
+        shares = {name: getattr(self, name) for name in CLASSES}
+        check_lengths("factors", len(self.factors), **shares)
+        return self
 
 
 def sensitivity(

@@ -34,6 +34,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config, build_config
+from spurion.core.quantities import Distance, Notes
 from spurion.phases.valley import Valley, valley
 
 
@@ -59,10 +60,10 @@ class ThresholdInfo(Config):
     """
 
     rule: str
-    memorized: float | None
-    spurious: float | None
+    memorized: Distance | None
+    spurious: Distance | None
     identifiable: Identifiable
-    notes: tuple[str, ...] = ()
+    notes: Notes = ()
     memorized_valley: Valley | None = None
     spurious_valley: Valley | None = None
 
@@ -70,8 +71,8 @@ class ThresholdInfo(Config):
 class FixedRule(Config):
     """``fixed:DM,DS``."""
 
-    memorized: float = Field(ge=0)
-    spurious: float = Field(ge=0)
+    memorized: Distance
+    spurious: Distance
 
 
 class ValleyRule(Config):

@@ -41,6 +41,7 @@ from scipy.signal import find_peaks
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.quantities import Distance, Number, Share
 
 SIGNIFICANCE = 5.0
 DEPTH = 0.5
@@ -80,12 +81,12 @@ class Valley(Config):
     """
 
     identifiable: bool
-    value: float | None = None
-    depth: float | None = None
-    significance: float | None = None
-    ashman_d: float | None = None
-    explained: float | None = None
-    peaks: tuple[float, float] | None = None
+    value: Distance | None = None
+    depth: Number | None = None
+    significance: Number | None = None
+    ashman_d: Number | None = None
+    explained: Share | None = None
+    peaks: tuple[Distance, Distance] | None = None
     reason: str = ""
 
 

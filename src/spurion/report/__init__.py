@@ -31,6 +31,7 @@ def write_report(folder: Path | str) -> Path:
         OSError: If the folder cannot be written.
     """
     folder = Path(folder)
+    _check_folder(folder)
     if (folder / "audit.json").is_file():
         text = audit_page(folder)
     elif kind := kind_stored(folder):
@@ -41,3 +42,16 @@ def write_report(folder: Path | str) -> Path:
     page = folder / "report.html"
     write_text(page, text)
     return page
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.exists():
+        raise ValueError(f"There is no file or folder {folder}.")
+    if not folder.is_dir():
+        raise ValueError(f"`folder` must be the folder of a study or of an audit; {folder} is a file.")
+    if not any((folder / name).exists() for name in ("audit.json", "study.json")):
+        if (folder / "config.yaml").exists():
+            raise ValueError(f"The study in {folder} is not finished; the same study again goes on with it.")
+        raise ValueError(
+            f"`folder` must be that of a study or of an audit; {folder} has no study.json and no audit.json."
+        )

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from spurion.core.text import printable
 from spurion.report.blocks import Section
 from spurion.report.figures import Plate
 from spurion.report.overview import Overview, overview
@@ -79,6 +80,7 @@ def render_page(page: Page) -> str:
         loader=PackageLoader("spurion.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -113,8 +115,14 @@ def prose(text: str, symbols: Mapping[str, str] = CLASSES) -> Markup:
         >>> prose("Spurious")
         Markup('<b class="spurious">Spurious</b>')
     """
+    escaped = str(escape(_shown(text)))
     pattern = rf"δm|δs|C_T|\b(?:{'|'.join(symbols)})\b"
-    return Markup(re.sub(pattern, partial(_set_symbol, symbols), str(escape(text)), flags=re.IGNORECASE))
+    return Markup(re.sub(pattern, partial(_set_symbol, symbols), escaped, flags=re.IGNORECASE))
+
+
+def _shown(value: object) -> object:
+    """What a template is given, without characters that cannot be printed; markup is ours."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value, keep="\n")
 
 
 def _set_symbol(symbols: Mapping[str, str], match: re.Match[str]) -> str:

@@ -94,7 +94,7 @@ def at_most(share: float) -> str:
         >>> at_most(0.0014967), at_most(0.0123), at_most(1.0), at_most(0.0)
         ('0.15%', '1.3%', '100%', '0%')
     """
-    if share == 0:
+    if share <= 0:
         return "0%"
     step = 10.0 ** (floor(log10(share)) - 1)
     return f"{100 * ceil(share / step - 1e-9) * step:.{max(0, 1 - floor(log10(100 * share)))}f}%"

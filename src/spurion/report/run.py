@@ -13,26 +13,23 @@ __all__ = [
     "read_gallery",
     "read_run",
     "read_samples",
-    "read_stored",
 ]
 
-import csv
-import json
 import math
-import zipfile
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from spurion.core.config import Config, build_config
-from spurion.core.files import read_json
+from spurion.core.quantities import LARGEST
 from spurion.phases.classification import CLASSES
+from spurion.report.stored import read_arrays, read_loss, read_rows, read_stored
 from spurion.studies.results import SAMPLE_COLUMNS, PointResult, StudyResult
 
-ConfigT = TypeVar("ConfigT", bound=Config)
+LABELS = {"": -1, **{name: index for index, name in enumerate(CLASSES)}}
+"""What `samples.csv` calls the classes; nothing where no threshold gave one."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class LossCurve:
-    """The training loss as logged: finite values only."""
+    """The training loss as logged."""
 
     step: Int[np.ndarray, " s"]
     loss: Float[np.ndarray, " s"]
@@ -124,30 +121,11 @@ def read_run(folder: Path | str) -> Run:
     return Run(study, tuple(_read_point(folder / "points" / f"{p.train_size:06d}", p) for p in points))
 
 
-def read_stored(kind: type[ConfigT], path: Path, of: str) -> ConfigT:
-    """Read a stored result.
-
-    Arguments:
-        kind: Its type.
-        path: The file.
-        of: What its folder is, for the sentence that says there is no such file.
-
-    Raises:
-        ValueError: If it is missing or damaged.
-    """
-    if not path.is_file():
-        raise ValueError(f"There is no file {path}; `folder` must be the folder of {of}.")
-    values = read_json(path)
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(values).__name__}.")
-    return build_config(kind, values, str(path))
-
-
 def _read_point(folder: Path, result: PointResult) -> PointFiles:
     loss = folder / "training.jsonl"
     if result.status == "failed":
         return PointFiles(result, None, None, _read_loss(loss) if loss.is_file() else None)
-    samples = read_samples(folder / "samples.csv", result.sample_size)
+    samples = read_samples(folder / "samples.csv", result.sample_size, result.train_size)
     return PointFiles(
         result,
         samples,
@@ -156,42 +134,54 @@ def _read_point(folder: Path, result: PointResult) -> PointFiles:
     )
 
 
-def read_samples(path: Path, count: int) -> Samples:
+def read_samples(path: Path, count: int, images: int) -> Samples:
     """Read `samples.csv`.
 
     Arguments:
         path: The file.
         count: How many rows it must have.
+        images: How many training images its indices may count.
 
     Raises:
         ValueError: If it is missing or damaged.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        if tuple(header) != SAMPLE_COLUMNS:
-            raise ValueError(f"the columns must be {','.join(SAMPLE_COLUMNS)}")
-        if len(rows) != count:
-            raise ValueError(f"there must be {count} samples, the file has {len(rows)}")
-        columns = dict(zip(SAMPLE_COLUMNS, zip(*rows, strict=True), strict=True))
-        return Samples(
-            label=np.array([CLASSES.index(label) if label else -1 for label in columns["label"]]),
-            distance_train=_numbers(columns["distance_train"]),
-            nearest_train=np.array([int(text) for text in columns["nearest_train"]]),
-            distance_sample=_numbers(columns["distance_sample"]),
-            nearest_sample=np.array([int(text) if text else -1 for text in columns["nearest_sample"]]),
-        )
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {path}.") from None
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path} is damaged ({error}).") from None
+    labels, to_train, trains, to_sample, others = array("b"), array("d"), array("q"), array("d"), array("q")
+    for number, row in enumerate(read_rows(path, SAMPLE_COLUMNS, count)):
+        try:
+            index, label, distance_train, nearest_train, second, distance_sample, nearest_sample = row
+            if label not in LABELS:
+                raise ValueError(f"`label` must be a class or empty, got {label!r:.40}")
+            if index != str(number):
+                raise ValueError(f"`index` must be {number}, got {index!r:.40}")
+            labels.append(LABELS[label])
+            to_train.append(_distance(distance_train, "distance_train"))
+            trains.append(_index(nearest_train, "nearest_train", images))
+            if second:
+                _distance(second, "distance_train_2")
+            to_sample.append(_distance(distance_sample, "distance_sample") if distance_sample else math.nan)
+            others.append(_index(nearest_sample, "nearest_sample", count) if nearest_sample else -1)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged (row {number + 1}: {error}).") from None
+    return Samples(
+        label=np.array(labels, dtype=np.int64),
+        distance_train=np.array(to_train),
+        nearest_train=np.array(trains, dtype=np.int64),
+        distance_sample=np.array(to_sample),
+        nearest_sample=np.array(others, dtype=np.int64),
+    )
 
 
-def _numbers(texts: tuple[str, ...]) -> Float[np.ndarray, " n"]:
-    values = np.array([float(text) if text else math.nan for text in texts])
-    if (values < 0).any() or np.isinf(values).any():
-        raise ValueError("a distance is negative or infinite")
-    return values
+def _distance(text: str, column: str) -> float:
+    value = float(text) if len(text) < 40 else math.inf
+    if not 0 <= value <= LARGEST:
+        raise ValueError(f"`{column}` must be a distance, neither negative or infinite, got {text!r:.40}")
+    return value
+
+
+def _index(text: str, column: str, size: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text) < size):
+        raise ValueError(f"`{column}` must be an index below {size}, got {text!r:.40}")
+    return int(text)
 
 
 def read_gallery(path: Path, samples: int) -> Gallery:
@@ -204,14 +194,11 @@ def read_gallery(path: Path, samples: int) -> Gallery:
     Raises:
         ValueError: If it is missing or damaged.
     """
+    arrays = read_arrays(path, ("index", "label", "sample", "train", "other"))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("index", "label", "sample", "train", "other")}
         _check_gallery(arrays, samples)
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {path}.") from None
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged ({str(error).strip(chr(39))}).") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}).") from None
     index, label = (arrays[name].astype(np.int64) for name in ("index", "label"))
     return Gallery(index, label, arrays["sample"], arrays["train"], arrays["other"])
 
@@ -219,12 +206,14 @@ def read_gallery(path: Path, samples: int) -> Gallery:
 def _check_gallery(arrays: dict[str, np.ndarray], samples: int) -> None:
     index, label, *images = arrays.values()
     shape = images[0].shape
-    if len(shape) != 4 or shape[1] not in (1, 3):
-        raise ValueError(f"images must have the shape (g, 1 or 3, H, W), got {shape}")
+    if len(shape) != 4 or shape[1] not in (1, 3) or 0 in shape[2:]:
+        raise ValueError(f"images must have the shape (g, 1 or 3, H, W), got {shape!s:.80}")
     if any(image.shape != shape or image.dtype != np.uint8 for image in images):
         raise ValueError("sample, train and other must be uint8 images of one shape")
     if index.shape != shape[:1] or label.shape != shape[:1]:
         raise ValueError("index and label must have one entry for each image")
+    if index.dtype.kind == "f" or label.dtype.kind == "f":
+        raise ValueError("index and label must be whole numbers")
     if ((index < 0) | (index >= samples)).any():
         raise ValueError(f"an index is outside the {samples} samples")
     if ((label < -1) | (label >= len(CLASSES))).any():
@@ -232,15 +221,8 @@ def _check_gallery(arrays: dict[str, np.ndarray], samples: int) -> None:
 
 
 def _read_loss(path: Path) -> LossCurve:
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        pairs = [(int(row["step"]), float(row["loss"])) for row in rows if row["loss"] is not None]
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {path}.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}).") from None
-    finite = [pair for pair in pairs if math.isfinite(pair[1])]
+    rows = read_loss(path)
     return LossCurve(
-        np.array([step for step, _ in finite], dtype=np.int64),
-        np.array([loss for _, loss in finite], dtype=np.float64),
+        np.array([step for step, _ in rows], dtype=np.int64),
+        np.array([loss for _, loss in rows], dtype=np.float64),
     )

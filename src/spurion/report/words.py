@@ -9,8 +9,8 @@ __all__ = [
 ]
 
 from collections.abc import Sequence
-from typing import Any
 
+from spurion.diffusion.samplers import SamplerConfig
 from spurion.report.numbers import absent, size, value
 from spurion.studies.results import PointResult
 
@@ -33,23 +33,23 @@ RULES = {
 }
 
 
-def sampler_in_words(sampler: dict[str, Any]) -> str:
+def sampler_in_words(sampler: SamplerConfig | None) -> str:
     """A sampler's name and settings.
 
     Example:
-        >>> sampler_in_words({"kind": "ddpm", "steps": 250, "eta": 0.0, "clip": True, "batch_size": 500})
+        >>> sampler_in_words(SamplerConfig(kind="ddpm", steps=250))
         'DDPM, 250 steps, clipped'
-        >>> sampler_in_words({"kind": "ddim", "steps": 50, "eta": 0.0, "clip": False})
+        >>> sampler_in_words(SamplerConfig(kind="ddim", steps=50, clip=False))
         'DDIM, 50 steps, η = 0, not clipped'
+        >>> sampler_in_words(None)
+        'not known'
     """
-    kind = str(sampler.get("kind", "unnamed sampler"))
-    parts = [kind.upper()]
-    if "steps" in sampler:
-        parts.append(f"{sampler['steps']} steps")
-    if kind == "ddim" and "eta" in sampler:
-        parts.append(f"η = {sampler['eta']:g}")
-    if "clip" in sampler:
-        parts.append("clipped" if sampler["clip"] else "not clipped")
+    if sampler is None:
+        return "not known"
+    parts = [sampler.kind.upper(), f"{sampler.steps} steps"]
+    if sampler.kind == "ddim":
+        parts.append(f"η = {sampler.eta:g}")
+    parts.append("clipped" if sampler.clip else "not clipped")
     return ", ".join(parts)
 
 

@@ -19,10 +19,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, field_validator
 
 from spurion.core.config import Config, build_config
+from spurion.core.files import read_bounded
+from spurion.core.plain import parse_yaml
 from spurion.diffusion.denoisers import DenoiserConfig
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.diffusion.schedule import DDPMSchedule
@@ -30,9 +31,13 @@ from spurion.diffusion.training import TrainingConfig
 from spurion.neighbors.distances import DISTANCES, Distance, load_distance
 from spurion.phases.thresholds import parse_rule
 from spurion.studies.geometry.config import GeometryConfig
+from spurion.studies.results import MOST_SIZES
 
 MINIMUM_MULTIPLE = 1000
 """A sample size given as a multiple of K is never below this: 4 K is 8 samples at K = 2."""
+
+LARGEST_CONFIG = 2**18
+"""Bytes of the largest configuration that is read."""
 
 
 class DataConfig(Config):
@@ -80,7 +85,9 @@ class StudyConfig(Config):
     name: str = Field(min_length=1)
     seed: int = Field(0, ge=0)
     data: DataConfig
-    train_sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = Field(min_length=1)
+    train_sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = Field(
+        min_length=1, max_length=MOST_SIZES
+    )
     denoiser: DenoiserConfig = Field(discriminator="kind")
     schedule: ScheduleConfig = ScheduleConfig()
     training: TrainingConfig
@@ -155,12 +162,13 @@ def load_config(path: Path | str) -> dict[str, Any]:
         ValueError: If the file is missing, not YAML, or not a mapping.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = read_bounded(path, LARGEST_CONFIG)
     except FileNotFoundError:
         raise ValueError(f"There is no file {path}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is not valid YAML: {reason:.200}.") from None
+    try:
+        values = parse_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid YAML: {error}.") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold a mapping of fields, got {type(values).__name__}.")
     return values
@@ -182,9 +190,9 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
         if not equals or not path.strip():
             raise ValueError(f"`--set` takes field=value, such as training.iterations=500, got {override!r}.")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ValueError(f"`--set {override}`: the value is not valid YAML.") from None
+            value = parse_yaml(text)
+        except ValueError as error:
+            raise ValueError(f"`--set {override}`: the value is not valid YAML: {error}.") from None
         result = _with(result, path.strip().split("."), value, override)
     return result
 

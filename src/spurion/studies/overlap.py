@@ -31,6 +31,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.quantities import Count
 from spurion.data.storage import taken
 from spurion.phases.exposure import digests
 from spurion.phases.kinship import kinship
@@ -58,8 +59,8 @@ class Overlap(Config):
 
     kind: Kind
     sentence: str
-    images: tuple[int, ...] = Field((), description="Indices into the set that is named first.")
-    partners: tuple[int, ...] = Field(
+    images: tuple[Count, ...] = Field((), description="Indices into the set that is named first.")
+    partners: tuple[Count, ...] = Field(
         (), description="An equal image of the other set for each; none for images that are not equal."
     )
 

@@ -19,17 +19,20 @@ __all__ = [
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from spurion.core.config import Config, StoredResult
+from spurion.core.config import Config, StoredResult, build_config
+from spurion.core.quantities import Count, Distance, Notes, Number, Seconds, Settings, Share, Size
+from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import DistanceInfo
 from spurion.phases.capacities import Capacities
 from spurion.phases.census import Census
-from spurion.phases.intervals import ClassFractions, Interval
+from spurion.phases.intervals import ClassFractions, ShareInterval
 from spurion.phases.null import NullTest
 from spurion.phases.rarefaction import Rarefaction
 from spurion.phases.sensitivity import Sensitivity
 from spurion.phases.thresholds import ThresholdInfo
+from spurion.studies.geometry.config import GeometryConfig
 from spurion.studies.geometry.results import GeometryResult, ScanResult
 
 SAMPLE_COLUMNS = (
@@ -43,13 +46,16 @@ SAMPLE_COLUMNS = (
 )
 """The columns of `samples.csv`."""
 
+MOST_SIZES = 200
+"""Training sizes of one study: each has panels of its own in the figures."""
+
 
 class SourceInfo(Config):
     """One set of images: its name, number, shape (C, H, W) and content hash."""
 
     name: str
-    count: int
-    shape: tuple[int, ...]
+    count: Size
+    shape: tuple[Size, ...] = Field(max_length=4)
     sha256: str
 
 
@@ -60,17 +66,17 @@ class Controls(Config):
     `held_out`: share of held-out images that are called memorized (must be near 0); null without them.
     """
 
-    noisy_copies: Interval | None
-    noise: float = Field(description="Standard deviation of the noise added to the copies.")
-    held_out: Interval | None
+    noisy_copies: ShareInterval | None
+    noise: Distance = Field(description="Standard deviation of the noise added to the copies.")
+    held_out: ShareInterval | None
 
 
 class TrainingSummary(Config):
     """How the model of a point was trained."""
 
-    iterations: int
-    final_loss: float | None = Field(description="Mean loss of the last logged interval.")
-    parameters: int
+    iterations: Count
+    final_loss: Number | None = Field(description="Mean loss of the last logged interval.")
+    parameters: Count
 
 
 class Findings(Config):
@@ -79,41 +85,41 @@ class Findings(Config):
     distance: DistanceInfo
     thresholds: ThresholdInfo | None = None
     fractions: ClassFractions | None = None
-    counts: tuple[int, int, int] | None = Field(
+    counts: tuple[Count, Count, Count] | None = Field(
         None, description="Number of memorized, spurious and generalized samples."
     )
     ratio_fractions: ClassFractions | None = None
     holdout_thresholds: ThresholdInfo | None = None
     holdout_fractions: ClassFractions | None = None
-    duplicated_memorized: float | None = Field(
+    duplicated_memorized: Share | None = Field(
         None, description="Share of memorized samples that also have a duplicate among the samples."
     )
     null: NullTest | None = None
     rarefaction: Rarefaction | None = None
-    collision_rate: float | None = None
+    collision_rate: Share | None = None
     census: Census | None = None
     sensitivity: Sensitivity | None = None
     controls: Controls | None = None
-    notes: tuple[str, ...] = ()
+    notes: Notes = ()
 
 
 class PointResult(Findings):
     """One training size of a study: how it was sampled and what the samples are."""
 
-    train_size: int
-    sample_size: int
+    train_size: Size
+    sample_size: Size
     status: Literal["done", "failed"]
     message: str = Field("", description="Why a point failed; empty otherwise.")
-    sampler: dict[str, Any]
-    train_duplicates: int | None = Field(
+    sampler: SamplerConfig | None
+    train_duplicates: Count | None = Field(
         None, description="Training images with an exact copy elsewhere in the training set."
     )
-    spurious_at_common_size: float | None = Field(
+    spurious_at_common_size: Share | None = Field(
         None, description="Spurious share expected at the smallest sample size of the study (rarefaction)."
     )
     training: TrainingSummary | None = None
     geometry: GeometryResult | None = None
-    seconds: dict[str, float] = Field(default_factory=dict, description="Wall time of each stage.")
+    seconds: Seconds = Field(default_factory=dict, description="Wall time of each stage.")
 
 
 class StudyResult(StoredResult):
@@ -121,15 +127,29 @@ class StudyResult(StoredResult):
 
     schema_: Literal["spurion.study/1"] = Field("spurion.study/1", alias="schema")
     name: str
-    config: dict[str, Any]
-    environment: dict[str, Any]
+    config: Settings
+    environment: Settings
     train: SourceInfo
     holdout: SourceInfo | None
-    common_size: int | None = Field(description="Smallest sample size over the points.")
-    points: tuple[PointResult, ...]
+    common_size: Size | None = Field(description="Smallest sample size over the points.")
+    points: tuple[PointResult, ...] = Field(max_length=MOST_SIZES)
     capacities: Capacities | None
     curvature: ScanResult | None = Field(None, description="The noise at which curvature is read, and why.")
-    notes: tuple[str, ...] = ()
+    notes: Notes = ()
+
+    @model_validator(mode="after")
+    def _each_size_once(self) -> "StudyResult":
+        sizes = [point.train_size for point in self.points]
+        if len(set(sizes)) < len(sizes):
+            raise ValueError(f"each training size must be there once, got {sizes!s:.80}")
+        _ = self.geometry_config
+        return self
+
+    @property
+    def geometry_config(self) -> GeometryConfig | None:
+        """How the geometry was measured, if the configuration says so."""
+        found = self.config.get("geometry")
+        return None if found is None else build_config(GeometryConfig, found, "config.geometry")
 
 
 def study_schema() -> dict[str, Any]:

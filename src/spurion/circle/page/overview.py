@@ -2,11 +2,11 @@
 
 __all__ = ["circle_overview"]
 
-from typing import Any
 
 from spurion.circle.page.answer import answer, crossing
 from spurion.circle.page.stored import CircleRun
 from spurion.circle.page.words import DEFINITIONS, beta_text, count_text, network_text
+from spurion.circle.trained_config import TrainedConfig
 from spurion.report.numbers import absent, listed, percent, value
 from spurion.report.overview import Fact, Overview, Tile
 
@@ -24,9 +24,9 @@ def circle_overview(run: CircleRun) -> Overview:
 
 def _facts(run: CircleRun) -> tuple[Fact, ...]:
     config = run.study.config
-    own = config["patterns"] == "paper"
-    phases, trained = config["phases"], config["trained"]
-    names = [name for name, network in trained["networks"].items() if network is not None]
+    own = config.patterns == "paper"
+    phases, trained = config.phases, config.trained
+    names = [name for name, network in trained.networks.items() if network is not None]
     return (
         Fact(
             "Patterns",
@@ -35,24 +35,24 @@ def _facts(run: CircleRun) -> tuple[Fact, ...]:
         ),
         Fact(
             "Random sets",
-            f"{phases['sets']} for each K and β",
-            f"K from {count_text(min(phases['counts']))} to {count_text(max(phases['counts']))}"
-            if phases["counts"]
+            f"{phases.sets} for each K and β",
+            f"K from {count_text(min(phases.counts))} to {count_text(max(phases.counts))}"
+            if phases.counts
             else "",
         ),
-        Fact("Temperatures", f"β = {listed([beta_text(b) for b in phases['betas']])}", "β = 1 / 2t, σ = 1"),
+        Fact("Temperatures", f"β = {listed([beta_text(b) for b in phases.betas])}", "β = 1 / 2t, σ = 1"),
         Fact(
             "Trained networks",
-            listed(names) if trained["counts"] else absent,
-            _networks(trained, names) if trained["counts"] and names else "no network was trained",
+            listed(names) if trained.counts else absent,
+            _networks(trained, names) if trained.counts and names else "no network was trained",
         ),
     )
 
 
-def _networks(trained: dict[str, Any], names: list[str]) -> str:
-    counts = listed([count_text(count) for count in trained["counts"]])
+def _networks(trained: TrainedConfig, names: list[str]) -> str:
+    counts = listed([count_text(count) for count in trained.counts])
     words = "; ".join(f"{name} is the {network_text(name)}" for name in names)
-    return f"at K = {counts}, compared at t = {trained['time']:g}: {words}"
+    return f"at K = {counts}, compared at t = {trained.time:g}: {words}"
 
 
 def _tiles(run: CircleRun) -> tuple[Tile, ...]:

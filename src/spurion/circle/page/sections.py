@@ -94,7 +94,7 @@ def trained(run: CircleRun) -> Section | None:
     """What networks learned of it."""
     if not run.study.trained:
         return None
-    time = run.study.config["trained"]["time"]
+    time = run.study.config.trained.time
     text = (
         "Networks are trained on some of these sets by denoising score matching. Their energy at "
         f"t = {time:g} is −2t log p, with log p from the probability-flow equation, its exact divergence, "
@@ -184,7 +184,7 @@ def provenance(run: CircleRun) -> Section:
         "The same configuration and seed give the same numbers. This page was built from stored results "
         "only; no model was run for it."
     )
-    config = yaml.safe_dump(study.config, sort_keys=False, allow_unicode=True)
+    config = yaml.safe_dump(study.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     table = Table("Environment.", ("item", "value"), (*rows, *times))
     values = {"config": config}
     return Section("provenance", "Provenance", (text,), tables=(table,), part="config.html.j2", values=values)

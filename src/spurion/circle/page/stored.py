@@ -2,7 +2,6 @@
 
 __all__ = ["CircleRun", "Grids", "Landscape", "read_circle"]
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from spurion.circle.results import CircleResult, State, TrainedResult
-from spurion.core.config import build_config
-from spurion.core.files import read_json
+from spurion.report.stored import read_arrays, read_stored
 
 
 @dataclass(frozen=True)
@@ -65,46 +63,40 @@ def read_circle(folder: Path) -> CircleRun:
     Raises:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
-    study = build_config(CircleResult, read_json(folder / "study.json"), str(folder / "study.json"))
+    study = read_stored(CircleResult, folder / "study.json", "a run")
     return CircleRun(study, tuple(_landscapes(folder, study)), tuple(_trained(folder, study)))
 
 
 def _landscapes(folder: Path, study: CircleResult) -> list[Landscape]:
-    rule = study.config["landscapes"]
+    rule = study.config.landscapes
     found = []
-    for count in (*rule["counts"], None):
+    for count in (*rule.counts, None):
         states = tuple(state for state in study.landscapes if state.count == count)
         path = folder / "landscapes" / f"{count or 'ring'}.npz"
-        square = (len(rule["betas"]), rule["points"], rule["points"])
+        square = (len(rule.betas), rule.points, rule.points)
         arrays = _arrays(path, {"energy": square, "score": (*square, 2)})
-        if len(states) != len(rule["betas"]):
+        if len(states) != len(rule.betas):
             raise ValueError(f"{folder / 'study.json'} has {len(states)} landscapes for K = {count}.")
-        found.append(Landscape(count, rule["extent"], arrays["energy"], arrays["score"], states))
+        found.append(Landscape(count, rule.extent, arrays["energy"], arrays["score"], states))
     return found
 
 
 def _trained(folder: Path, study: CircleResult) -> list[Grids]:
-    rule = study.config["trained"]
+    rule = study.config.trained
     found = []
     for result in study.trained:
         if result.status == "failed":
             continue
         place = folder / "trained" / f"{result.count:06d}-{result.network}"
-        square = (rule["points"], rule["points"])
+        square = (rule.points, rule.points)
         grid = _arrays(place / "grid.npz", {"learned": square, "patterns": square, "ring": square})
-        samples = _arrays(place / "samples.npz", {"samples": (rule["samples"], 2)})["samples"]
-        found.append(Grids(result, rule["extent"], grid["learned"], grid["patterns"], grid["ring"], samples))
+        samples = _arrays(place / "samples.npz", {"samples": (rule.samples, 2)})["samples"]
+        found.append(Grids(result, rule.extent, grid["learned"], grid["patterns"], grid["ring"], samples))
     return found
 
 
 def _arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in shapes}
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {path}.") from None
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged ({str(error).strip(chr(39))}).") from None
+    arrays = read_arrays(path, tuple(shapes))
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise ValueError(f"{path} is damaged (`{name}` must have the shape {shape}).")

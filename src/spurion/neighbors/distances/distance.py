@@ -23,14 +23,15 @@ from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.quantities import Label
 from spurion.neighbors.distances.keeper import Keeper
 
 
 class DistanceInfo(Config):
     """What a result says about its distance."""
 
-    name: str = Field(description="Its name, with a mark in brackets if its weights are not the published.")
-    unit: str
+    name: Label = Field(description="Its name, with a mark in brackets if its weights are not the published.")
+    unit: Label
     weights: str | None = Field(
         None, description="The files behind it, with the first 16 digits of their SHA-256; null if none."
     )

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.quantities import Label, Number
 from spurion.neighbors import Neighbors
 from spurion.phases.intervals import Interval
 from spurion.phases.null import NullTest
@@ -18,8 +19,8 @@ from spurion.phases.null import NullTest
 class Metric(Config):
     """A metric as users of other tools know it, with its source and what to know before comparing it."""
 
-    name: str
-    value: float | None = Field(description="Null if it could not be computed; the note says why.")
+    name: Label
+    value: Number | None = Field(description="Null if it could not be computed; the note says why.")
     interval: Interval | None = Field(None, description="95 % interval where the value is a share.")
     source: str = Field(description="Where the metric comes from.")
     note: str = Field(description="How to read it, and which convention was followed.")

@@ -17,6 +17,7 @@ from spurion.report.figures.canvas import (
     Width,
     draw_thresholds,
     legend_above,
+    literal,
     new_figure,
     plain_log_axis,
     share_axis,
@@ -49,7 +50,8 @@ def draw_distances(run: AuditRun, width: Width) -> Figure | None:
     left.set_yticks([])
     left.set_ylabel("share of images per bin")
     share_axis(right, "share at most this far")
-    figure.supxlabel(f"{run.audit.distance.name} distance ({run.audit.distance.unit}), log scale", fontsize=8)
+    unit = run.audit.distance
+    figure.supxlabel(literal(f"{unit.name} distance ({unit.unit}), log scale"), fontsize=8)
     legend_above(figure, left, 3 if wide else 1)
     return figure
 

@@ -5,7 +5,8 @@ __all__ = ["AuditRun", "read_audit"]
 from dataclasses import dataclass
 from pathlib import Path
 
-from spurion.report.run import Gallery, PointFiles, Run, Samples, read_gallery, read_samples, read_stored
+from spurion.report.run import Gallery, PointFiles, Run, Samples, read_gallery, read_samples
+from spurion.report.stored import read_stored
 from spurion.studies.auditing.results import AuditResult
 from spurion.studies.results import Findings, PointResult, StudyResult
 
@@ -34,7 +35,7 @@ class AuditRun:
             train_size=audit.inputs.train.count,
             sample_size=audit.inputs.samples.count,
             status="done",
-            sampler=(audit.model and audit.model.sampler) or {},
+            sampler=audit.model and audit.model.sampler,
             train_duplicates=sum(map(len, audit.train_duplicates)),
             geometry=audit.geometry,
         )
@@ -61,5 +62,5 @@ def read_audit(folder: Path) -> AuditRun:
     audit = read_stored(AuditResult, folder / "audit.json", "an audit")
     if audit.redacted:
         return AuditRun(audit, None, None)
-    samples = read_samples(folder / "samples.csv", audit.inputs.samples.count)
+    samples = read_samples(folder / "samples.csv", audit.inputs.samples.count, audit.inputs.train.count)
     return AuditRun(audit, samples, read_gallery(folder / "gallery.npz", len(samples)))

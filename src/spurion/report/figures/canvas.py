@@ -19,6 +19,7 @@ __all__ = [
     "interval_bars",
     "label_k_axis",
     "legend_above",
+    "literal",
     "new_figure",
     "no_minor_ticks",
     "panels",
@@ -40,6 +41,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from spurion.core.text import printable
 from spurion.phases.intervals import Interval
 from spurion.phases.thresholds import ThresholdInfo
 
@@ -52,6 +54,9 @@ CLASS_MARKERS = {"memorized": "o", "spurious": "D", "generalized": "s"}
 OLIVE, GRAY = "#8a8a1f", "#7d7d7d"
 DIGIT, LABEL_GAP = 0.068, 0.1
 """Width of a digit in a tick label, and least room between two labels, in inches."""
+
+LONGEST = 80
+"""Characters of the longest stored text in a figure."""
 
 WIDEN = 1.3
 """How far the K axis reaches beyond the smallest and the largest size, as a factor."""
@@ -247,6 +252,17 @@ def legend_above(figure: Figure, ax: Axes, columns: int) -> None:
     figure.legend(
         handles, labels, loc="outside upper left", ncols=columns, borderaxespad=0, columnspacing=1.4
     )
+
+
+def literal(text: str) -> str:
+    r"""A stored text for a figure: one short line in which nothing is mathematics.
+
+    Example:
+        >>> literal("l2 $x^$")
+        'l2 \\$x^\\$'
+    """
+    short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return printable(short).replace("$", r"\$")
 
 
 def plain_log_axis(axis: Axis) -> None:

@@ -13,6 +13,7 @@ from spurion.report.figures.canvas import (
     MUTED,
     Width,
     interval_bars,
+    literal,
 )
 from spurion.report.figures.readings import DODGE, over_sizes
 from spurion.report.geometry.view import Curve, curve, difference, title
@@ -59,7 +60,7 @@ def _plot(ax: Axes, found: Curve) -> None:
             label="held-out images",
             zorder=2,
         )
-    ax.set_ylabel("potential u" if found.unit.startswith("potential") else found.unit)
+    ax.set_ylabel("potential u" if found.unit.startswith("potential") else literal(found.unit))
     ax.set_title(f"{title(found.name)}, less that of training images", fontsize=8)
 
 

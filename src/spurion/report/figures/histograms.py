@@ -17,6 +17,7 @@ from spurion.report.figures.canvas import (
     Width,
     draw_thresholds,
     legend_above,
+    literal,
     panels,
     plain_log_axis,
 )
@@ -50,7 +51,7 @@ def draw_histograms(run: Run, width: Width) -> Figure | None:
         _plot_pair(ax, samples.distance_train, samples.distance_sample, edges)
         _finish(ax, f"K = {size(point.result.train_size)}", point.result.thresholds)
     unit = shown[0][0].result.distance
-    figure.supxlabel(f"{unit.name} distance ({unit.unit}), log scale", fontsize=8, color=INK)
+    figure.supxlabel(literal(f"{unit.name} distance ({unit.unit}), log scale"), fontsize=8, color=INK)
     figure.supylabel("share of samples per bin", fontsize=8, color=INK)
     legend_above(figure, axes[-1], 4 if width == "wide" else 2)
     return figure

@@ -23,6 +23,7 @@ from spurion.report.figures.canvas import (
     Width,
     label_k_axis,
     legend_above,
+    literal,
     new_figure,
     plain_log_axis,
     width_of,
@@ -144,7 +145,7 @@ def plot_medians(ax: Axes, found: Curve, strips: Strips) -> None:
     _plot_references(ax, {name: found.group(name) for name in REFERENCES}, strips)
     _plot_classes(ax, found, strips)
     strips.apply(ax)
-    ax.set_ylabel(found.unit.replace("sigma_t", r"$\sigma_t$"))
+    ax.set_ylabel(literal(found.unit).replace("sigma_t", r"$\sigma_t$"))
     ax.set_title(title(found.name))
 
 

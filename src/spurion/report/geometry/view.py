@@ -76,9 +76,7 @@ def curve(run: Run, name: str) -> Curve | None:
 
 def least(run: Run) -> int:
     """How many samples a class needs before it is measured."""
-    stored = run.study.config.get("geometry")
-    found = stored.get("least") if isinstance(stored, dict) else None
-    return int(found) if found else GeometryConfig().least
+    return (run.study.geometry_config or GeometryConfig()).least
 
 
 def left_out(result: MeasureResult, names: Iterable[str]) -> int:

@@ -2,7 +2,6 @@
 
 __all__ = ["basins", "curvature", "energy", "order"]
 
-from typing import Any
 
 from spurion.phases.classification import CLASSES
 from spurion.report.blocks import Drawing, Section, Table
@@ -83,9 +82,8 @@ def energy(run: Run) -> Section | None:
     """How deep the states lie, relative to training images (Pham et al., Fig. 6)."""
     if not any(curve(run, name) for name in ENERGIES):
         return None
-    settings, noise = _settings(run), measured(run)[0][1].noise
-    references = settings.get("references")
-    number = f"{size(references)} training images" if references else "training images"
+    settings, noise = run.study.geometry_config, measured(run)[0][1].noise
+    number = f"{size(settings.references)} training images" if settings else "training images"
     paragraphs = [
         f"Relative energy is the potential u of a state less that of {number}, the same ones at every K, as "
         "an integral of the score along the circular path between the two images, at the least noise. The "
@@ -122,16 +120,15 @@ def order(run: Run) -> Section | None:
 
 
 def _how_basins(run: Run) -> str:
-    settings = _settings(run).get("basins") or {}
+    settings = run.study.geometry_config
     points = [geometry for _, geometry in measured(run)]
     tolerances = [geometry.tolerance for geometry in points if geometry.tolerance is not None]
     ends = dict.fromkeys(value(end) for end in (min(tolerances), max(tolerances))) if tolerances else ()
     distance = run.done[0].result.distance
-    draws = f" {size(settings['draws'])} times" if settings.get("draws") else ""
-    share = (
-        f" at least {settings['share']:.0%} of the times" if settings.get("share") else " nearly every time"
-    )
-    rungs = f" Noise is tried at {size(settings['levels'])} levels." if settings.get("levels") else ""
+    basins = settings.basins if settings else None
+    draws = f" {size(basins.draws)} times" if basins else ""
+    share = f" at least {basins.share:.0%} of the times" if basins else " nearly every time"
+    rungs = f" Noise is tried at {size(basins.levels)} levels." if basins else ""
     tolerance = f" ({' to '.join(ends)} in {distance.name})" if ends else ""
     return (
         f"Add noise to a state{draws}, let the model’s deterministic flow take it back, and see whether it "
@@ -145,8 +142,8 @@ def _how_basins(run: Run) -> str:
 
 
 def _how_curvature(run: Run) -> str:
-    cut = _settings(run).get("cut")
-    soft = f"below {value(cut)}" if cut else "small"
+    settings = run.study.geometry_config
+    soft = f"below {value(settings.cut)}" if settings else "small"
     asymmetry = [a for _, geometry in measured(run) for a in geometry.asymmetry.values() if a is not None]
     tail = (
         " The Jacobian of an energy is symmetric; that of these networks departs from it by "
@@ -202,11 +199,6 @@ def _tables(run: Run, names: tuple[str, ...]) -> tuple[Table, ...]:
     groups = {k: geometry.groups for k, geometry in measured(run)}
     curves = [found for found in (curve(run, name) for name in names) if found]
     return tuple(measure_table(found, groups, least(run)) for found in curves)
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    found = run.study.config.get("geometry")
-    return found if isinstance(found, dict) else {}
 
 
 def _some(paragraphs: list[str]) -> tuple[str, ...]:

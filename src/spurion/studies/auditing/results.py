@@ -5,11 +5,14 @@ The report of an audit reads these and the files beside them, never images or mo
 
 __all__ = ["AuditResult", "Histograms", "Inputs", "ModelInfo", "audit_schema"]
 
+from itertools import pairwise
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from spurion.core.config import Config, StoredResult
+from spurion.core.quantities import Count, Notes, Number, Positive, Settings, Size, check_lengths
+from spurion.diffusion.samplers import SamplerConfig
 from spurion.phases.exposure import Exposure
 from spurion.phases.gate import Verdict
 from spurion.phases.metrics import Metric
@@ -25,10 +28,10 @@ class Inputs(Config):
     train: SourceInfo
     samples: SourceInfo
     holdout: SourceInfo | None = None
-    resize: int | None = Field(
+    resize: Size | None = Field(
         None, description="Side to which the central square of every image was resized."
     )
-    value_range: tuple[float, float] | None = Field(
+    value_range: tuple[Number, Number] | None = Field(
         None, description="What was declared to stand for black and white in arrays that do not say so."
     )
 
@@ -38,19 +41,29 @@ class ModelInfo(Config):
 
     name: str
     sha256: str = Field(description="Hash of the folder's weights and configurations; see `folder_hash`.")
-    sampler: dict[str, Any] | None = Field(None, description="Null if its samples were given.")
+    sampler: SamplerConfig | None = Field(None, description="Null if its samples were given.")
     seed: int | None = Field(None, description="Seed of the samples; null if they were given.")
 
 
 class Histograms(Config):
     """How many distances lie between edges; distances below the first edge, 0 too, are in the first bin."""
 
-    edges: tuple[float, ...] = Field(description="Increasing, equally wide on a log scale.")
-    train: tuple[int, ...] = Field(description="Samples by distance to the nearest training image.")
-    samples: tuple[int, ...] = Field(description="Samples by distance to the nearest other sample.")
-    holdout: tuple[int, ...] | None = Field(
+    edges: tuple[Positive, ...] = Field(
+        min_length=2, max_length=10_000, description="Increasing, equally wide on a log scale."
+    )
+    train: tuple[Count, ...] = Field(description="Samples by distance to the nearest training image.")
+    samples: tuple[Count, ...] = Field(description="Samples by distance to the nearest other sample.")
+    holdout: tuple[Count, ...] | None = Field(
         None, description="Held-out images by distance to the nearest training image."
     )
+
+    @model_validator(mode="after")
+    def _one_count_each(self) -> "Histograms":
+        counts = {"train": self.train, "samples": self.samples, "holdout": self.holdout}
+        check_lengths("bins", len(self.edges) - 1, **counts)
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError("`edges` must increase")
+        return self
 
 
 class AuditResult(StoredResult, Findings):
@@ -60,23 +73,40 @@ class AuditResult(StoredResult, Findings):
     redacted: bool = Field(False, description="Whether names and all that shows images were left out.")
     inputs: Inputs
     model: ModelInfo | None = None
-    exact_copies: tuple[int, ...] = Field(
+    exact_copies: tuple[Count, ...] = Field(
         (), description="Samples that are byte for byte training images, copies under any rule, by index."
     )
     exposure: tuple[Exposure, ...] = Field((), description="Copied training images, most copied first.")
-    train_duplicates: tuple[tuple[int, ...], ...] = Field(
+    train_duplicates: tuple[tuple[Count, ...], ...] = Field(
         (), description="Groups of equal training images, by index."
     )
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[Metric, ...] = Field((), max_length=1000)
     power: Power
     verdict: Verdict | None = Field(None, description="Null if none was asked for.")
-    warnings: tuple[Overlap, ...] = ()
-    limitations: tuple[str, ...] = Field(description="What cannot be concluded, a sentence each.")
+    warnings: tuple[Overlap, ...] = Field((), max_length=1000)
+    limitations: Notes = Field(description="What cannot be concluded, a sentence each.")
     histograms: Histograms
     geometry: GeometryResult | None = None
     curvature: ScanResult | None = Field(None, description="The noise at which curvature is read, and why.")
     seed: int = Field(description="Seed of controls, bootstrap and subsets.")
-    environment: dict[str, Any]
+    environment: Settings
+
+    @model_validator(mode="after")
+    def _within_the_sets(self) -> "AuditResult":
+        images, samples = self.inputs.train.count, self.inputs.samples.count
+        exposed = [image.train_index for image in self.exposure]
+        repeated = [index for group in self.train_duplicates for index in group]
+        for name, indices, size in (
+            ("exact_copies", self.exact_copies, samples),
+            ("exposure", exposed, images),
+            ("train_duplicates", repeated, images),
+        ):
+            if max(indices, default=0) >= size:
+                raise ValueError(f"`{name}` must count in a set of {size}, got the index {max(indices)}")
+        copied = sum(image.count for image in self.exposure)
+        if max(copied, sum(self.counts or (samples,)), self.power.samples) > samples:
+            raise ValueError(f"`counts`, `exposure` and `power` must be of the {samples} samples, got more")
+        return self
 
     @property
     def pictures(self) -> int:

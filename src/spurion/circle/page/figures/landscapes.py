@@ -68,7 +68,7 @@ def draw_landscapes(run: CircleRun, width: Width) -> Figure | None:
 
 def _rows(run: CircleRun) -> list[Landscape]:
     """The sets that networks are trained on, as in the paper's figure, and infinity; else an even choice."""
-    trained = run.study.config["trained"]["counts"]
+    trained = run.study.config.trained.counts
     chosen = [landscape for landscape in run.landscapes if landscape.count in (*trained, None)]
     if not 2 <= len(chosen) <= ROWS:
         chosen = [run.landscapes[i] for i in spread(len(run.landscapes), ROWS)]

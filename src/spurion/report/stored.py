@@ -1,0 +1,150 @@
+"""Stored results, which may come from anyone: read whole and in bounds, or refused in one sentence.
+
+Every check comes before anything is drawn, and before much memory is taken: a few bytes can claim to be an
+array of terabytes.
+"""
+
+__all__ = ["read_arrays", "read_loss", "read_rows", "read_stored"]
+
+import csv
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from spurion.core.config import Config, StoredResult, build_config
+from spurion.core.files import read_bounded, read_json
+from spurion.core.plain import parse_json
+from spurion.core.quantities import Count, Number
+
+StoredT = TypeVar("StoredT", bound=StoredResult)
+
+LARGEST_LOG = 2**24
+"""Bytes of the largest log of a training."""
+
+LARGEST_ARRAY = 2**29
+"""Bytes of the largest array."""
+
+
+class _Logged(Config):
+    """A line of a training's log."""
+
+    step: Count
+    loss: Number | None
+    learning_rate: Number | None = None
+
+
+def read_stored(kind: type[StoredT], path: Path, of: str) -> StoredT:
+    """Read a stored result.
+
+    Arguments:
+        kind: Its type.
+        path: The file.
+        of: What its folder is, for the sentence that says there is no such file.
+
+    Raises:
+        ValueError: If it is missing, damaged, or of a newer version of Spurion.
+    """
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}; `folder` must be the folder of {of}.")
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold a JSON object, got {type(values).__name__}.")
+    known, found = str(kind.model_fields["schema_"].default), str(values.get("schema"))
+    name, _, version = known.partition("/")
+    newer = re.fullmatch(rf"{re.escape(name)}/([0-9]{{1,9}})", found)
+    if newer and int(newer[1]) > int(version):
+        raise ValueError(f"{path} was made by a newer version of Spurion ({found}; this one knows {known}).")
+    return build_config(kind, values, str(path))
+
+
+def read_rows(path: Path, columns: Sequence[str], count: int) -> Iterator[list[str]]:
+    """The rows of a CSV file, one by one.
+
+    Arguments:
+        path: The file.
+        columns: The titles that it must have.
+        count: How many rows it must have.
+
+    Raises:
+        ValueError: If it is missing or damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file)
+            if next(rows, None) != [*columns]:
+                raise ValueError(f"the columns must be {','.join(columns)}")
+            found = 0
+            for found, row in enumerate(rows, 1):
+                if len(row) != len(columns):
+                    raise ValueError(f"row {found} must have {len(columns)} values, got {len(row)}")
+                if found <= count:
+                    yield row
+            if found != count:
+                raise ValueError(f"there must be {count} samples, the file has {found}")
+    except FileNotFoundError:
+        raise ValueError(f"There is no file {path}.") from None
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} is damaged ({error}).") from None
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Arrays of numbers from an `.npz` file.
+
+    Arguments:
+        path: The file.
+        names: Which arrays.
+
+    Raises:
+        ValueError: If the file is missing or damaged, or an array is larger than 512 MiB.
+        OSError: If it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return {name: _array(file, name) for name in names}
+    except FileNotFoundError:
+        raise ValueError(f"There is no file {path}.") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ValueError(f"{path} is damaged ({error}).") from None
+    except Exception as error:  # zlib, struct, the parser of headers: each has errors of its own
+        raise ValueError(f"{path} is damaged ({' '.join(str(error).split()):.200}).") from None
+
+
+def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:
+    try:
+        member = file.getinfo(f"{name}.npy")
+    except KeyError:
+        raise ValueError(f"there is no array `{name}`") from None
+    if member.file_size > LARGEST_ARRAY:
+        raise ValueError(f"`{name}` is larger than {LARGEST_ARRAY:,} bytes")
+    with file.open(member) as stream:
+        values: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    if values.dtype.kind not in "uif":
+        raise ValueError(f"`{name}` must hold numbers, got {values.dtype}")
+    return values
+
+
+def read_loss(path: Path) -> list[tuple[int, float]]:
+    """Steps and losses from the log of a training; a line without a loss is left out.
+
+    Raises:
+        ValueError: If it is missing or damaged.
+    """
+    try:
+        lines = read_bounded(path, LARGEST_LOG).splitlines()
+    except FileNotFoundError:
+        raise ValueError(f"There is no file {path}.") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = build_config(_Logged, parse_json(line))
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged (line {number}: {str(error).rstrip('.')}).") from None
+        if row.loss is not None:
+            rows.append((row.step, row.loss))
+    return rows

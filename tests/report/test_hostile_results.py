@@ -1,0 +1,242 @@
+"""Results from anyone: a right page, or one sentence that names the file; never a fault, never for long."""
+
+import json
+import re
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from planted import planted
+from report.mutations import EVIL, mutants
+from report.synthetic import Recipe, write_run
+from spurion import audit
+from spurion.data import ImageSet
+from spurion.report import write_report
+from spurion.report.audit.figures import draw_distances
+from spurion.report.audit.page import render_audit
+from spurion.report.audit.run import read_audit
+from spurion.report.figures.canvas import figure_style
+from spurion.report.html import render
+from spurion.report.run import read_run
+from spurion.report.stored import read_arrays
+
+STUDY = Recipe(sizes=(2, 16, 90), samples=60, failed=(90,), geometry=True, gallery=2)
+
+
+@pytest.fixture(scope="module")
+def study_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    write_run(folder, STUDY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def audit_folder(tmp_path_factory):
+    """A redacted audit, which needs no other files, with a geometry."""
+    sets, folder = planted(1, train=40, copies=40), tmp_path_factory.mktemp("audit")
+    train, holdout = ImageSet(sets.train, "train"), ImageSet(sets.holdout, "holdout")
+    audit(train, ImageSet(sets.samples, "s"), holdout, fail_if="memorized > 0.01", redact=True, out=folder)
+    path = folder / "audit.json"
+    write_run(folder / "of a study", STUDY)
+    study = json.loads((folder / "of a study" / "study.json").read_text())
+    geometry = {"geometry": study["points"][1]["geometry"], "curvature": study["curvature"]}
+    path.write_text(json.dumps(json.loads(path.read_text()) | geometry))
+    return folder
+
+
+def _study_page(folder):
+    return render(read_run(folder), {})
+
+
+def _audit_page(folder):
+    return render_audit(read_audit(folder), {})
+
+
+def _judge(folder, name, page, count, seed):
+    """Texts of mutants in the place of a file; how many of them made a page."""
+    path = folder / name
+    whole, made = path.read_text(), 0
+    try:
+        for what, text in mutants(json.loads(whole), count, seed):
+            path.write_text(text)
+            try:
+                html = page(folder)
+            except ValueError as error:
+                sentence = str(error)
+                assert str(path) in sentence or "points/" in sentence, (what, sentence)
+                assert "\n" not in sentence, (what, sentence)
+                assert len(sentence) < 600, (what, sentence)
+                continue
+            made += 1
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u200f]", html), what
+            assert "<b>`" not in html, what
+            assert html.count("</script>") <= 2, what
+    finally:
+        path.write_text(whole)
+    return made
+
+
+def test_lies_in_a_study_are_refused_by_name(study_folder):
+    assert 20 < _judge(study_folder, "study.json", _study_page, 250, seed=1) < 150
+
+
+def test_lies_in_an_audit_are_refused_by_name(audit_folder):
+    assert 20 < _judge(audit_folder, "audit.json", _audit_page, 250, seed=2) < 150
+
+
+def _change(folder, **values):
+    path = folder / "audit.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.fixture
+def lying(audit_folder, tmp_path):
+    shutil.copy(audit_folder / "audit.json", tmp_path)
+    return tmp_path
+
+
+def test_units_and_names_are_no_mathematics_in_a_figure(lying):
+    _change(lying, distance={"name": r"$\frac{$", "unit": EVIL * 5})
+    with figure_style():
+        figure = draw_distances(read_audit(lying), "wide")
+        figure.draw_without_rendering()
+        assert figure.get_supxlabel().startswith(r"\$\frac{\$ distance (</script>")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("counts", [50, 50, 50], "must be of the 80 samples, got more"),
+        ("exact_copies", [80], "`exact_copies` must count in a set of 80, got the index 80"),
+        ("train_duplicates", [[0, 40]], "`train_duplicates` must count in a set of 40, got the index 40"),
+        ("exposure", [{"train_index": 40, "count": 1, "duplicates": 0}], "`exposure` must count in a"),
+        ("collision_rate", 1.5, "`collision_rate`: input should be less than or equal to 1"),
+        ("environment", {str(i): i for i in range(10_001)}, "at most 10,000 values"),
+        ("limitations", ["x"] * 1001, "at most 1000 items"),
+        ("limitations", ["x" * 100_001], "at most 100000 characters"),
+        ("histograms", {"edges": [1, 2], "train": [], "samples": [1]}, "one entry for each of the 1 bins, got 0"),
+        ("histograms", {"edges": [2, 1], "train": [1], "samples": [1]}, "`edges` must increase"),
+        ("sensitivity", dict.fromkeys(("memorized", "spurious", "generalized"), [1]) | {"factors": []},
+         "`memorized` must have one entry for each of the 0 factors, got 1"),
+        ("schema", "spurion.audit/2", "was made by a newer version of Spurion"),
+        ("schema", "spurion.study/1", "`schema`: input should be 'spurion.audit/1'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(lying, field, value, reason):
+    _change(lying, **{field: value})
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        read_audit(lying)
+    assert str(caught.value).startswith(str(lying / "audit.json"))
+
+
+def _npz(path, header=None, **arrays):
+    np.savez_compressed(path, **arrays)
+    if header is not None:
+        with zipfile.ZipFile(path, "a") as file:
+            file.writestr("lie.npy", header)
+
+
+def _header(text):
+    raw = text.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(raw).to_bytes(2, "little") + raw
+
+
+HEADERS = {
+    "terabytes": "{'descr': '|u1', 'fortran_order': False, 'shape': (10**13,)}",
+    "terabytes as a number": "{'descr': '|u1', 'fortran_order': False, 'shape': (10000000000000,)}",
+    "more than there is": "{'descr': '|u1', 'fortran_order': False, 'shape': (100,)}",
+    "negative": "{'descr': '|u1', 'fortran_order': False, 'shape': (-1,)}",
+    "objects": "{'descr': '|O', 'fortran_order': False, 'shape': (1,)}",
+    "texts": "{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000,)}",
+    "deep": "-" * 9000 + "1",
+    "no header": "x",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_an_array_that_lies_of_its_size_or_kind_is_refused(tmp_path, header):
+    _npz(tmp_path / "a.npz", _header(header), whole=np.arange(3))
+    assert read_arrays(tmp_path / "a.npz", ["whole"])["whole"].tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"a\.npz is damaged \("):
+        read_arrays(tmp_path / "a.npz", ["lie"])
+
+
+def test_a_compressed_bomb_is_not_unpacked(tmp_path):
+    with (
+        zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("a.npy", "w") as array,
+    ):
+        array.write(_header("{'descr': '|u1', 'fortran_order': False, 'shape': (671088640,)}"))
+        for _ in range(640):
+            array.write(bytes(2**20))
+    assert (tmp_path / "a.npz").stat().st_size < 2**20
+    with pytest.raises(ValueError, match=r"`a` is larger than 536,870,912 bytes"):
+        read_arrays(tmp_path / "a.npz", ["a"])
+
+
+def test_what_is_no_archive_is_refused(tmp_path):
+    for content in (b"", b"PK", np.arange(3).tobytes()):
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.npz is damaged"):
+            read_arrays(tmp_path / "a.npz", ["a"])
+    np.save(tmp_path / "a.npy", np.arange(3))
+    with pytest.raises(ValueError, match=r"a\.npy is damaged"):
+        read_arrays(tmp_path / "a.npy", ["a"])
+    with pytest.raises(ValueError, match="There is no file"):
+        read_arrays(tmp_path / "absent.npz", ["a"])
+
+
+ROWS = {
+    "0,memorized,nan,0,,0.1,1": "`distance_train` must be a distance, neither negative or infinite, got 'nan'",
+    "0,memorized,1e999,0,,0.1,1": "`distance_train` must be a distance",
+    "0,memorized,0.1,2,,0.1,1": "`nearest_train` must be an index below 2, got '2'",
+    "0,memorized,0.1,-1,,0.1,1": "`nearest_train` must be an index",
+    f"0,memorized,0.1,{'9' * 5000},,0.1,1": "`nearest_train` must be an index",
+    "0,memorized,0.1,0,,0.1,60": "`nearest_sample` must be an index below 60, got '60'",
+    "0,memorized,0.1,0,-1,0.1,1": "`distance_train_2` must be a distance",
+    "0,memorized,x,0,,0.1,1": "could not convert",
+    '0,"memo\nrized",0.1,0,,0.1,1': r"`label` must be a class or empty, got 'memo\nrized'",
+    "0,memorized,0.1,0,,0.1": "row 1 must have 7 values, got 6",
+    "0," + "x" * 200_000 + ",0.1,0,,0.1,1": "field larger than field limit",
+}
+
+
+@pytest.mark.parametrize(("row", "reason"), ROWS.items(), ids=range(len(ROWS)))
+def test_a_row_that_lies_is_named(study_folder, tmp_path, row, reason):
+    shutil.copytree(study_folder, tmp_path / "run")
+    path = tmp_path / "run" / "points" / "000002" / "samples.csv"
+    header, _, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([header, row, *rest]) + "\n")
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        read_run(tmp_path / "run")
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("rows", "found"), [(59, 59), (61, 61), (100, 100)])
+def test_there_are_as_many_rows_as_samples(study_folder, tmp_path, rows, found):
+    shutil.copytree(study_folder, tmp_path / "run")
+    path = tmp_path / "run" / "points" / "000002" / "samples.csv"
+    header, *old = path.read_text().splitlines()
+    path.write_text("\n".join([header, *(old + old)[:rows]]) + "\n")
+    with pytest.raises(ValueError, match=rf"there must be 60 samples, the file has {found}"):
+        read_run(tmp_path / "run")
+
+
+def test_doors_that_are_none(tmp_path, lying):
+    with pytest.raises(ValueError, match="There is no file or folder"):
+        write_report(tmp_path / "absent")
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"must be the folder of a study or of an audit; .*file is a file"):
+        write_report(tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty has no study\.json and no audit\.json"):
+        write_report(tmp_path / "empty")
+    (tmp_path / "empty" / "config.yaml").touch()
+    with pytest.raises(ValueError, match=r"The study in .*empty is not finished"):
+        write_report(tmp_path / "empty")
+    (lying / "figures").touch()
+    with pytest.raises(OSError, match="figures"):
+        write_report(lying)
+    assert not (lying / "report.html").exists()
