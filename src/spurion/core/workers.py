@@ -34,7 +34,7 @@ class Worker(SpawnProcess):
 class WorkerContext(SpawnContext):
     """The start method `spawn`, with processes that do not import the caller's main module."""
 
-    Process = Worker  # type: ignore[assignment]
+    Process = Worker
 
 
 def may_start_workers() -> bool:

@@ -1,11 +1,70 @@
 """Associative memories, exact: energies, retrieval and every minimum.
 
 `DenseAM` is the memory whose energy is the energy of a diffusion model; `attention.posterior` is the one
-softmax over patterns beneath it and beneath the exact denoiser.
+softmax over patterns beneath it and beneath the exact denoiser. `DotProductAM`, `BinaryDenseAM` and
+`HopfieldNetwork` are its relatives; `paper_circle` and the functions of the ring are the paper's toy model.
 """
 
-from spurion.memory.attention import Posterior, posterior
-from spurion.memory.dense import DenseAM, inverse_temperature
-from spurion.memory.logits import Patterns
+__all__ = [
+    "KINDS",
+    "Barriers",
+    "Basins",
+    "BinaryDenseAM",
+    "BinaryRetrieval",
+    "Branch",
+    "CapacityPoint",
+    "DenseAM",
+    "DotProductAM",
+    "Exponential",
+    "HopfieldNetwork",
+    "Merge",
+    "Minima",
+    "Patterns",
+    "Polynomial",
+    "Posterior",
+    "RectifiedPolynomial",
+    "Retrieval",
+    "RingEnergy",
+    "Separation",
+    "Track",
+    "basins",
+    "capacity_curve",
+    "find_barriers",
+    "find_minima",
+    "inverse_temperature",
+    "merge_distance",
+    "paper_circle",
+    "posterior",
+    "random_circle",
+    "recall",
+    "retrieve",
+    "ring_memory_capacity",
+    "ring_minima",
+    "ring_radius",
+    "ring_ripple",
+    "soft_modes",
+    "survey",
+    "track",
+]
 
-__all__ = ["DenseAM", "Patterns", "Posterior", "inverse_temperature", "posterior"]
+from spurion.memory.attention import Posterior, posterior
+from spurion.memory.barriers import Barriers, find_barriers
+from spurion.memory.binary import BinaryDenseAM, BinaryRetrieval, HopfieldNetwork, recall
+from spurion.memory.branches import Branch, Merge, Track, track
+from spurion.memory.capacity import CapacityPoint, capacity_curve
+from spurion.memory.circle import (
+    RingEnergy,
+    merge_distance,
+    paper_circle,
+    random_circle,
+    ring_memory_capacity,
+    ring_minima,
+    ring_radius,
+    ring_ripple,
+)
+from spurion.memory.dense import DenseAM, inverse_temperature
+from spurion.memory.dot_product import DotProductAM
+from spurion.memory.logits import Patterns
+from spurion.memory.minima import KINDS, Basins, Minima, basins, find_minima, survey
+from spurion.memory.retrieval import Retrieval, retrieve, soft_modes
+from spurion.memory.separation import Exponential, Polynomial, RectifiedPolynomial, Separation
