@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     def use(images: ImageSet, memory: DenseAM) -> None:
         assert_type(spurion.audit(images, "samples.npz"), AuditResult)
         assert_type(spurion.study("digits", out="run"), StudyResult | CircleResult)
-        assert_type(spurion.PhaseMetric().compute(), AuditResult)
+        assert_type(spurion.PhaseMetric(seed=1).compute(), dict[str, float])
         assert_type(spurion.data.open_images("digits"), ImageSet)
         assert_type(spurion.neighbors.nearest("a.npy", "b.npy", k=2), Neighbors)
         assert_type(spurion.memory.DenseAM(memory.patterns, 1.0), DenseAM)
-        spurion.studdy  # type: ignore[attr-defined]  # an unknown name is seen
+        _ = spurion.studdy  # type: ignore[attr-defined]
         spurion.audit(images, "samples.npz", hold_out="x")  # type: ignore[call-arg]
         spurion.study("digits", out=3)  # type: ignore[arg-type]

@@ -5,11 +5,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 import spurion.studies
 from cli.command_line import VERBS, refused, run
 from spurion import __version__
+from spurion.cli import app
 from spurion.cli.errors import EXTRAS, explain
+
+COMMANDS = typer.main.get_command(app).commands
 
 
 @pytest.mark.parametrize("verb", [(), *((verb,) for verb in VERBS)])
@@ -23,11 +27,31 @@ def test_version():
     assert run("--version").stdout == f"spurion {__version__}\n"
 
 
+def test_alone_it_prints_help():
+    alone, asked = run(), run("--help")
+    assert (alone.exit_code, alone.stderr) == (0, "")
+    assert alone.stdout == asked.stdout
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_fits_its_width_and_names_every_option(verb, columns):
+    shown = run(verb, "--help", env={"COLUMNS": columns, "NO_COLOR": "1"})
+    assert "\x1b" not in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= int(columns)
+    for option in (name for each in COMMANDS[verb].params for name in each.opts if name.startswith("--")):
+        assert f"{option} " in shown.stdout, option
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "spurion: Missing command. See spurion --help."),
         (["fly"], "spurion: No such command 'fly'. See spurion --help."),
+        (["stdy"], "spurion: No such command 'stdy'. Did you mean 'study'? See spurion --help."),
+        (
+            ["report", "--hlep"],
+            "spurion report: No such option: --hlep (Possible options: --help). See spurion report --help.",
+        ),
         (["doctor", "--wings"], "spurion doctor: No such option: --wings. See spurion doctor --help."),
         (["study"], "spurion study: Missing argument 'RECIPE|FILE.yaml'. See spurion study --help."),
         (

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 import spurion
 from spurion.cli.audit import audit
 from spurion.cli.classify import classify
+from spurion.cli.completion import complete_in_shell
 from spurion.cli.doctor import doctor
 from spurion.cli.errors import BAD_INPUT, INTERRUPTED, explain
 from spurion.cli.geometry import geometry
@@ -38,6 +39,12 @@ class Verbs(TyperGroup):
             _complain(f"{command}: {_sentence(error)} See {command} --help.")
             code = BAD_INPUT
         raise SystemExit(code if isinstance(code, int) else 0)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read a command line; an empty one asks for help."""
+        if wrong := complete_in_shell(ctx, args):
+            raise USAGE_ERROR(wrong, ctx)
+        return super().parse_args(ctx, args or ["--help"])
 
     def invoke(self, ctx: Any) -> Any:
         """Run a verb; an error that ends it is one sentence."""
@@ -74,7 +81,6 @@ def _complain(line: str) -> None:
 app = typer.Typer(
     cls=Verbs,
     name="spurion",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
