@@ -25,6 +25,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from spurion.core.arguments import TEXT, check_arguments
 from spurion.core.config import Config
 from spurion.phases.intervals import Interval
 from spurion.phases.power import samples_needed
@@ -82,6 +83,7 @@ def parse_condition(text: str) -> Condition:
         >>> str(parse_condition("memorized>0.01"))
         'memorized > 0.01'
     """
+    check_arguments(locals(), {"text": TEXT})
     parts = _FORM.fullmatch(text)
     bound = None if parts is None else _number(parts[3])
     if parts is None or bound is None:

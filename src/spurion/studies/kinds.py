@@ -3,11 +3,11 @@
 __all__ = ["STUDY_KINDS", "plan", "study"]
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
 
-from spurion.core.arguments import Kind, check_arguments
+from spurion.core.arguments import FLAG, FUNCTION, Kind, check_arguments
 from spurion.core.engine import Report
 from spurion.studies.circle.config import CircleConfig, is_circle
 from spurion.studies.circle.results import CircleResult
@@ -27,9 +27,13 @@ STUDY_KINDS: dict[str, Kind] = {
     "overrides": (list | tuple, _TEXTS),
     "device": (str | None, 'a text such as "cpu"'),
     "workers": (Integral | None, "a whole number"),
-    "report": (Callable, "a function"),
+    "allow_download": FLAG,
+    "report": FUNCTION,
 }
 """What the arguments of a study must be."""
+
+PLANNED = ("what", "overrides", "device", "workers", "allow_download")
+"""Those that a plan has too."""
 
 
 def study(
@@ -90,6 +94,8 @@ def plan(
     Raises:
         ValueError: If the configuration is wrong.
     """
+    check_arguments(locals(), {name: STUDY_KINDS[name] for name in PLANNED})
+    _check_overrides(overrides)
     if isinstance(what, CircleConfig) or (not isinstance(what, StudyConfig) and is_circle(what)):
         _refuse_download(allow_download)
         return circle_plan(what, overrides=overrides, device=device, workers=workers)
