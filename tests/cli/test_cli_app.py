@@ -149,18 +149,35 @@ def test_the_traceback_can_be_had(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("verb", "words"), [("study", "the same command continues"), ("doctor", "starts again")]
+    ("arguments", "words"),
+    [
+        (["study", "digits"], "what was finished is kept, and the same command continues."),
+        (["train", "digits", "--size=2", "--out=m"], "and the same command continues."),
+        (["audit", "--train=digits"], "starts again, with --out from the samples that it drew."),
+        (
+            ["neighbors", "--queries=digits", "--reference=digits"],
+            "starts again, with --checkpoint where it was stopped.",
+        ),
+        (["doctor"], "nothing was kept, and the same command starts again."),
+    ],
 )
-def test_interrupted(monkeypatch, verb, words):
+def test_interrupted(monkeypatch, arguments, words):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(spurion.studies, "study", interrupt)
-    monkeypatch.setattr("spurion.cli.doctor.examine", interrupt)
-    result = run(verb, *(["digits"] if verb == "study" else []))
+    for name in (
+        "spurion.studies.study",
+        "spurion.audit",
+        "spurion.studies.recipes.named_config",
+        "spurion.data.opener",
+        "spurion.cli.doctor.examine",
+    ):
+        monkeypatch.setattr(name, interrupt, raising=False)
+    result = run(*arguments)
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr.startswith(f"spurion {verb}: Interrupted; ")
-    assert words in result.stderr
+    assert result.stderr.startswith(f"spurion {arguments[0]}: Interrupted; ")
+    assert result.stderr.endswith(f"{words}\n")
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_reader_that_leaves_is_no_error():

@@ -22,8 +22,15 @@ from spurion.cli.study import report, study
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
-CONTINUING = {"study", "train", "sample"}
-"""Verbs that go on where they were stopped."""
+CONTINUING = "what was finished is kept, and the same command continues."
+INTERRUPTED_VERBS = {
+    "study": CONTINUING,
+    "train": CONTINUING,
+    "sample": CONTINUING,
+    "audit": "the same command starts again, with --out from the samples that it drew.",
+    "neighbors": "the same command starts again, with --checkpoint where it was stopped.",
+}
+"""What becomes of an interrupted verb; any other keeps nothing."""
 
 
 class Verbs(TyperGroup):
@@ -69,9 +76,8 @@ def _sentence(error: Exception) -> str:
 
 
 def _interrupted(verb: str | None) -> str:
-    if verb in CONTINUING:
-        return f"spurion {verb}: Interrupted; what was finished is kept, and the same command continues."
-    return f"spurion {verb}: Interrupted; nothing was kept, and the same command starts again."
+    next_time = INTERRUPTED_VERBS.get(verb or "", "nothing was kept, and the same command starts again.")
+    return f"spurion {verb}: Interrupted; {next_time}"
 
 
 def _complain(line: str) -> None:

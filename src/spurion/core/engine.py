@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from spurion.core.workers import WorkerContext, may_start_workers
+from spurion.core.spawning import WorkerContext, may_start_workers
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

@@ -22,7 +22,7 @@ MAIN_MODULE = ("init_main_from_name", "init_main_from_path")
 _changing = threading.Lock()
 
 
-class Worker(SpawnProcess):
+class Spawned(SpawnProcess):
     """A spawned process whose main module is empty."""
 
     def start(self) -> None:
@@ -34,7 +34,7 @@ class Worker(SpawnProcess):
 class WorkerContext(SpawnContext):
     """The start method `spawn`, with processes that do not import the caller's main module."""
 
-    Process = Worker
+    Process = Spawned
 
 
 def may_start_workers() -> bool:

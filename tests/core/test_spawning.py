@@ -8,12 +8,12 @@ from multiprocessing import spawn
 
 import pytest
 
-from spurion.core.workers import may_start_workers, without_main
+from spurion.core.spawning import may_start_workers, without_main
 
 UNGUARDED = """
 import os, sys
 from concurrent.futures import ProcessPoolExecutor
-from spurion.core.workers import WorkerContext
+from spurion.core.spawning import WorkerContext
 pool = ProcessPoolExecutor(2, mp_context=WorkerContext())
 print(sorted(pool.map(abs, [-2, 1])), __name__, flush=True)
 pool.shutdown()
@@ -21,7 +21,7 @@ pool.shutdown()
 
 PACKAGED = """
 from concurrent.futures import ProcessPoolExecutor
-from spurion.core.workers import WorkerContext
+from spurion.core.spawning import WorkerContext
 from {module} import double
 print(ProcessPoolExecutor(2, mp_context=WorkerContext()).submit(double, 4).result())
 """
