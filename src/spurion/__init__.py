@@ -1,21 +1,66 @@
-"""Find the attractors of a diffusion model: what it memorized, what is spurious, what it can generate."""
+"""Find the attractors of a diffusion model: what it memorized, what is spurious, what it can generate.
+
+Three doors: `audit` (samples of any model against the images it was trained on), `study` (a whole experiment
+over training sizes, or the circle) and `PhaseMetric` (an audit in the manner of torchmetrics). Beneath them:
+
+- `spurion.data`: images from folders, archives, arrays and data sets
+- `spurion.neighbors`: exact nearest neighbors under several distances
+- `spurion.memory`: associative memories, exact
+- `spurion.diffusion`: schedules, denoisers, training, samplers
+- `spurion.geometry`: how wide, how sharp, how deep the states of a model are
+- `spurion.phases`: from distances to classes, intervals, tests and capacities
+- `spurion.studies`: studies and audits, their configurations and results
+- `spurion.circle`: the paper's toy model, exact and trained
+- `spurion.report`: the page and figures of stored results
+
+All of them are there after ``import spurion``, and are imported when they are first used.
+
+Example:
+    >>> import spurion
+    >>> "audit" in dir(spurion), spurion.neighbors.nearest.__name__
+    (True, 'nearest')
+"""
 
 __all__ = ["PhaseMetric", "__version__", "audit", "study"]
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spurion import circle as circle
+    from spurion import data as data
+    from spurion import diffusion as diffusion
+    from spurion import geometry as geometry
+    from spurion import memory as memory
+    from spurion import neighbors as neighbors
+    from spurion import phases as phases
+    from spurion import report as report
+    from spurion import studies as studies
+    from spurion.studies import PhaseMetric, audit, study
 
 __version__ = "0.1.0"
 
-_MODULES = {
-    "PhaseMetric": "spurion.studies.phase_metric",
-    "audit": "spurion.studies",
-    "study": "spurion.studies",
-}
+_DOORS = ("PhaseMetric", "audit", "study")
+_PACKAGES = ("circle", "data", "diffusion", "geometry", "memory", "neighbors", "phases", "report", "studies")
 
 
-def __getattr__(name: str) -> Any:
-    """Import what the package offers when it is first used, so that importing the package is quick."""
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module 'spurion' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_DOORS, *_PACKAGES})
+
+
+def _meant(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name.lower(), [*_DOORS, *_PACKAGES], n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package
+
+    def __getattr__(name: str) -> object:
+        """Import what the package offers when it is first used, so that importing the package is quick."""
+        if name in _PACKAGES:
+            return import_module(f"spurion.{name}")
+        if name in _DOORS:
+            return getattr(import_module("spurion.studies"), name)
+        raise AttributeError(f"module 'spurion' has no attribute {name!r}.{_meant(name)}")

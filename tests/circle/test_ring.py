@@ -31,6 +31,11 @@ def test_sets_of_the_paper_are_reproduced_and_nested():
     assert torch.allclose(paper_circle(1000).norm(dim=1), torch.ones(1).double())
 
 
+def test_a_random_set_has_a_pattern():
+    with pytest.raises(ValueError, match=r"`count` must be at least 1, got 0\."):
+        random_circle(0, generator=generator(0, "none"))
+
+
 def test_the_stream_is_that_of_the_global_seeds():
     state = np.random.get_state()
     try:

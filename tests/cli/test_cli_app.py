@@ -5,11 +5,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 import spurion.studies
 from cli.command_line import VERBS, refused, run
 from spurion import __version__
+from spurion.cli import app
 from spurion.cli.errors import EXTRAS, explain
+
+COMMANDS = typer.main.get_command(app).commands
 
 
 @pytest.mark.parametrize("verb", [(), *((verb,) for verb in VERBS)])
@@ -23,11 +27,31 @@ def test_version():
     assert run("--version").stdout == f"spurion {__version__}\n"
 
 
+def test_alone_it_prints_help():
+    alone, asked = run(), run("--help")
+    assert (alone.exit_code, alone.stderr) == (0, "")
+    assert alone.stdout == asked.stdout
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_fits_its_width_and_names_every_option(verb, columns):
+    shown = run(verb, "--help", env={"COLUMNS": columns, "NO_COLOR": "1"})
+    assert "\x1b" not in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= int(columns)
+    for option in (name for each in COMMANDS[verb].params for name in each.opts if name.startswith("--")):
+        assert f"{option} " in shown.stdout, option
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "spurion: Missing command. See spurion --help."),
         (["fly"], "spurion: No such command 'fly'. See spurion --help."),
+        (["stdy"], "spurion: No such command 'stdy'. Did you mean 'study'? See spurion --help."),
+        (
+            ["report", "--hlep"],
+            "spurion report: No such option: --hlep (Possible options: --help). See spurion report --help.",
+        ),
         (["doctor", "--wings"], "spurion doctor: No such option: --wings. See spurion doctor --help."),
         (["study"], "spurion study: Missing argument 'RECIPE|FILE.yaml'. See spurion study --help."),
         (
@@ -125,18 +149,35 @@ def test_the_traceback_can_be_had(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("verb", "words"), [("study", "the same command continues"), ("doctor", "starts again")]
+    ("arguments", "words"),
+    [
+        (["study", "digits"], "what was finished is kept, and the same command continues."),
+        (["train", "digits", "--size=2", "--out=m"], "and the same command continues."),
+        (["audit", "--train=digits"], "starts again, with --out from the samples that it drew."),
+        (
+            ["neighbors", "--queries=digits", "--reference=digits"],
+            "starts again, with --checkpoint where it was stopped.",
+        ),
+        (["doctor"], "nothing was kept, and the same command starts again."),
+    ],
 )
-def test_interrupted(monkeypatch, verb, words):
+def test_interrupted(monkeypatch, arguments, words):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(spurion.studies, "study", interrupt)
-    monkeypatch.setattr("spurion.cli.doctor.examine", interrupt)
-    result = run(verb, *(["digits"] if verb == "study" else []))
+    for name in (
+        "spurion.studies.study",
+        "spurion.audit",
+        "spurion.studies.recipes.named_config",
+        "spurion.data.opener",
+        "spurion.cli.doctor.examine",
+    ):
+        monkeypatch.setattr(name, interrupt, raising=False)
+    result = run(*arguments)
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr.startswith(f"spurion {verb}: Interrupted; ")
-    assert words in result.stderr
+    assert result.stderr.startswith(f"spurion {arguments[0]}: Interrupted; ")
+    assert result.stderr.endswith(f"{words}\n")
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_reader_that_leaves_is_no_error():

@@ -45,6 +45,12 @@ def test_several_workers_give_every_result_once():
     assert {value[2] for value in results.values()} == {1}
 
 
+def test_where_no_process_may_be_started_everything_runs_here(monkeypatch):
+    monkeypatch.setattr("spurion.core.engine.may_start_workers", lambda: False)
+    results = list(run_tasks(square, [3, 1], workers=2, threads=1, report=collect([])))
+    assert [(index, value[1]) for index, value in results] == [(0, os.getpid()), (1, os.getpid())]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_of_a_task_reaches_the_caller(workers):
     with pytest.raises(ValueError, match="is bad"):
@@ -56,19 +62,23 @@ def test_a_dead_worker_is_one_sentence():
         list(run_tasks(die, [1, 2], workers=2, threads=1, report=collect([])))
 
 
-ORPHAN = """
+BEATING = """
 import sys, time, pathlib
-from spurion.core.engine import run_tasks
 def work(task, report):
     for i in range(600):
         pathlib.Path(sys.argv[1], str(task)).write_text(str(time.time()))
         time.sleep(0.05)
-if __name__ == "__main__":
-    list(run_tasks(work, [1, 2], workers=2, threads=1, report=lambda *a: None))
+"""
+
+ORPHAN = """
+from beating import work
+from spurion.core.engine import run_tasks
+list(run_tasks(work, [1, 2], workers=2, threads=1, report=lambda *a: None))
 """
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
+    (tmp_path / "beating.py").write_text(BEATING)
     script = tmp_path / "orphan.py"
     script.write_text(ORPHAN)
     beats = tmp_path / "beats"

@@ -295,12 +295,12 @@ class TestBadInput:
     def test_no_numbers(self):
         images = normal(5, 4)
         for k in (1.5, "2", None):
-            with pytest.raises(ValueError, match=rf"`k` must be a whole number, got {k!r}\."):
+            with pytest.raises(ValueError, match=rf"`k` must be a whole number, got {type(k).__name__}\."):
                 unchecked(nearest)(images, images, k)
-        with pytest.raises(ValueError, match=r"`radius` must be a number, got 'near'\."):
+        with pytest.raises(ValueError, match=r"`radius` must be a number, got str\."):
             unchecked(within)(images, images, "near")
         for search in (nearest, within):
-            with pytest.raises(ValueError, match=r"`memory_limit` must be a whole number, got 1000\.0\."):
+            with pytest.raises(ValueError, match=r"`memory_limit` must be a whole number, got float\."):
                 unchecked(search)(images, images, 1, memory_limit=1e3)
 
     def test_no_coordinates(self):

@@ -1,12 +1,15 @@
 """Sets drawn alike and sets that are not."""
 
+import sys
+
 import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.phases import kinship as module
 from spurion.phases.intervals import Interval
 from spurion.phases.kinship import MARGIN, Kinship, kinship
+
+module = sys.modules["spurion.phases.kinship"]  # the package has a function of this name
 
 
 def drawn(count, *path, scale=1.0):

@@ -6,7 +6,7 @@ import torch
 
 import spurion
 from spurion.core.random import generator
-from spurion.neighbors import Features, load_distance
+from spurion.neighbors import Features, distances
 from spurion.neighbors.lpips.embedding import Embedding
 from spurion.phases.null import null_test
 from spurion.studies import sweep
@@ -74,7 +74,7 @@ def test_a_study_shares_vectors_and_drops_them_at_the_end(tmp_path, monkeypatch)
     monkeypatch.setattr(sweep, "_measure_all", looked_at)
     pixels = (images(50, "all")[:, 0] * 127.5 + 127.5).to(torch.uint8)
     np.savez(tmp_path / "images.npz", images=pixels.numpy())
-    load_distance.cache_clear()
+    distances._load.cache_clear()
     sweep.study(
         "digits",
         out=tmp_path / "run",

@@ -45,6 +45,8 @@ from scipy.optimize import brentq
 from scipy.special import i0e, i1e
 from torch import Tensor
 
+from spurion.core.arguments import NUMBER, WHOLE, check_arguments
+
 PAPER_SIZE = 60_000
 
 NEAR, FAR = 1e-4, 40.0
@@ -78,6 +80,7 @@ def paper_circle(count: int) -> Float[Tensor, "count 2"]:
         >>> torch.rad2deg(torch.atan2(first[:, 1], first[:, 0])).remainder(360).round(decimals=2).tolist()
         [151.88, 325.52]
     """
+    check_arguments(locals(), {"count": WHOLE})
     if not 1 <= count <= PAPER_SIZE:
         raise ValueError(f"`count` must lie in 1..{PAPER_SIZE}, got {count}.")
     angles = torch.from_numpy(np.random.RandomState(9).uniform(0, 2 * np.pi, PAPER_SIZE))
@@ -185,10 +188,12 @@ def ring_minima(beta: float) -> float:
 
 def ring_ripple(count: int, beta: float) -> float:
     """Relative fluctuation of the density along the ring of `count` random patterns."""
+    check_arguments(locals(), {"count": NUMBER})
     return math.sqrt(math.sqrt(2 * math.pi * _positive(beta)) / count)
 
 
 def _positive(beta: float) -> float:
+    check_arguments(locals(), {"beta": NUMBER})
     if not (beta > 0 and math.isfinite(beta)):
         raise ValueError(f"`beta` must be positive and finite, got {beta}.")
     return float(beta)

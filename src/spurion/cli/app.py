@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 import spurion
 from spurion.cli.audit import audit
 from spurion.cli.classify import classify
+from spurion.cli.completion import complete_in_shell
 from spurion.cli.doctor import doctor
 from spurion.cli.errors import BAD_INPUT, INTERRUPTED, explain
 from spurion.cli.geometry import geometry
@@ -22,8 +23,15 @@ from spurion.cli.study import report, study
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
-CONTINUING = {"study", "train", "sample"}
-"""Verbs that go on where they were stopped."""
+CONTINUING = "what was finished is kept, and the same command continues."
+INTERRUPTED_VERBS = {
+    "study": CONTINUING,
+    "train": CONTINUING,
+    "sample": CONTINUING,
+    "audit": "the same command starts again, with --out from the samples that it drew.",
+    "neighbors": "the same command starts again, with --checkpoint where it was stopped.",
+}
+"""What becomes of an interrupted verb; any other keeps nothing."""
 
 
 class Verbs(TyperGroup):
@@ -39,6 +47,12 @@ class Verbs(TyperGroup):
             _complain(f"{command}: {_sentence(error)} See {command} --help.")
             code = BAD_INPUT
         raise SystemExit(code if isinstance(code, int) else 0)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read a command line; an empty one asks for help."""
+        if wrong := complete_in_shell(ctx, args):
+            raise USAGE_ERROR(wrong, ctx)
+        return super().parse_args(ctx, args or ["--help"])
 
     def invoke(self, ctx: Any) -> Any:
         """Run a verb; an error that ends it is one sentence."""
@@ -63,9 +77,8 @@ def _sentence(error: Exception) -> str:
 
 
 def _interrupted(verb: str | None) -> str:
-    if verb in CONTINUING:
-        return f"spurion {verb}: Interrupted; what was finished is kept, and the same command continues."
-    return f"spurion {verb}: Interrupted; nothing was kept, and the same command starts again."
+    next_time = INTERRUPTED_VERBS.get(verb or "", "nothing was kept, and the same command starts again.")
+    return f"spurion {verb}: Interrupted; {next_time}"
 
 
 def _complain(line: str) -> None:
@@ -75,7 +88,6 @@ def _complain(line: str) -> None:
 app = typer.Typer(
     cls=Verbs,
     name="spurion",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,12 +1,43 @@
 """Arguments at the doors of the package: a value of a wrong kind is one sentence."""
 
-__all__ = ["Kind", "check_arguments"]
+__all__ = [
+    "FLAG",
+    "FUNCTION",
+    "GENERATOR",
+    "NUMBER",
+    "PATH",
+    "TENSOR",
+    "TEXT",
+    "WHOLE",
+    "Kind",
+    "check_arguments",
+    "optional",
+]
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
+import torch
 
 Kind = tuple[Any, str]
 """What an argument must be, as one type or a union, and in words."""
+
+FLAG: Kind = (bool | np.bool_, "True or False")
+FUNCTION: Kind = (Callable, "a function")
+GENERATOR: Kind = (torch.Generator, "a torch.Generator")
+NUMBER: Kind = (Real, "a number")
+PATH: Kind = (str | os.PathLike, "a path")
+TENSOR: Kind = (torch.Tensor, "a tensor")
+TEXT: Kind = (str, "a text")
+WHOLE: Kind = (Integral, "a whole number")
+
+
+def optional(kind: Kind) -> Kind:
+    """A kind, or None."""
+    return kind[0] | None, f"{kind[1]} or None"
 
 
 def check_arguments(values: Mapping[str, object], kinds: Mapping[str, Kind]) -> None:

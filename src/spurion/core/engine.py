@@ -8,7 +8,6 @@ a killed run leaves nobody writing into its folder.
 
 __all__ = ["available_cores", "run_tasks"]
 
-import multiprocessing
 import os
 import queue
 import signal
@@ -20,6 +19,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 import torch
+
+from spurion.core.spawning import WorkerContext, may_start_workers
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -47,16 +48,17 @@ def run_tasks(
     """Run a function over tasks and yield (index of the task, result) as each finishes.
 
     Arguments:
-        function: A module-level function of one task and a progress report.
+        function: A function of one task and a progress report, of a module that is not `__main__`.
         tasks: The tasks; they travel to workers by pickle.
-        workers: The number of processes; 1 runs everything here, in order.
+        workers: The number of processes; 1 runs everything here, in order, as does a process that may not
+            have children.
         threads: The number of torch threads of each worker.
         report: Called in this process with the progress of each task.
 
     Raises:
         RuntimeError: If a worker died (killed, or out of memory).
     """
-    if workers <= 1 or len(tasks) <= 1:
+    if workers <= 1 or len(tasks) <= 1 or not may_start_workers():
         yield from _loop(function, tasks, threads, report)
     else:
         yield from _pool(function, tasks, min(workers, len(tasks)), threads, report)
@@ -81,7 +83,7 @@ def _pool(
     threads: int,
     report: Report,
 ) -> Iterator[tuple[int, Result]]:
-    context = multiprocessing.get_context("spawn")
+    context = WorkerContext()
     channel = context.Queue()
     pool = ProcessPoolExecutor(
         workers, mp_context=context, initializer=_start_worker, initargs=(os.getpid(), threads, channel)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from spurion.core.arguments import FLAG, WHOLE, Kind, check_arguments, optional
 from spurion.data.arrays import ValueRange, npz_needs_range, range_of_type, read_array, read_npz
 from spurion.data.builtin import DATASETS
 from spurion.data.files import read_folder, read_zip
@@ -21,6 +22,17 @@ from spurion.data.pixels import MOST_PIXELS, resized
 
 Source = str | os.PathLike[str] | ImageSet | Tensor | np.ndarray
 """What `open_images` accepts."""
+
+SOURCE_KINDS: dict[str, Kind] = {
+    "source": (
+        str | os.PathLike | ImageSet | Tensor | np.ndarray,
+        "an image set, a tensor, an array or a path",
+    ),
+    "allow_download": FLAG,
+    "resize": optional(WHOLE),
+    "value_range": (tuple | list | None, "two numbers such as (0, 1)"),
+}
+"""What the arguments of `open_images` must be."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
@@ -59,6 +71,7 @@ def open_images(
         ValueError: If there is no such source, it holds no images, one of them cannot be read, or they differ
             in size or kind; one sentence that names the file.
     """
+    check_arguments(locals(), SOURCE_KINDS)
     _check_resize(resize)
     if isinstance(source, Tensor):
         return read_array(

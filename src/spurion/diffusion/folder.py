@@ -34,6 +34,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from spurion.core.arguments import PATH, check_arguments
 from spurion.core.config import Config, build_config
 from spurion.core.files import file_mode, read_json, write_json
 from spurion.diffusion.denoiser import Denoiser
@@ -94,6 +95,7 @@ def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> 
     Raises:
         ValueError: If there is no such folder, it is damaged, or holds a model of an unknown kind.
     """
+    check_arguments(locals(), {"folder": PATH})
     folder = Path(folder)
     if (folder / "denoiser.json").is_file():
         return _load_closed_form(folder, torch.device(device))

@@ -41,6 +41,7 @@ from jaxtyping import Float
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
+from spurion.core.arguments import FUNCTION, WHOLE, Kind, check_arguments
 from spurion.core.config import Config
 from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
@@ -48,6 +49,15 @@ from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.schedule import DDPMSchedule
 
 _NOISE_BLOCK = 4096
+
+SAMPLE_KINDS: dict[str, Kind] = {
+    "denoiser": (Denoiser, "a denoiser"),
+    "count": WHOLE,
+    "seed": WHOLE,
+    "first": WHOLE,
+    "progress": FUNCTION,
+}
+"""What the arguments of `sample` must be, beside its configuration."""
 
 
 class SamplerConfig(Config):
@@ -139,6 +149,7 @@ def sample(
         ValueError: If `count` or `first` is out of range, the schedule is not discrete, or the sampler has
             more steps than the schedule.
     """
+    check_arguments(locals(), SAMPLE_KINDS | {"config": (SamplerConfig, "a SamplerConfig")})
     if count < 1:
         raise ValueError(f"`count` must be at least 1, got {count}.")
     if first < 0:

@@ -42,6 +42,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from spurion.core.arguments import TENSOR, check_arguments
 from spurion.memory.separation import Separation
 
 
@@ -70,6 +71,7 @@ class BinaryMemory(ABC):
     """
 
     def __init__(self, patterns: Float[Tensor, "K N"]) -> None:
+        check_arguments(locals(), {"patterns": TENSOR})
         if patterns.ndim != 2 or 0 in patterns.shape:
             raise ValueError(f"`patterns` must have shape (K, N), K, N >= 1, got {tuple(patterns.shape)}.")
         _check_signs(patterns, "`patterns`")

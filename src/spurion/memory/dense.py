@@ -32,6 +32,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from spurion.core.arguments import NUMBER, check_arguments
 from spurion.memory.attention import Posterior, covariance_product, posterior
 from spurion.memory.logits import Patterns
 from spurion.memory.sums import occupation, weights
@@ -51,6 +52,7 @@ def inverse_temperature(sigma_t: float, alpha_t: float = 1.0) -> float:
         >>> round(inverse_temperature(0.15**0.5), 4)  # t = 0.15 at sigma = 1
         3.3333
     """
+    check_arguments(locals(), {"sigma_t": NUMBER, "alpha_t": NUMBER})
     if not (sigma_t > 0 and alpha_t > 0):
         raise ValueError(f"`sigma_t` and `alpha_t` must be positive, got {sigma_t} and {alpha_t}.")
     return (alpha_t / sigma_t) ** 2 / 2
@@ -91,6 +93,7 @@ class DenseAM:
     """
 
     def __init__(self, patterns: Patterns | Float[Tensor, "K D"], beta: float) -> None:
+        check_arguments(locals(), {"beta": NUMBER})
         if not (beta > 0 and math.isfinite(beta)):
             raise ValueError(f"`beta` must be positive and finite, got {beta}.")
         self.beta = float(beta)

@@ -34,6 +34,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spurion.core.arguments import NUMBER, TENSOR, check_arguments, optional
 from spurion.memory.dense import DenseAM
 from spurion.memory.logits import check_patterns
 
@@ -64,6 +65,7 @@ class DotProductAM:
         self, patterns: Float[Tensor, "K D"], beta: float, bias: Float[Tensor, " _"] | None = None
     ) -> None:
         check_patterns(patterns)
+        check_arguments(locals(), {"beta": NUMBER, "bias": optional(TENSOR)})
         if not (beta > 0 and math.isfinite(beta)):
             raise ValueError(f"`beta` must be positive and finite, got {beta}.")
         if bias is None:

@@ -29,6 +29,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from spurion.core.arguments import GENERATOR, TENSOR, WHOLE, Kind, check_arguments, optional
 from spurion.memory.barriers import Barriers, find_barriers
 from spurion.memory.dense import DenseAM
 from spurion.memory.distinct import LEAST, distinct, locate, same_within
@@ -36,6 +37,14 @@ from spurion.memory.retrieval import retrieve, soft_modes
 from spurion.memory.starts import first_starts, mixtures
 
 KINDS = ("memory", "spurious", "continuum")
+MINIMA_KINDS: dict[str, Kind] = {
+    "memory": (DenseAM, "a DenseAM"),
+    "generator": GENERATOR,
+    "starts": optional(TENSOR),
+    "draws": WHOLE,
+    "rounds": WHOLE,
+}
+"""What the arguments of `find_minima` must be."""
 FLAT = 1e-12  # relative curvature that rounding alone can make negative
 
 
@@ -146,6 +155,7 @@ def find_minima(
         >>> len(find_minima(two.at(0.55), generator=torch.Generator()))  # beta d^2 = 2.2
         2
     """
+    check_arguments(locals(), MINIMA_KINDS)
     _check_draws(draws)
     if rounds < 1:
         raise ValueError(f"`rounds` must be at least 1, got {rounds}.")

@@ -10,11 +10,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spurion.core.arguments import GENERATOR, WHOLE, check_arguments
+
 Draw = Callable[[int, int, torch.Generator], Tensor]
 
 
 def random_circle(count: int, *, generator: torch.Generator) -> Float[Tensor, "count 2"]:
-    """Freshly drawn patterns, uniform on the unit circle, float64, with shape (count, 2)."""
+    """Freshly drawn patterns, uniform on the unit circle, float64, with shape (count, 2).
+
+    Raises:
+        ValueError: If `count` is below 1.
+    """
+    check_arguments(locals(), {"count": WHOLE, "generator": GENERATOR})
+    if count < 1:
+        raise ValueError(f"`count` must be at least 1, got {count}.")
     angles = 2 * math.pi * torch.rand(count, generator=generator, dtype=torch.float64)
     return torch.stack([angles.cos(), angles.sin()], dim=1)
 

@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from spurion.core.arguments import TENSOR, WHOLE, check_arguments
 from spurion.memory.dense import DenseAM
 from spurion.memory.logits import TOLERANCE
 from spurion.memory.sums import spread
@@ -71,6 +72,7 @@ def retrieve(memory: DenseAM, x: Float[Tensor, "n D"], *, steps: int = 500) -> R
         >>> retrieve(memory, torch.tensor([[0.01]]).double()).attractors  # x = tanh(2 x)
         tensor([[0.9575]], dtype=torch.float64)
     """
+    check_arguments(locals(), {"memory": (DenseAM, "a DenseAM"), "x": TENSOR, "steps": WHOLE})
     if steps < 1:
         raise ValueError(f"`steps` must be at least 1, got {steps}.")
     x = x.detach().clone()

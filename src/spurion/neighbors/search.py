@@ -17,11 +17,11 @@ __all__ = ["Neighbors", "Pairs", "nearest", "within"]
 
 from dataclasses import replace
 from functools import partial
-from numbers import Integral, Real
 from pathlib import Path
 
 import torch
 
+from spurion.core.arguments import FLAG, FUNCTION, NUMBER, PATH, TEXT, WHOLE, Kind, check_arguments, optional
 from spurion.core.progress import Progress, silent
 from spurion.neighbors.answer import nearest_by_screens, within_by_screens
 from spurion.neighbors.checkpoint import Checkpoint
@@ -32,6 +32,17 @@ from spurion.neighbors.rows import Rows, Source
 from spurion.neighbors.walk import Search
 
 GIBIBYTE = 2**30
+
+SEARCH_KINDS: dict[str, Kind] = {
+    "distance": (str | Distance, "a distance or the name of one"),
+    "exclude_self": FLAG,
+    "engine": TEXT,
+    "memory_limit": WHOLE,
+    "checkpoint": optional(PATH),
+    "cache": optional(PATH),
+    "progress": FUNCTION,
+}
+"""What the arguments of both searches must be."""
 
 
 def nearest(
@@ -78,7 +89,7 @@ def nearest(
         >>> found.distances.tolist(), found.indices.tolist()
         ([[0.0, 0.0], [1.0, 4.0]], [[1, 2], [0, 1]])
     """
-    _check_numbers(k=(k, Integral), memory_limit=(memory_limit, Integral))
+    check_arguments(locals(), SEARCH_KINDS | {"k": WHOLE})
     images = _opened(queries, reference)
     available = len(images[1]) - exclude_self
     if not 1 <= k <= available:
@@ -132,7 +143,7 @@ def within(
         >>> pairs.counts.tolist(), pairs.indices.tolist()
         ([2, 1], [1, 2, 0])
     """
-    _check_numbers(radius=(radius, Real), memory_limit=(memory_limit, Integral))
+    check_arguments(locals(), SEARCH_KINDS | {"radius": NUMBER})
     if not radius >= 0:
         raise ValueError(f"`radius` must be at least 0, got {radius}.")
     images = _opened(queries, reference)
@@ -140,13 +151,6 @@ def within(
     file = _checkpoint(checkpoint, search, {"radius": radius})
     found = within_by_screens(search, radius, file, progress)
     return replace(found, distance=search.distance.info, notes=search.distance.notes(images[0].shape))
-
-
-def _check_numbers(**numbers: tuple[object, type]) -> None:
-    for name, (value, kind) in numbers.items():
-        if not isinstance(value, kind):
-            expected = "a whole number" if kind is Integral else "a number"
-            raise ValueError(f"`{name}` must be {expected}, got {value!r}.")
 
 
 def _opened(queries: object, reference: object) -> tuple[Rows, Rows]:

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from spurion.core.arguments import TENSOR, check_arguments
 from spurion.phases.thresholds import ThresholdInfo
 
 CLASSES = ("memorized", "spurious", "generalized")
@@ -52,6 +53,7 @@ def classify(
         >>> [CLASSES[label] for label in classify(a, b, fixed(0.5, 0.2))]
         ['memorized', 'spurious', 'generalized']
     """
+    check_arguments(locals(), {"thresholds": (ThresholdInfo, "what a threshold rule returns")})
     if thresholds.memorized is None or thresholds.spurious is None:
         raise ValueError(
             f"the rule `{thresholds.rule}` found no threshold in these data; "
@@ -120,6 +122,7 @@ def _labels(memorized: Bool[Tensor, " n"], repeated: Bool[Tensor, " n"]) -> Int6
 
 
 def _check(**distances: Float[Tensor, " _"]) -> None:
+    check_arguments(distances, dict.fromkeys(distances, TENSOR))
     lengths = [str(len(values)) for values in distances.values()]
     if len(set(lengths)) > 1:
         raise ValueError(

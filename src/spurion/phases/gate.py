@@ -25,6 +25,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from spurion.core.arguments import TEXT, check_arguments
 from spurion.core.config import Config
 from spurion.core.quantities import Number
 from spurion.phases.intervals import Interval
@@ -83,6 +84,7 @@ def parse_condition(text: str) -> Condition:
         >>> str(parse_condition("memorized>0.01"))
         'memorized > 0.01'
     """
+    check_arguments(locals(), {"text": TEXT})
     parts = _FORM.fullmatch(text)
     bound = None if parts is None else _number(parts[3])
     if parts is None or bound is None:

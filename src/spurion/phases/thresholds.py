@@ -33,6 +33,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from spurion.core.arguments import TEXT, check_arguments
 from spurion.core.config import Config, build_config
 from spurion.core.quantities import Distance, Notes
 from spurion.phases.valley import Valley, valley
@@ -98,6 +99,7 @@ def parse_rule(text: str) -> Rule:
         >>> parse_rule("fixed:0.36,0.3"), parse_rule("holdout:0.01")
         (FixedRule(memorized=0.36, spurious=0.3), HoldoutRule(alpha=0.01))
     """
+    check_arguments(locals(), {"text": TEXT})
     name, _, rest = text.partition(":")
     where = f"threshold rule `{text}`"
     if name == "fixed" and rest.count(",") == 1:

@@ -4,6 +4,7 @@ __all__ = ["write_report"]
 
 from pathlib import Path
 
+from spurion.core.arguments import PATH, check_arguments
 from spurion.core.files import write_text
 from spurion.report.audit.page import audit_page
 from spurion.report.figures import FIGURES, draw_figures
@@ -30,6 +31,7 @@ def write_report(folder: Path | str) -> Path:
         ValueError: If a file is missing or damaged; the sentence names it.
         OSError: If the folder cannot be written.
     """
+    check_arguments(locals(), {"folder": PATH})
     folder = Path(folder)
     _check_folder(folder)
     if (folder / "audit.json").is_file():

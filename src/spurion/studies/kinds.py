@@ -8,13 +8,13 @@ schema of its `study.json` is called ``spurion.NAME/VERSION``.
 __all__ = ["KINDS", "STUDY_KINDS", "StudyKind", "kind_asked_for", "kind_stored", "plan", "study"]
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
-from spurion.core.arguments import Kind, check_arguments
+from spurion.core.arguments import FLAG, FUNCTION, Kind, check_arguments
 from spurion.core.config import Config, StoredResult
 from spurion.core.engine import Report
 from spurion.core.files import read_json
@@ -36,9 +36,13 @@ STUDY_KINDS: dict[str, Kind] = {
     "overrides": (list | tuple, _TEXTS),
     "device": (str | None, 'a text such as "cpu"'),
     "workers": (Integral | None, "a whole number"),
-    "report": (Callable, "a function"),
+    "allow_download": FLAG,
+    "report": FUNCTION,
 }
 """What the arguments of a study must be."""
+
+PLANNED = ("what", "overrides", "device", "workers", "allow_download")
+"""Those that a plan has too."""
 
 
 @runtime_checkable
@@ -136,6 +140,8 @@ def plan(
     Raises:
         ValueError: If the configuration is wrong.
     """
+    check_arguments(locals(), {name: STUDY_KINDS[name] for name in PLANNED})
+    _check_overrides(overrides)
     kind = kind_asked_for(what)
     if kind is not None:
         _refuse_download(allow_download)

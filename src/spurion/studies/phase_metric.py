@@ -17,7 +17,7 @@ import torch.distributed
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from spurion.core.arguments import check_arguments
+from spurion.core.arguments import FLAG, Kind, check_arguments
 from spurion.data import ImageSet
 from spurion.neighbors import Distance
 from spurion.phases.classification import CLASSES
@@ -29,6 +29,13 @@ from spurion.studies.auditing.run import audit
 
 METRIC_KINDS = {name: AUDIT_KINDS[name] for name in ("thresholds", "distance", "seed")}
 """What the arguments of the metric must be."""
+
+UPDATE_KINDS: dict[str, Kind] = {
+    "images": (Tensor, "a tensor with shape (n, C, H, W)"),
+    "real": FLAG,
+    "holdout": FLAG,
+}
+"""What the arguments of an update must be."""
 
 _ROLES = ("train", "samples", "holdout")
 
@@ -91,7 +98,7 @@ class PhaseMetric:
             ValueError: If the images are out of range or of another shape than those before, or samples are
                 called held-out.
         """
-        check_arguments(locals(), {"images": (Tensor, "a tensor with shape (n, C, H, W)")})
+        check_arguments(locals(), UPDATE_KINDS)
         if holdout and not real:
             raise ValueError("`holdout` is for real images the model never saw; samples are `real=False`.")
         if not len(images):

@@ -4,6 +4,7 @@ __all__ = ["DISTANCES", "Distance", "DistanceInfo", "as_distance", "load_distanc
 
 from functools import lru_cache
 
+from spurion.core.arguments import FLAG, TEXT, check_arguments, optional
 from spurion.neighbors.distances.cosine import Cosine
 from spurion.neighbors.distances.distance import Distance, DistanceInfo
 from spurion.neighbors.distances.features import Features
@@ -16,7 +17,6 @@ DISTANCES: dict[str, type[Distance]] = {
 """All distances: the name a user types, and the distance."""
 
 
-@lru_cache(maxsize=4)
 def load_distance(name: str, weights: str | None = None, allow_download: bool = False) -> Distance:
     """Make a distance, once in each process.
 
@@ -34,11 +34,22 @@ def load_distance(name: str, weights: str | None = None, allow_download: bool = 
         >>> load_distance("lpips-alex", "random:0").info.name
         'lpips-alex (random weights, seed 0)'
     """
+    check_arguments(locals(), {"name": TEXT, "weights": optional(TEXT), "allow_download": FLAG})
     if name not in DISTANCES:
         raise ValueError(f"`distance` must be one of {', '.join(DISTANCES)}, got {name!r}.")
+    return _load(name, weights, allow_download)
+
+
+@lru_cache(maxsize=4)
+def _load(name: str, weights: str | None, allow_download: bool) -> Distance:
     return DISTANCES[name].load(weights, allow_download)
 
 
 def as_distance(distance: str | Distance) -> Distance:
-    """A distance itself, or the one of a name with the weights that are here."""
+    """A distance itself, or the one of a name with the weights that are here.
+
+    Raises:
+        ValueError: If it is neither, or what the distance needs is not there.
+    """
+    check_arguments(locals(), {"distance": (str | Distance, "a distance or the name of one")})
     return load_distance(distance) if isinstance(distance, str) else distance

@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spurion.core.arguments import PATH, TENSOR, check_arguments
 from spurion.core.files import atomic_write
 from spurion.neighbors.distances.distance import Distance
 from spurion.neighbors.distances.embedder import Embedder
@@ -136,6 +137,7 @@ def save_features(path: Path | str, images: Float[Tensor, "n *shape"], vectors: 
     Raises:
         ValueError: If numbers differ, a value is not finite, or equal images have different vectors.
     """
+    check_arguments(locals(), {"path": PATH, "images": TENSOR, "vectors": TENSOR})
     vectors = vectors.detach().cpu()
     _check_vectors(vectors, len(images), "`vectors`")
     digests = _digests(images)

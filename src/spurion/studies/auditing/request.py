@@ -1,6 +1,15 @@
 """What an audit was asked to do, checked before anything is read."""
 
-__all__ = ["ASKED", "AUDIT_KINDS", "DEFAULT_ALPHA", "Request", "check_sources", "condition_of", "rule_for"]
+__all__ = [
+    "ASKED",
+    "AUDIT_KINDS",
+    "DEFAULT_ALPHA",
+    "Request",
+    "check_seed",
+    "check_sources",
+    "condition_of",
+    "rule_for",
+]
 
 import os
 from collections.abc import Callable
@@ -11,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from spurion.core.arguments import Kind
+from spurion.core.arguments import FLAG, Kind
 from spurion.data import ImageSet
 from spurion.data.arrays import ValueRange
 from spurion.data.open import Source
@@ -45,6 +54,8 @@ AUDIT_KINDS: dict[str, Kind] = {
     "value_range": (tuple | list | None, "two numbers such as (0, 1)"),
     "out": (str | os.PathLike | None, "the path of a folder"),
     "cache": (str | os.PathLike | None, "the path of a folder"),
+    "redact": FLAG,
+    "allow_download": FLAG,
     "seed": (Integral, "a whole number"),
     "device": (str, 'a text such as "cpu"'),
     "progress": (Callable | None, "a function"),
@@ -97,6 +108,16 @@ def check_sources(
         raise ValueError("`model` needs `generate`, or with samples that are given `geometry`.")
     if points and points < 6:
         raise ValueError(f"`geometry` must be at least 6 points of each class, got {points}.")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed below 0.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if seed < 0:
+        raise ValueError(f"`seed` must be at least 0, got {seed}.")
 
 
 def rule_for(thresholds: str | None, held_out: bool) -> str:
