@@ -57,14 +57,14 @@ def test_without_standard_error_images_are_read(monkeypatch):
         raise OSError("bad file descriptor")
 
     monkeypatch.setattr(os, "dup", closed)
-    assert decode_image(SOUND["plain.tif"], "plain.tif").ndim == 3
+    assert decode_image(SOUND["plain.tif"], "plain.tif").pixels.ndim == 3
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_the_files_are_sound_before_they_are_damaged(name, tmp_path):
     (tmp_path / name).write_bytes(SOUND[name])
     if name == "animated.webp":
-        with pytest.raises(ValueError, match=r"animated\.webp holds 2 frames; store every frame"):
+        with pytest.raises(ValueError, match=r"animated\.webp holds more than one frame; store every frame"):
             open_images(tmp_path)
         return
     assert open_images(tmp_path / name if name.endswith((".zip", ".npz", ".npy")) else tmp_path)
@@ -138,7 +138,7 @@ def test_no_images(tmp_path):
         write_folder(tmp_path / "a", {"a.txt": b""}),
         write_zip(tmp_path / "a.zip", {"a.txt": b""}),
     ):
-        with pytest.raises(ValueError, match=r"holds no images \(PNG, JPEG, WebP, BMP, TIFF\)"):
+        with pytest.raises(ValueError, match=r"holds no images \(PNG, JPEG, WebP, AVIF, JPEG 2000"):
             open_images(source)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spurion.cli.show import show_table, source_values
+from spurion.cli.show import show_source, show_table, source_values
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
@@ -28,6 +28,7 @@ class Readings:
     Attributes:
         found: The values at each image, by the name of the measure.
         images: The images.
+        train: The training images at which the noise was chosen; None if it was given.
         setting: How the measures were taken.
         scan: The scan that chose the noise; None if it was given.
         notes: What to know of the values.
@@ -35,6 +36,7 @@ class Readings:
 
     found: "dict[str, Measured]"
     images: "ImageSet"
+    train: "ImageSet | None"
     setting: "ImageSetting"
     scan: "ScanResult | None"
     notes: tuple[str, ...]
@@ -70,6 +72,7 @@ def readings_as_json(readings: Readings) -> dict[str, Any]:
     setting, scan = readings.setting, readings.scan
     return {
         "images": source_values(readings.images),
+        "train": readings.train and source_values(readings.train),
         "distance": setting.distance.info.model_dump(),
         "tolerance": setting.tolerance,
         "noise": setting.noise,
@@ -93,7 +96,8 @@ def show_readings(readings: Readings, out: Path | None) -> None:
     from spurion.studies.geometry.summary import reading
 
     images, setting = readings.images, readings.setting
-    typer.echo(f"{len(images)} images of {images.name}.")
+    show_source("Images", images)
+    show_source("Training images", readings.train)
     typer.echo(f"Recovered: within {setting.tolerance:.4g} ({setting.distance.info.name}).")
     typer.echo(f"Curvature and log-density: read at a noise of {setting.noise:.4g}.")
     rows = []

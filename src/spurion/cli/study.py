@@ -15,6 +15,7 @@ from spurion.cli.show import (
     percent,
     progress_shown,
     show_json,
+    show_source,
     show_table,
     thresholds_line,
 )
@@ -151,6 +152,8 @@ def _show_plan(plan: "Plan") -> None:
 
 
 def _show_result(result: "StudyResult", page: Path) -> None:
+    show_source("Training images", result.train)
+    show_source("Held-out images", result.holdout)
     rows = []
     for point in result.points:
         shares = ["failed" if point.status == "failed" else "no threshold", "", ""]

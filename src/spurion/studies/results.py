@@ -22,6 +22,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from spurion.core.config import Config, StoredResult
+from spurion.data import ImageSet
+from spurion.data.reading import Reading
 from spurion.neighbors import DistanceInfo
 from spurion.phases.capacities import Capacities
 from spurion.phases.census import Census
@@ -51,6 +53,28 @@ class SourceInfo(Config):
     count: int
     shape: tuple[int, ...]
     sha256: str
+    reading: Reading = Field(Reading(), description="What became of the other files of its source.")
+
+    @classmethod
+    def of(cls, images: ImageSet) -> "SourceInfo":
+        """What there is to say of a set."""
+        return cls(
+            name=images.name,
+            count=len(images),
+            shape=images.shape,
+            sha256=images.sha256,
+            reading=images.reading,
+        )
+
+    def told(self, role: str, *, warned: bool = False) -> tuple[str, ...]:
+        """How many images there are, and what became of the other files, in sentences.
+
+        Arguments:
+            role: What the set is for.
+            warned: Leave out what is among the warnings of an audit.
+        """
+        reading = self.reading.notes() if warned else self.reading.sentences()
+        return (f"{role}: {self.count:,} of {self.name}.", *reading)
 
 
 class Controls(Config):
