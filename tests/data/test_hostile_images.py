@@ -121,18 +121,6 @@ def test_unusual_pixel_formats_are_refused(tmp_path):
         open_images(tmp_path)
 
 
-def test_other_image_formats_are_refused_not_skipped(tmp_path):
-    files = {"a.png": GOOD, "b/c.GIF": encode(random_levels(1, 6, 5)[0], "GIF")}
-    for source in (write_folder(tmp_path / "a", files), write_zip(tmp_path / "a.zip", files)):
-        with pytest.raises(
-            ValueError, match=r"c\.GIF.* is of a format that is not read; convert it to one of PNG"
-        ):
-            open_images(source)
-    write_folder(tmp_path / "b", {"a.png": encode(random_levels(1, 6, 5)[0], "GIF")})
-    with pytest.raises(ValueError, match=r"a\.png cannot be read as an image \(unknown format\)"):
-        open_images(tmp_path / "b")
-
-
 def test_no_images(tmp_path):
     for source in (
         write_folder(tmp_path / "a", {"a.txt": b""}),

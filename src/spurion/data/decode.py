@@ -4,8 +4,8 @@ What a file may hold (see `spurion.data.formats`), and what becomes of it:
 
 - gray, gray with alpha, black and white, a palette of which only grays are used: one channel;
 - RGB, RGBA, other palettes, CMYK: three channels;
-- 16 bits a channel keep all their levels, in gray of PNG, TIFF, PGM and JPEG 2000 and in color of PNG and
-  TIFF, and so do 12 bits of a gray TIFF; elsewhere they are refused, but for AVIF, which
+- 16 bits a channel keep all their levels, in gray of PNG, TIFF, PGM and JPEG 2000 and in color of PNG,
+  TIFF and PPM, and so do 12 bits of a gray TIFF; elsewhere they are refused, but for AVIF, which
   is rounded to 8;
 - WhiteIsZero of a TIFF is obeyed: what is shown as white is 1;
 - **alpha is dropped, not blended**: pixels are trained on as they are stored, which is what

@@ -7,12 +7,14 @@ Decoders give eight bits a channel, or sixteen for gray, and say little of what 
 - of 16 bits a channel in color they give the upper half; the lower 8 are what they take for the upper ones
   in the other byte order;
 - JPEG 2000 of other than 8 or 16 bits is shifted, so that white is not the largest number;
+- a PNM whose white is neither 255 nor 65535 is rounded to 8 or 16 bits;
 - CMYK of JPEG is taken for inverted, as Adobe writes it, even where nothing says so.
 """
 
 __all__ = ["levels_of", "refusal"]
 
 import io
+import math
 import sys
 from typing import Any
 
@@ -76,6 +78,8 @@ def levels_of(image: ImageFile, data: bytes) -> tuple[Levels, int]:
     """
     if image.mode in _GRAY_16:
         return _gray_16(image)
+    if _is_scaled_pnm(image):
+        return _pnm(image, data)
     if _is_deep_pnm(image):
         return np.asarray(image).astype(np.uint16)[..., None], 65535
     if image.mode in _GRAY:
@@ -94,6 +98,19 @@ def _gray_16(image: ImageFile) -> tuple[Levels, int]:
     return np.asarray(image).astype(np.uint16)[..., None], white
 
 
+def _is_scaled_pnm(image: ImageFile) -> bool:
+    """Whether it is a PNM in bytes that says what white is, which the decoder scales, number by number."""
+    return any(tile.codec_name == "ppm" for tile in image.tile)
+
+
+def _pnm(image: ImageFile, data: bytes) -> tuple[Levels, int]:
+    (tile,) = image.tile
+    shape, white = (image.height, image.width, len(image.getbands())), _largest(tile.args)
+    kind = np.dtype(np.uint8 if white < 256 else ">u2")
+    levels = np.frombuffer(data, kind, math.prod(shape), tile.offset).reshape(shape)
+    return levels.clip(max=white).astype(kind.newbyteorder("=")), white
+
+
 def _is_deep_pnm(image: ImageFile) -> bool:
     """Whether it is gray of more than 8 bits in a PGM, which the decoder stretches to 16."""
     return image.format == "PPM" and image.mode == "I"
@@ -104,7 +121,8 @@ def _is_deep_color(image: ImageFile) -> bool:
     if isinstance(image, TiffImageFile):
         return image.mode in _COLOR and 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
     if image.format == "PPM":
-        return image.mode in _COLOR and any(_largest(tile.args) > 255 for tile in image.tile)
+        color = image.mode in _COLOR and not _is_scaled_pnm(image)
+        return color and any(_largest(tile.args) > 255 for tile in image.tile)
     if image.format == "SGI":
         return any("16" in f"{tile.codec_name} {tile.args}" for tile in image.tile)
     return image.mode in _COLOR and image.format == "PNG" and any(";16" in mode for mode in _raw_modes(image))
@@ -120,7 +138,9 @@ def _odd_depth(image: ImageFile, data: bytes) -> str | None:
     start = data.find(_SIZ) + _SSIZ
     depths = {data[at] for at in range(start, start + 3 * len(image.getbands()), 3)}
     right = {15} if image.mode in _GRAY_16 else {7}  # one less than the bits; signed ones are above 127
-    return None if depths == right else f"{', '.join(str((depth & 127) + 1) for depth in depths)} bits"
+    signs = {depth: " with a sign" if depth > 127 else "" for depth in sorted(depths)}
+    told = [f"{(depth & 127) + 1} bits{sign}" for depth, sign in signs.items()]
+    return None if depths == right else ", ".join(told)
 
 
 def _raw_modes(image: ImageFile) -> list[str]:
