@@ -1,7 +1,9 @@
-"""Color images of 16 bits a channel as PNG and TIFF, which Pillow reads but does not write."""
+"""Images of unusual depth as PNG and TIFF, which Pillow reads but does not write."""
 
 import struct
 import zlib
+
+from data.gray_tiff import packed_rows
 
 
 def deep_png(pixels):
@@ -16,7 +18,22 @@ def deep_png(pixels):
         for pair in zip(lines, above, strict=False)
     ]
     header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
-    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b"")
+    return png((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b""))
+
+
+def shallow_png(levels, bits, palette=None):
+    """Encode numbers (H, W) of 1, 2 or 4 bits, as gray or as indices of a palette of RGB bytes."""
+    height, width = levels.shape
+    raw = packed_rows(levels, bits, "<")
+    step = len(raw) // height
+    rows = b"".join(b"\0" + raw[i : i + step] for i in range(0, len(raw), step))
+    header = struct.pack(">IIBBBBB", width, height, bits, 0 if palette is None else 3, 0, 0, 0)
+    colors = () if palette is None else ((b"PLTE", palette), (b"tRNS", b"\0"))
+    return png((b"IHDR", header), *colors, (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+
+
+def png(*chunks):
+    """A PNG of these kinds and contents of chunks."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks

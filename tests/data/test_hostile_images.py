@@ -57,14 +57,14 @@ def test_without_standard_error_images_are_read(monkeypatch):
         raise OSError("bad file descriptor")
 
     monkeypatch.setattr(os, "dup", closed)
-    assert decode_image(SOUND["plain.tif"], "plain.tif").ndim == 3
+    assert decode_image(SOUND["plain.tif"], "plain.tif").pixels.ndim == 3
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_the_files_are_sound_before_they_are_damaged(name, tmp_path):
     (tmp_path / name).write_bytes(SOUND[name])
     if name == "animated.webp":
-        with pytest.raises(ValueError, match=r"animated\.webp holds 2 frames; store every frame"):
+        with pytest.raises(ValueError, match=r"animated\.webp holds more than one frame; store every frame"):
             open_images(tmp_path)
         return
     assert open_images(tmp_path / name if name.endswith((".zip", ".npz", ".npy")) else tmp_path)
@@ -121,24 +121,12 @@ def test_unusual_pixel_formats_are_refused(tmp_path):
         open_images(tmp_path)
 
 
-def test_other_image_formats_are_refused_not_skipped(tmp_path):
-    files = {"a.png": GOOD, "b/c.GIF": encode(random_levels(1, 6, 5)[0], "GIF")}
-    for source in (write_folder(tmp_path / "a", files), write_zip(tmp_path / "a.zip", files)):
-        with pytest.raises(
-            ValueError, match=r"c\.GIF.* is of a format that is not read; convert it to one of PNG"
-        ):
-            open_images(source)
-    write_folder(tmp_path / "b", {"a.png": encode(random_levels(1, 6, 5)[0], "GIF")})
-    with pytest.raises(ValueError, match=r"a\.png cannot be read as an image \(unknown format\)"):
-        open_images(tmp_path / "b")
-
-
 def test_no_images(tmp_path):
     for source in (
         write_folder(tmp_path / "a", {"a.txt": b""}),
         write_zip(tmp_path / "a.zip", {"a.txt": b""}),
     ):
-        with pytest.raises(ValueError, match=r"holds no images \(PNG, JPEG, WebP, BMP, TIFF\)"):
+        with pytest.raises(ValueError, match=r"holds no images \(PNG, JPEG, WebP, AVIF, JPEG 2000"):
             open_images(source)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from data.deep_color import deep_png, deep_tiff
 from data.encoded import encode, random_levels, write_folder, write_zip
 from spurion.data import ImageSet, open_images
-from spurion.data.files import natural_key
+from spurion.data.listing import natural_key
 
 LEVELS = {"gray": random_levels(12, 9, 7), "color": random_levels(12, 9, 7, 3)}
 NAMES = [f"part {1 + i // 6}/image{i}.png" for i in range(12)]

@@ -24,7 +24,16 @@ from spurion.cli.options import (
     Weights,
     value_range_of,
 )
-from spurion.cli.show import percent, progress_shown, say, show_classes, show_json, show_notes, show_table
+from spurion.cli.show import (
+    percent,
+    progress_shown,
+    say,
+    show_classes,
+    show_json,
+    show_notes,
+    show_source,
+    show_table,
+)
 
 if TYPE_CHECKING:
     from spurion.studies.auditing.results import AuditResult
@@ -112,6 +121,13 @@ def audit(
 
 
 def _show(result: "AuditResult", out: Path | None) -> None:
+    inputs = result.inputs
+    for role, source in {
+        "Training images": inputs.train,
+        "Samples": inputs.samples,
+        "Held-out images": inputs.holdout,
+    }.items():
+        show_source(role, source, warned=True)
     show_classes(result)
     _show_exposure(result)
     if result.null is not None and (share := result.null.share_closer_to_train) is not None:

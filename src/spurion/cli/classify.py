@@ -28,6 +28,7 @@ from spurion.cli.show import (
     show_classes,
     show_json,
     show_notes,
+    show_source,
     source_values,
 )
 
@@ -82,7 +83,7 @@ def classify(
     values = _values(sets, result, measurement)
     if out is not None:
         _write_classes(out, measurement, labels_of(measurement, limits), values)
-    show_json(values) if as_json else _show_classes(result, out)
+    show_json(values) if as_json else _show_classes(sets, result, out)
 
 
 def _measured(sets: "Sets", distance: "LoadedDistance") -> "Measurement":
@@ -121,7 +122,9 @@ def _write_classes(
     write_json(folder / "classification.json", values)
 
 
-def _show_classes(result: "Findings", out: Path | None) -> None:
+def _show_classes(sets: "Sets", result: "Findings", out: Path | None) -> None:
+    for role, images in zip(("Training images", "Samples", "Held-out images"), sets, strict=True):
+        show_source(role, images)
     show_classes(result)
     if result.null is not None and result.null.share_closer_to_train is not None:
         share = percent(result.null.share_closer_to_train)

@@ -112,7 +112,7 @@ def geometry(
             denoiser, images.images, names, setting, progress=counter(shown, "measure")
         )
     notes = (*_scan_notes(scan), *notes, *_caveats(found, denoiser, known))
-    readings = Readings(found, images, setting, scan, notes)
+    readings = Readings(found, images, known, setting, scan, notes)
     if out is not None:
         write_values(out, readings)
     show_json(readings_as_json(readings)) if as_json else show_readings(readings, out)

@@ -18,7 +18,7 @@ from spurion.cli.options import (
     Seed,
     with_options,
 )
-from spurion.cli.show import counter, progress_shown, say
+from spurion.cli.show import counter, progress_shown, say, show_source
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
@@ -66,6 +66,7 @@ def train(
         _write_images(out / "train.npz", images)
         with progress_shown() as shown:
             train_point(PointTask(out, config, size), images.images, counter(shown, "train"))
+    show_source("Source", pool)
     say(f"Model: {out / 'model'}")
     say(f"Training images: {out / 'train.npz'}")
 

@@ -19,7 +19,7 @@ from spurion.cli.options import (
     Weights,
     value_range_of,
 )
-from spurion.cli.show import counter, progress_shown, say, show_json, show_table, source_values
+from spurion.cli.show import counter, progress_shown, say, show_json, show_source, show_table, source_values
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
@@ -176,7 +176,8 @@ def _show_pairs(
 ) -> None:
     nearest = found.distances[:, 0]
     low, middle, high = (float(value) for value in nearest.quantile(nearest.new_tensor([0, 0.5, 1])))
-    say(f"{len(queries)} images of {queries.name} among {len(reference)} of {reference.name}.")
+    show_source("Queries", queries)
+    show_source("Reference", reference)
     if (info := distance.info).weights is not None:
         say(f"Distance: {info.name}; {info.weights}.")
     for note in distance.notes(reference.shape):

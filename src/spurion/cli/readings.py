@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spurion.cli.show import say, show_table, source_values
+from spurion.cli.show import say, show_source, show_table, source_values
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
@@ -26,6 +26,7 @@ class Readings:
     Attributes:
         found: The values at each image, by the name of the measure.
         images: The images.
+        train: The training images at which the noise was chosen; None if it was given.
         setting: How the measures were taken.
         scan: The scan that chose the noise; None if it was given.
         notes: What to know of the values.
@@ -33,6 +34,7 @@ class Readings:
 
     found: "dict[str, Measured]"
     images: "ImageSet"
+    train: "ImageSet | None"
     setting: "ImageSetting"
     scan: "ScanResult | None"
     notes: tuple[str, ...]
@@ -68,6 +70,7 @@ def readings_as_json(readings: Readings) -> dict[str, Any]:
     setting, scan = readings.setting, readings.scan
     return {
         "images": source_values(readings.images),
+        "train": readings.train and source_values(readings.train),
         "distance": setting.distance.info.model_dump(),
         "tolerance": setting.tolerance,
         "noise": setting.noise,
@@ -91,7 +94,8 @@ def show_readings(readings: Readings, out: Path | None) -> None:
     from spurion.studies.geometry.summary import reading
 
     images, setting = readings.images, readings.setting
-    say(f"{len(images)} images of {images.name}.")
+    show_source("Images", images)
+    show_source("Training images", readings.train)
     say(f"Recovered: within {setting.tolerance:.4g} ({setting.distance.info.name}).")
     say(f"Curvature and log-density: read at a noise of {setting.noise:.4g}.")
     rows = []

@@ -14,6 +14,7 @@ __all__ = [
     "show_classes",
     "show_json",
     "show_notes",
+    "show_source",
     "show_table",
     "source_values",
     "thresholds_line",
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from spurion.data import ImageSet
     from spurion.phases.intervals import Interval
     from spurion.phases.thresholds import ThresholdInfo
-    from spurion.studies.results import Findings
+    from spurion.studies.results import Findings, SourceInfo
 
 CLASSES = ("memorized", "spurious", "generalized")
 
@@ -185,10 +186,17 @@ def show_notes(result: "Findings") -> None:
 
 
 def source_values(images: "ImageSet") -> dict[str, Any]:
-    """What a result says about a set of images: name, number, shape and content hash."""
-    return {
-        "name": images.name,
-        "count": len(images),
-        "shape": list(images.shape),
-        "sha256": images.sha256,
-    }
+    """What a result says about a set of images; see `SourceInfo`."""
+    from spurion.studies.results import SourceInfo
+
+    return SourceInfo.of(images).model_dump(mode="json")
+
+
+def show_source(role: str, images: "ImageSet | SourceInfo | None", *, warned: bool = False) -> None:
+    """Print what `SourceInfo.told` says of a set; nothing of one that was not given."""
+    from spurion.data import ImageSet
+    from spurion.studies.results import SourceInfo
+
+    if images is not None:
+        source = SourceInfo.of(images) if isinstance(images, ImageSet) else images
+        say("\n  ".join(source.told(role, warned=warned)))

@@ -16,6 +16,7 @@ from spurion.cli.show import (
     progress_shown,
     say,
     show_json,
+    show_source,
     show_table,
     thresholds_line,
 )
@@ -140,6 +141,8 @@ def _show_plan(plan: "Plan") -> None:
 
 
 def _show_result(result: "StudyResult", page: Path) -> None:
+    show_source("Training images", result.train)
+    show_source("Held-out images", result.holdout)
     rows = []
     for point in result.points:
         shares = ["failed" if point.status == "failed" else "no threshold", "", ""]

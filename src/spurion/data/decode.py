@@ -1,75 +1,118 @@
-"""One encoded image (PNG, JPEG, WebP, BMP, TIFF) to pixels; nothing a file says is trusted.
+"""One encoded image to pixels; nothing a file says is trusted.
 
-What a file may hold, and what becomes of it:
+What a file may hold (see `spurion.data.formats`), and what becomes of it:
 
 - gray, gray with alpha, black and white, a palette of which only grays are used: one channel;
 - RGB, RGBA, other palettes, CMYK: three channels;
-- 16 bits a channel keep all their levels, in gray, RGB and RGBA; other formats of 16 bits are refused;
+- 16 bits a channel keep all their levels, in gray of PNG, TIFF, PGM and JPEG 2000 and in color of PNG,
+  TIFF and PPM, and so do 12 bits of a gray TIFF; elsewhere they are refused, but for AVIF, which
+  is rounded to 8;
+- WhiteIsZero of a TIFF is obeyed: what is shown as white is 1;
 - **alpha is dropped, not blended**: pixels are trained on as they are stored, which is what
-  the usual training pipelines see (a plain conversion to RGB);
-- rotation tags and color profiles are not applied, for the same reason.
+  the usual training pipelines see (a plain conversion to RGB); color profiles are not applied, likewise;
+- several frames are refused, but for the second picture of a camera's JPEG, which no pipeline sees;
+- **orientation tags** (EXIF) are what pipelines differ in. PIL and torchvision's `ImageFolder` give what is
+  stored, and so do files here. The library `datasets` rotates, and so do data sets of Hugging Face here
+  (`upright`). TIFF is rotated by PIL itself. What was done is told with the set (`spurion.data.reading`).
 """
 
-__all__ = ["MOST_BYTES", "brief", "decode_image"]
+__all__ = ["MOST_BYTES", "Decoded", "brief", "decode_image"]
 
 import io
 import os
-import sys
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
+from spurion.data.formats import HEAD, form_of, is_unread
+from spurion.data.levels import Levels, levels_of, refusal
 from spurion.data.pixels import MOST_PIXELS, Pixels, scale
+from spurion.data.tiff import layout, restated
 
 MOST_BYTES = 2**28
 """Files of more bytes (256 MiB) are refused unread."""
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-_GRAY = {"1", "L", "LA"}
-_GRAY_16 = {"I;16", "I;16B"}
-_PALETTE = {"P", "PA"}
-_COLOR = {"RGB", "RGBA", "RGBX", "CMYK"}
+_ORIENTATION = 274  # a tag of EXIF and of TIFF
+_UPRIGHT: dict[int, Callable[[Levels], Levels]] = {
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: np.rot90(stored),
+}
+"""What makes an image upright, by its tag."""
 
-_NATIVE = "L" if sys.byteorder == "little" else "B"
-_OTHER_ENDIAN = {f"{mode};16{a}": f"{mode};16{b}" for mode in ("RGB", "RGBA") for a, b in ("LB", "BL")}
-_OTHER_ENDIAN |= {f"{mode};16N": _OTHER_ENDIAN[f"{mode};16{_NATIVE}"] for mode in ("RGB", "RGBA")}
-_BITS_PER_SAMPLE = 258  # a tag of TIFF
+
+Rotation = Literal["none", "ignored", "applied"]
 
 
-def decode_image(data: bytes, label: str) -> Pixels:
+class Decoded(NamedTuple):
+    """An image, and whether it was rotated.
+
+    Attributes:
+        pixels: The pixels with shape (H, W, C), C = 1 (gray) or 3 (color).
+        rotation: What became of an orientation tag that asks for a rotation, if there is one.
+    """
+
+    pixels: Pixels
+    rotation: Rotation
+
+
+def decode_image(data: bytes, label: str, *, suffix: str = "", upright: bool = False) -> Decoded:
     """Decode one image file.
 
     Arguments:
         data: The whole file.
         label: What to call it in an error.
-
-    Returns:
-        The pixels with shape (H, W, C), C = 1 (gray) or 3 (color).
+        suffix: The suffix of its name, in lower case, for formats that the content does not tell.
+        upright: Whether to rotate it as its orientation tag asks.
 
     Raises:
         ValueError: If the file is damaged, has several frames, an unusual pixel format or more than
             `MOST_PIXELS` pixels; one sentence that names it.
     """
-    try:
-        with warnings.catch_warnings(), _libtiff_quiet(data):
-            warnings.simplefilter("ignore")  # decoders warn of what is refused or harmless here
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                refusal = _refusal(image)
-                levels = None if refusal else _levels(image, data)
-    except Exception as error:  # decoders raise anything on damaged bytes
-        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else brief(error)
-        raise ValueError(f"{label} cannot be read as an image ({reason}).") from None
-    if levels is None:
-        raise ValueError(f"{label} {refusal}.")
-    white = 255 if levels.dtype == np.uint8 else 65535
-    return scale(levels, (0, white), label)
+    form = form_of(data[:HEAD], suffix)
+    if form is None:
+        unread = is_unread(data[:HEAD], suffix)
+        reason = "a format that is not read" if unread else "unknown format"
+        raise ValueError(f"{label} cannot be read as an image ({reason}).")
+    with warnings.catch_warnings(), _libtiff_quiet(data):
+        warnings.simplefilter("ignore")  # decoders warn of what is refused or harmless here
+        try:
+            found = _opened(data, form, upright)
+        except Exception as error:  # decoders raise anything on damaged bytes
+            unknown = isinstance(error, Image.UnidentifiedImageError)
+            reason = (layout(data) if form == "TIFF" else f"damaged {form}") if unknown else brief(error)
+            raise ValueError(f"{label} cannot be read as an image ({reason}).") from None
+    if isinstance(found, str):
+        raise ValueError(f"{label} {found}.")
+    levels, white, rotation = found
+    return Decoded(scale(levels, (0, white), label), rotation)
+
+
+def _opened(data: bytes, form: str, upright: bool) -> str | tuple[Levels, int, Rotation]:
+    """Levels, white, and what became of the orientation tag; or why the image is refused."""
+    data, inverted = restated(data) if form == "TIFF" else (data, False)
+    with Image.open(io.BytesIO(data), formats=(form,)) as image:
+        if refused := _refusal(image, data):
+            return refused
+        tag = _orientation(image) if form == "TIFF" else 0  # which is rotated, and forgets it
+        levels, white = levels_of(image, data)
+        tag = tag or _orientation(image)  # a PNG may have it at its end
+    levels = white - levels if inverted else levels
+    if tag not in _UPRIGHT:
+        return levels, white, "none"
+    if form == "TIFF":
+        return levels, white, "applied"
+    return (_UPRIGHT[tag](levels), white, "applied") if upright else (levels, white, "ignored")
 
 
 @contextmanager
@@ -91,55 +134,32 @@ def _libtiff_quiet(data: bytes) -> Iterator[None]:
         os.close(kept)
 
 
-def _refusal(image: ImageFile) -> str | None:
+def _refusal(image: ImageFile, data: bytes) -> str | None:
     if image.width * image.height > MOST_PIXELS:
         return f"is too large: {image.width} x {image.height}, at most {MOST_PIXELS} pixels are read"
-    if image.mode not in _GRAY | _GRAY_16 | _PALETTE | _COLOR:
-        return f"has the pixel format {image.mode}; convert it to gray or RGB of 8 or 16 bits"
-    if getattr(image, "n_frames", 1) > 1:
-        return f"holds {getattr(image, 'n_frames', 1)} frames; store every frame as an image of its own"
-    if _is_deep_color(image) and not set(_raw_modes(image)).issubset(_OTHER_ENDIAN):
-        return "has 16 bits a channel in an unusual layout; convert it to plain RGB or gray of 16 bits"
-    return None
+    if image.width * image.height == 0:
+        return f"has no pixels: {image.width} x {image.height}"
+    if _has_frames(image):
+        return "holds more than one frame; store every frame as an image of its own"
+    return refusal(image, data)
 
 
-def _levels(image: ImageFile, data: bytes) -> np.ndarray:
-    if image.mode in _GRAY_16:
-        return np.asarray(image)[..., None]
-    if image.mode in _GRAY:
-        return np.asarray(image.convert("L"))[..., None]
-    if _is_deep_color(image):
-        return _deep_color(image, data)
-    color = np.asarray(image.convert("RGB"))
-    if image.mode in _PALETTE and (color == color[..., :1]).all():
-        return color[..., :1]
-    return color
-
-
-def _is_deep_color(image: ImageFile) -> bool:
-    """Whether it has color of 16 bits a channel (or gray with alpha), of which the decoder gives half."""
-    if image.mode not in _COLOR:
+def _has_frames(image: ImageFile) -> bool:
+    """Whether there is a second frame; they are not counted, as there may be any number."""
+    if image.format == "MPO":
         return False
-    if isinstance(image, TiffImageFile):
-        return 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
-    return image.format == "PNG" and any(";16" in mode for mode in _raw_modes(image))
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    return True
 
 
-def _raw_modes(image: ImageFile) -> list[str]:
-    """How the bytes of each of its parts are laid out, in the words of the decoder."""
-    return [tile.args if isinstance(tile.args, str) else str((tile.args or "?")[0]) for tile in image.tile]
-
-
-def _deep_color(image: ImageFile, data: bytes) -> np.ndarray:
-    """All 16 bits: the lower 8 are what the decoder takes for the upper ones in the other byte order."""
-    upper = np.asarray(image.convert("RGB")).astype(np.uint16)
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as again:
-        again.tile = [tile._replace(args=_swapped(tile.args)) for tile in again.tile]
-        return 256 * upper + np.asarray(again.convert("RGB"))
-
-
-def _swapped(args: Any) -> Any:
-    return _OTHER_ENDIAN[args] if isinstance(args, str) else (_OTHER_ENDIAN[args[0]], *args[1:])
+def _orientation(image: ImageFile) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a damaged tag, of an image that may be sound
+        return 1
 
 
 def brief(error: Exception) -> str:

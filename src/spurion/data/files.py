@@ -1,46 +1,20 @@
-"""Folders and zip archives of images: the same natural order, the same pixels, nothing written.
+"""Folders and zip archives of images: the same files in the same order, the same pixels, nothing written."""
 
-The order is that of the paths, folder by folder, with numbers by value: ``a/2.png`` before ``a/10.png``.
-Hidden files and those whose suffix is not an image's are skipped.
-"""
-
-__all__ = ["natural_key", "read_folder", "read_zip"]
+__all__ = ["read_folder", "read_zip"]
 
 import os
-import re
 import stat
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from spurion.core.text import printable
-from spurion.data.decode import MOST_BYTES, brief, decode_image
+from spurion.data.decode import MOST_BYTES, brief
+from spurion.data.formats import HEAD
 from spurion.data.imageset import ImageSet
-from spurion.data.pixels import stack
+from spurion.data.listing import Listing, check_depth, is_left_out
 
-_FORMS = "PNG, JPEG, WebP, BMP, TIFF"
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-_OTHER_SUFFIXES = {".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".ppm", ".pgm", ".tga", ".exr"}
-
-
-def natural_key(path: str) -> tuple[tuple[tuple[int, str], ...], ...]:
-    """Sorting key of a path with forward slashes: parts in turn, runs of digits as numbers.
-
-    Example:
-        >>> sorted(["b/1.png", "a/10.png", "a/9.png"], key=natural_key)
-        ['a/9.png', 'a/10.png', 'b/1.png']
-    """
-    return *(_part_key(part) for part in path.split("/")), ((0, path),)
-
-
-def _part_key(part: str) -> tuple[tuple[int, str], ...]:
-    runs = re.split(r"([0-9]+)", part)
-    digits = [run.lstrip("0") for run in runs[1::2]] + [""]
-    return tuple(
-        key
-        for text, number in zip(runs[::2], digits, strict=True)
-        for key in ((0, text), (len(number), number))
-    )
+_ZIPPED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read_folder(root: Path, *, resize: int | None = None) -> ImageSet:
@@ -51,36 +25,51 @@ def read_folder(root: Path, *, resize: int | None = None) -> ImageSet:
         resize: As in `open_images`.
 
     Raises:
-        ValueError: If there are no images, one cannot be read, or a link leads out of the folder.
+        ValueError: If there are no images, one cannot be read, a link leads out of the folder, or it is
+            nested deeper than `MOST_DEPTH`.
     """
-    paths = sorted(_image_paths(root), key=lambda path: natural_key(path.relative_to(root).as_posix()))
-    if not paths:
-        raise ValueError(f"{root} holds no images ({_FORMS}).")
-    names = tuple(printable(path.relative_to(root).as_posix()) for path in paths)
-    labels = [printable(path) for path in paths]
-    images = (
-        (label, decode_image(_read_file(path, label), label))
-        for path, label in zip(paths, labels, strict=True)
+    found = Listing()
+    for name in _walk(root, found.left_out):
+        found.add(name, partial(_read_head, root / name, root))
+    return found.read(
+        lambda name: _read_file(root / name, root),
+        lambda name: printable(root / name),
+        root,
+        printable(root.resolve().name),
+        resize,
     )
-    return stack(images, len(paths), name=printable(root.resolve().name), item_names=names, resize=resize)
 
 
-def _image_paths(root: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root, onerror=_unreadable):
-        folders[:] = [name for name in folders if not _hidden(name)]
-        for name in folders:
-            if (path := Path(folder, name)).is_symlink():
-                raise ValueError(f"{printable(path)} is a link to a folder, and those are not followed.")
-        for name in files:
-            path = Path(folder, name)
-            if not _hidden(name) and _is_image(name, printable(path)):
-                if path.is_symlink():
-                    _check_inside(path, root)
-                yield path
+def _walk(root: Path, left_out: set[str]) -> Iterator[str]:
+    """The paths of all files under a folder, without those that are left out, which are added there."""
+    folders = [""]
+    while folders:
+        inside = folders.pop()
+        check_depth(inside, printable(root))
+        try:
+            with os.scandir(root / inside) as entries:
+                listed = [(entry, _is_folder(entry)) for entry in entries]
+        except OSError as error:
+            raise ValueError(f"{printable(error.filename)} cannot be read ({error.strerror}).") from None
+        for entry, is_folder in listed:
+            name = f"{inside}{entry.name}"
+            if is_left_out(entry.name):
+                left_out.add(f"{name}/" if is_folder else name)
+            elif is_folder and entry.is_symlink():
+                raise ValueError(
+                    f"{printable(root / name)} is a link to a folder, and those are not followed."
+                )
+            elif is_folder:
+                folders.append(f"{name}/")
+            else:
+                yield name
 
 
-def _unreadable(error: OSError) -> None:
-    raise ValueError(f"{error.filename} cannot be read ({error.strerror}).")
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _check_inside(path: Path, root: Path) -> None:
@@ -92,7 +81,23 @@ def _check_inside(path: Path, root: Path) -> None:
         raise ValueError(f"{printable(path)} is a link that leads out of {root}.")
 
 
-def _read_file(path: Path, label: str) -> bytes:
+def _read_head(path: Path, root: Path) -> bytes:
+    """The start of a file; nothing of what is no file, such as a pipe."""
+    if path.is_symlink():
+        _check_inside(path, root)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return b""
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except OSError as error:
+        raise ValueError(f"{printable(path)} cannot be read ({error.strerror}).") from None
+
+
+def _read_file(path: Path, root: Path) -> bytes:
+    label = printable(path)
+    if path.is_symlink():
+        _check_inside(path, root)
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -113,27 +118,31 @@ def read_zip(path: Path, *, resize: int | None = None) -> ImageSet:
 
     Raises:
         ValueError: If the archive or an image is damaged, there are no images, or an entry is encrypted, a
-            link, too large, named twice or named to reach outside the archive.
+            link, too large, named twice, nested too deep or named to reach outside the archive.
     """
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # a damaged directory raises anything
         raise ValueError(f"{path} cannot be read as a zip archive ({brief(error)}).") from None
     with archive:
-        entries = _image_entries(archive, path)
-        names = sorted(entries, key=natural_key)
-        if not names:
-            raise ValueError(f"{path} holds no images ({_FORMS}).")
-        shown = tuple(map(printable, names))
-        labels = [f"{name} in {path}" for name in shown]
-        images = (
-            (label, decode_image(_read_entry(archive, entries[name], label), label))
-            for name, label in zip(names, labels, strict=True)
-        )
-        return stack(images, len(names), name=path.stem, item_names=shown, resize=resize)
+        found = Listing()
+        entries = _entries(archive, path, found.left_out)
+
+        def label(name: str) -> str:
+            return f"{printable(name)} in {path}"
+
+        def data(name: str, most: int = MOST_BYTES) -> bytes:
+            return _read_entry(archive, entries[name], label(name), most)
+
+        for name in entries:
+            found.add(name, partial(data, name, HEAD))
+        for name in found.images:
+            _check_size(entries[name], label(name))
+        return found.read(data, label, path, path.stem, resize)
 
 
-def _image_entries(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+def _entries(archive: zipfile.ZipFile, path: Path, left_out: set[str]) -> dict[str, zipfile.ZipInfo]:
+    """The files of an archive by their paths, without those that are left out, which are added there."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         parts = info.filename.replace("\\", "/").split("/")
@@ -142,7 +151,12 @@ def _image_entries(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.Zi
             raise ValueError(f"{label} has a path that reaches outside the archive.")
         parts = [part for part in parts if part not in ("", ".")]
         name = "/".join(parts)
-        if info.is_dir() or any(map(_hidden, parts)) or not _is_image(name, label):
+        first = next((i for i, part in enumerate(parts, start=1) if is_left_out(part)), None)
+        if first is not None:
+            left_out.add("/".join(parts[:first]) + ("/" if info.is_dir() or first < len(parts) else ""))
+            continue
+        check_depth(f"{name}/" if info.is_dir() else name, str(path))
+        if info.is_dir():
             continue
         if name in entries:
             raise ValueError(f"{label} is there twice.")
@@ -156,26 +170,18 @@ def _check_entry(info: zipfile.ZipInfo, label: str) -> None:
         raise ValueError(f"{label} is a link, and links in archives are not followed.")
     if info.flag_bits & 1:
         raise ValueError(f"{label} is encrypted.")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if info.compress_type not in _ZIPPED:
         raise ValueError(f"{label} is compressed in another way than by deflate.")
+
+
+def _check_size(info: zipfile.ZipInfo, label: str) -> None:
     if info.file_size > MOST_BYTES:
         raise ValueError(f"{label} is too large: {info.file_size} bytes, at most {MOST_BYTES} are read.")
 
 
-def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str) -> bytes:
+def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str, most: int) -> bytes:
     try:
         with archive.open(info) as file:
-            return file.read(info.file_size)  # never more than declared and checked
+            return file.read(min(info.file_size, most))  # never more than declared and checked
     except Exception as error:  # damaged entries raise anything
         raise ValueError(f"{label} cannot be unpacked ({brief(error)}).") from None
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _is_image(name: str, label: str) -> bool:
-    suffix = os.path.splitext(name)[1].lower()
-    if suffix in _OTHER_SUFFIXES:
-        raise ValueError(f"{label} is of a format that is not read; convert it to one of {_FORMS}.")
-    return suffix in _SUFFIXES

@@ -13,6 +13,7 @@ from typing import Any
 from spurion.data.decode import brief, decode_image
 from spurion.data.imageset import ImageSet
 from spurion.data.pixels import Pixels, stack
+from spurion.data.reading import Files, Reading
 
 
 class NotCached(ValueError):
@@ -73,7 +74,7 @@ def fetch(identifier: str, split: str | None = None, *, allow_download: bool = F
 
 
 def read_dataset(dataset: Any, name: str, *, resize: int | None = None) -> ImageSet:
-    """Decode the images of a ``datasets.Dataset`` one by one.
+    """Decode the images of a ``datasets.Dataset`` one by one, upright as the library itself gives them.
 
     Arguments:
         dataset: The data set, with one column of images (or one called ``image`` or ``img``).
@@ -90,10 +91,18 @@ def read_dataset(dataset: Any, name: str, *, resize: int | None = None) -> Image
     except Exception as error:  # a forged file; unchecked it could crash the process
         raise ValueError(f"{name} is damaged ({brief(error)}).") from None
     rows = dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False))
-    return stack(_decoded(rows, column, name), len(dataset), name=name, resize=resize)
+    rotated: list[str] = []
+    return stack(
+        _decoded(rows, column, name, rotated),
+        len(dataset),
+        name=name,
+        resize=resize,
+        reading=lambda: Reading(upright=Files.of(rotated)),
+    )
 
 
-def _decoded(rows: Any, column: str, name: str) -> Iterator[tuple[str, Pixels]]:
+def _decoded(rows: Any, column: str, name: str, rotated: list[str]) -> Iterator[tuple[str, Pixels]]:
+    """Labels and pixels of the rows; those that were rotated are added to the list."""
     for i, row in enumerate(rows):
         label = f"image {i} of {name}"
         data = (row[column] or {}).get("bytes")
@@ -101,7 +110,10 @@ def _decoded(rows: Any, column: str, name: str) -> Iterator[tuple[str, Pixels]]:
             raise ValueError(
                 f"{label} is not stored in the data set itself; save it with its images embedded."
             )
-        yield label, decode_image(data, label)
+        pixels, rotation = decode_image(data, label, upright=True)
+        if rotation != "none":
+            rotated.append(f"image {i}")
+        yield label, pixels
 
 
 def _image_column(dataset: Any, image_type: type, name: str) -> str:

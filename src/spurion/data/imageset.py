@@ -8,13 +8,14 @@ __all__ = ["ImageSet"]
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from jaxtyping import Float32, Int, Shaped, UInt8
 from torch import Tensor
 
+from spurion.data.reading import Reading
 from spurion.data.storage import room, taken
 
 _PART_ELEMENTS = 2**20  # numbers that are rounded at once
@@ -29,6 +30,7 @@ class ImageSet:
             [-1, 1]. Held, not copied: do not change it afterwards.
         name: What the set is called in reports.
         item_names: One name for every image (its path inside a folder or an archive), or None.
+        reading: What became of the other files of the source they were read from; subsets keep it.
 
     Raises:
         ValueError: If `images` is empty, of another shape or type, not finite or outside [-1, 1]; the
@@ -45,6 +47,7 @@ class ImageSet:
     images: Tensor
     name: str = "images"
     item_names: tuple[str, ...] | None = None
+    reading: Reading = field(default_factory=Reading)
 
     value_range = (-1.0, 1.0)
     """The smallest and the largest value a pixel may have."""
@@ -123,7 +126,7 @@ class ImageSet:
         if outside.any():
             raise ValueError(f"`indices` must be in 0..{len(self) - 1}, got {int(where[outside][0])}.")
         names = self.item_names and tuple(self.item_names[i] for i in where.tolist())
-        return ImageSet(taken(self.images, where), name or self.name, names)
+        return ImageSet(taken(self.images, where), name or self.name, names, self.reading)
 
 
 def _check(images: Tensor) -> None:

@@ -9,7 +9,7 @@ other images of a set.
 
 __all__ = ["MOST_PIXELS", "Pixels", "center_crop", "resized", "scale", "stack"]
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from spurion.data.imageset import ImageSet
+from spurion.data.reading import Reading
 from spurion.data.storage import room
 
 Pixels = UInt8[np.ndarray, "height width channels"] | Float32[np.ndarray, "height width channels"]
@@ -107,6 +108,7 @@ def stack(
     name: str,
     item_names: tuple[str, ...] | None = None,
     resize: int | None = None,
+    reading: Callable[[], Reading] = Reading,
 ) -> ImageSet:
     """Collect images one by one into a set, which is in a temporary file if it is large; see `room`.
 
@@ -116,6 +118,7 @@ def stack(
         name: The name of the set.
         item_names: The names of the images.
         resize: Crop and resize every image to this height and width; see `center_crop`.
+        reading: Called at the end: what became of the files they came from.
 
     Raises:
         ValueError: If two images differ in channels or, without `resize`, in size; or if there is no room for
@@ -133,7 +136,7 @@ def stack(
         values[i] = planes if image.dtype == np.float32 else _X_OF_LEVEL[planes]
     if out is None:
         raise ValueError(f"{name} holds no images.")
-    return ImageSet(out, name, item_names)
+    return ImageSet(out, name, item_names, reading())
 
 
 _X_OF_LEVEL = (
@@ -145,7 +148,14 @@ def resized(images: ImageSet, size: int) -> ImageSet:
     """The same images, cropped and resized to `size` x `size`."""
     arrays = images.images.permute(0, 2, 3, 1).numpy()
     pixels = ((label, scale(arrays[i], (-1, 1), label)) for i, label in _labels(images))
-    return stack(pixels, len(images), name=images.name, item_names=images.item_names, resize=size)
+    return stack(
+        pixels,
+        len(images),
+        name=images.name,
+        item_names=images.item_names,
+        resize=size,
+        reading=lambda: images.reading,
+    )
 
 
 def _labels(images: ImageSet) -> Iterable[tuple[int, str]]:

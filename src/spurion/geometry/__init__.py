@@ -22,7 +22,6 @@ __all__ = [
     "flipd",
     "flow_log_density",
     "log_basin_volume",
-    "noise_levels",
     "normal_bundle_dimension",
     "recovery_area",
     "recovery_curve",
@@ -38,7 +37,6 @@ from spurion.geometry.density import Density, spectral_density
 from spurion.geometry.dimension import flipd, normal_bundle_dimension
 from spurion.geometry.energy import PATHS, EnergyResult, relative_energy
 from spurion.geometry.jacobian import ScoreJacobian
-from spurion.geometry.levels import noise_levels
 from spurion.geometry.log_density import FlowResult, flow_log_density
 from spurion.geometry.measure import STATUSES, Measure, Measured
 from spurion.geometry.measures import MEASURES

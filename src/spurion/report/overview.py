@@ -66,9 +66,15 @@ def _facts(run: Run) -> tuple[Fact, ...]:
     study = run.study
     results = [point.result for point in run.points]
     facts = [
-        Fact("Training images", f"{study.train.name}: {size(study.train.count)} images", _shape(study.train)),
         Fact(
-            "Held-out images", f"{study.holdout.name}: {size(study.holdout.count)} images", "never trained on"
+            "Training images",
+            f"{study.train.name}: {size(study.train.count)} images",
+            _detail(study.train, _shape(study.train)),
+        ),
+        Fact(
+            "Held-out images",
+            f"{study.holdout.name}: {size(study.holdout.count)} images",
+            "never trained on",
         )
         if study.holdout
         else Fact("Held-out images", "none", "so no held-out null and no held-out rule"),
@@ -99,6 +105,11 @@ def _facts(run: Run) -> tuple[Fact, ...]:
 def _shape(source: SourceInfo) -> str:
     channels, height, width = (*source.shape, 1, 1)[:3]
     return f"{height} × {width} pixels, {'grayscale' if channels == 1 else f'{channels} channels'}"
+
+
+def _detail(source: SourceInfo, detail: str) -> str:
+    """With what became of the other files."""
+    return " ".join((f"{detail}.", *told)) if (told := source.reading.sentences()) else detail
 
 
 def _tiles(run: Run) -> tuple[Tile, ...]:

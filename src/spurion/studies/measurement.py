@@ -190,9 +190,10 @@ def _check(train: Tensor, samples: Tensor, holdout: Tensor | None) -> None:
         raise ValueError(f"`samples` must hold at least 2 images, got {len(samples)}.")
     for name, images in (("samples", samples), ("holdout", holdout)):
         if images is not None and images.shape[1:] != train.shape[1:]:
+            kinds = [tuple(found.shape[1:]) for found in (train, images)]
+            remedy = "resize one of them" if kinds[0][:-2] == kinds[1][:-2] else "convert them to one kind"
             raise ValueError(
-                f"`{name}` must have the training images' shape {tuple(train.shape[1:])}, "
-                f"got {tuple(images.shape[1:])}; resize one of them."
+                f"`{name}` must have the training images' shape {kinds[0]}, got {kinds[1]}; {remedy}."
             )
 
 

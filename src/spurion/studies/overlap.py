@@ -13,6 +13,10 @@ An audit believes its caller about which images are which. These mistakes leave 
   mixed.
 - ``swapped_holdout``: the samples are nearer to the held-out images than to the training set by far, as
   if the two were exchanged (`MIRRORED`).
+- ``unread_files``: files beside the images of a set may hold more of them and were not read (`Reading`).
+- ``rotated_train``: training images have orientation tags that were not applied, and samples, which have
+  none, are compared with them as they are stored; see `spurion.data.decode`.
+- ``rotated_images``: images of any set have orientation tags, which alone spoils no answer.
 - ``swapped_samples``: the samples look as if drawn alike with the held-out images and the training set does
   not, as if generated images had been given as the training set (`spurion.phases.kinship`). Generated images
   that look like real ones leave no such trace, and without held-out images there is none.
@@ -45,6 +49,9 @@ NAMED = 5
 """Images that a sentence names."""
 
 Kind = Literal[
+    "unread_files",
+    "rotated_train",
+    "rotated_images",
     "holdout_in_train",
     "holdout_near_train",
     "samples_are_train",

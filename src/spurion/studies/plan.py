@@ -20,6 +20,7 @@ from spurion.studies.environment import Crew, crew_for
 from spurion.studies.geometry.cost import model_calls
 from spurion.studies.point import point_data
 from spurion.studies.recipes import named_config
+from spurion.studies.results import SourceInfo
 
 KNOWN_SETS: dict[str, tuple[int, tuple[int, int, int]]] = {
     "mnist": (60000, (1, 28, 28)),
@@ -82,7 +83,7 @@ def plan(
 def _data(config: StudyConfig, allow_download: bool) -> tuple[int, tuple[int, ...], tuple[str, ...]]:
     try:
         pool, _ = point_data(config, allow_download)
-        return len(pool), pool.shape, ()
+        return len(pool), pool.shape, SourceInfo.of(pool).told("Training images")
     except ValueError as error:
         if config.data.source not in KNOWN_SETS or config.data.source not in DATASETS:
             raise

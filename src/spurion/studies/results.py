@@ -23,6 +23,8 @@ from pydantic import Field, model_validator
 
 from spurion.core.config import Config, StoredResult, build_config
 from spurion.core.quantities import Count, Distance, Notes, Number, Seconds, Settings, Share, Size
+from spurion.data import ImageSet
+from spurion.data.reading import Reading
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import DistanceInfo
 from spurion.phases.capacities import Capacities
@@ -57,6 +59,28 @@ class SourceInfo(Config):
     count: Size
     shape: tuple[Size, ...] = Field(max_length=4)
     sha256: str
+    reading: Reading = Field(Reading(), description="What became of the other files of its source.")
+
+    @classmethod
+    def of(cls, images: ImageSet) -> "SourceInfo":
+        """What there is to say of a set."""
+        return cls(
+            name=images.name,
+            count=len(images),
+            shape=images.shape,
+            sha256=images.sha256,
+            reading=images.reading,
+        )
+
+    def told(self, role: str, *, warned: bool = False) -> tuple[str, ...]:
+        """How many images there are, and what became of the other files, in sentences.
+
+        Arguments:
+            role: What the set is for.
+            warned: Leave out what is among the warnings of an audit.
+        """
+        reading = self.reading.notes() if warned else self.reading.sentences()
+        return (f"{role}: {self.count:,} of {self.name}.", *reading)
 
 
 class Controls(Config):

@@ -144,18 +144,14 @@ def _assemble(
         name=config.name,
         config=config.model_dump(mode="json"),
         environment=environment(crew),
-        train=_source(pool),
-        holdout=None if holdout is None else _source(holdout),
+        train=SourceInfo.of(pool),
+        holdout=None if holdout is None else SourceInfo.of(holdout),
         common_size=common,
         points=tuple(_at_common_size(point, common) for point in points),
         capacities=_capacities(config, done),
         curvature=curvature,
         notes=_notes(points),
     )
-
-
-def _source(images: ImageSet) -> SourceInfo:
-    return SourceInfo(name=images.name, count=len(images), shape=images.shape, sha256=images.sha256)
 
 
 def _at_common_size(point: PointResult, common: int | None) -> PointResult:

@@ -31,12 +31,14 @@ def _facts(audit: AuditResult) -> tuple[Fact, ...]:
     if audit.model is not None and audit.model.sampler is not None:
         drawn = f"drawn from {audit.model.name}: {sampler_in_words(audit.model.sampler)}"
     facts = [
-        Fact("Training images", _source(inputs.train), _shape(inputs.train)),
-        Fact("Samples of the model", _source(inputs.samples), drawn),
+        Fact("Training images", _source(inputs.train), _detail(inputs.train, _shape(inputs.train))),
+        Fact("Samples of the model", _source(inputs.samples), _detail(inputs.samples, drawn)),
         Fact(
             "Held-out images",
             _source(inputs.holdout) if inputs.holdout else "none",
-            "of the same kind, said to be unseen by the model" if inputs.holdout else "so no held-out null",
+            _detail(inputs.holdout, "of the same kind, said to be unseen by the model")
+            if inputs.holdout
+            else "so no held-out null",
         ),
         Fact(
             "Distance",
@@ -61,6 +63,11 @@ def _source(source: SourceInfo) -> str:
 def _shape(source: SourceInfo) -> str:
     channels, height, width = (*source.shape, 1, 1)[:3]
     return f"{height} × {width} pixels, {'grayscale' if channels == 1 else f'{channels} channels'}"
+
+
+def _detail(source: SourceInfo, detail: str) -> str:
+    """With what became of other files and does no harm; the rest is among the warnings."""
+    return " ".join((f"{detail}.", *notes)) if (notes := source.reading.notes()) else detail
 
 
 def _threshold(number: float | None) -> str:

@@ -2,6 +2,7 @@
 
 __all__ = ["mistakes"]
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -9,15 +10,19 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from spurion.core.random import generator
+from spurion.data import ImageSet
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, nearest
 from spurion.phases.exposure import second_outside
-from spurion.studies.auditing.sources import Images
+from spurion.studies.auditing.sources import ROLES, Images
 from spurion.studies.measurement import Found
-from spurion.studies.overlap import Overlap, overlaps
+from spurion.studies.overlap import Kind, Overlap, overlaps
 
 AMONG_TRAIN = 2_000
 """Training images whose distance to each other is looked at, if held-out images lie suspiciously near."""
+
+ROTATED = 0.01
+"""More of the training images than of the samples, of which tags that are not applied are a doubt."""
 
 
 def mistakes(images: Images, found: Found, distance: Distance, *, seed: int) -> tuple[Overlap, ...]:
@@ -29,7 +34,7 @@ def mistakes(images: Images, found: Found, distance: Distance, *, seed: int) -> 
         distance: Whose distances these are.
         seed: The seed of the choice of training images.
     """
-    return overlaps(
+    between = overlaps(
         images.train.images,
         images.samples.images,
         None if images.holdout is None else images.holdout.images,
@@ -39,6 +44,26 @@ def mistakes(images: Images, found: Found, distance: Distance, *, seed: int) -> 
         holdout_names=images.holdout.item_names if images.holdout else None,
         sample_names=images.samples.item_names,
     )
+    return (*between, *_misread(images))
+
+
+def _misread(images: Images) -> Iterator[Overlap]:
+    """Files that were not read as training code may have read them."""
+    unlike = _rotated(images.train) - _rotated(images.samples) > ROTATED
+    for role, found in zip(ROLES, (images.train, images.samples, images.holdout), strict=True):
+        if found is None:
+            continue
+        for sentence in found.reading.missing():
+            yield Overlap(kind="unread_files", sentence=f"Beside the {role}, {sentence}")
+        for sentence in found.reading.turned():
+            doubtful = unlike and found is images.train
+            kind: Kind = "rotated_train" if doubtful else "rotated_images"
+            yield Overlap(kind=kind, sentence=f"Of the {role}, {sentence}")
+
+
+def _rotated(images: ImageSet) -> float:
+    """The share of images that were read as they are stored, though their tags ask for a rotation."""
+    return images.reading.rotated.count / len(images)
 
 
 def _among_train(

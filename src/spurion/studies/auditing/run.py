@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spurion.core.arguments import check_arguments
 from spurion.core.random import derive_seed
-from spurion.data import ImageSet, check_declared
+from spurion.data import check_declared
 from spurion.data.open import Source
 from spurion.diffusion.device import DeviceName
 from spurion.diffusion.samplers import SamplerConfig
@@ -271,13 +271,10 @@ def _geometry(
 
 
 def _inputs(images: Images, request: Request) -> Inputs:
-    def described(found: ImageSet) -> SourceInfo:
-        return SourceInfo(name=found.name, count=len(found), shape=found.shape, sha256=found.sha256)
-
     return Inputs(
-        train=described(images.train),
-        samples=described(images.samples),
-        holdout=None if images.holdout is None else described(images.holdout),
+        train=SourceInfo.of(images.train),
+        samples=SourceInfo.of(images.samples),
+        holdout=None if images.holdout is None else SourceInfo.of(images.holdout),
         resize=request.resize,
         value_range=request.value_range,
     )

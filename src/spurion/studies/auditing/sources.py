@@ -97,10 +97,14 @@ class Images:
     def nameless(self) -> "Images":
         """The same sets under the names of their roles, and with nameless images."""
         return Images(
-            replace(self.train, name=ROLES[0], item_names=None),
-            replace(self.samples, name=ROLES[1], item_names=None),
-            None if self.holdout is None else replace(self.holdout, name=ROLES[2], item_names=None),
+            _nameless(self.train, ROLES[0]),
+            _nameless(self.samples, ROLES[1]),
+            None if self.holdout is None else _nameless(self.holdout, ROLES[2]),
         )
+
+
+def _nameless(images: ImageSet, role: str) -> ImageSet:
+    return replace(images, name=role, item_names=None, reading=images.reading.nameless())
 
 
 def open_sets(
