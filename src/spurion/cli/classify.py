@@ -12,6 +12,7 @@ from spurion.cli.options import (
     SAMPLES,
     AllowDownload,
     AsJson,
+    Clip,
     Distance,
     Holdout,
     Resize,
@@ -25,6 +26,7 @@ from spurion.cli.show import (
     percent,
     progress_shown,
     show_classes,
+    show_clipped,
     show_json,
     show_notes,
     source_values,
@@ -56,6 +58,7 @@ def classify(
     weights: Weights = None,
     resize: Resize = None,
     value_range: ValueRange = None,
+    clip: Clip = False,
     allow_download: AllowDownload = False,
     out: Out = None,
     as_json: AsJson = False,
@@ -71,9 +74,11 @@ def classify(
     from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
 
     ends = value_range_of(value_range)
-    opened = opener(train, samples, holdout, allow_download=allow_download, resize=resize, value_range=ends)
+    sources = {"train": train, "samples": samples, "holdout": holdout}
+    opened = opener(sources, allow_download=allow_download, resize=resize, value_range=ends, clip=clip)
     chosen = load_distance(distance, weights, allow_download).kept()
-    sets = opened(train), opened(samples), None if holdout is None else opened(holdout)
+    sets = opened("train"), opened("samples"), None if holdout is None else opened("holdout")
+    show_clipped(*sets)
     measurement = _measured(sets, chosen)
     rule = thresholds or ("valley" if holdout is None else "holdout:0.01")
     limits = thresholds_for(rule, measurement)

@@ -29,6 +29,7 @@ class ImageSet:
             [-1, 1]. Held, not copied: do not change it afterwards.
         name: What the set is called in reports.
         item_names: One name for every image (its path inside a folder or an archive), or None.
+        clipped: How many images reached beyond the range of their source and were clipped to it.
 
     Raises:
         ValueError: If `images` is empty, of another shape or type, not finite or outside [-1, 1]; the
@@ -45,6 +46,7 @@ class ImageSet:
     images: Tensor
     name: str = "images"
     item_names: tuple[str, ...] | None = None
+    clipped: int = 0
 
     value_range = (-1.0, 1.0)
     """The smallest and the largest value a pixel may have."""

@@ -21,7 +21,7 @@ from spurion.studies.auditing.request import ASKED
 from spurion.studies.overlap import Overlap
 from spurion.studies.results import Findings
 
-ALWAYS = ("samples_are_train", "samples_in_holdout", "swapped_holdout", "swapped_samples")
+ALWAYS = ("samples_are_train", "samples_in_holdout", "swapped_holdout", "swapped_samples", "other_range")
 """Warnings that touch every answer."""
 
 
