@@ -37,6 +37,7 @@ def test_the_doors_say_so_themselves():
     # In a process of its own: here the annotations are checked, which would speak first.
     code = """
 import spurion
+import spurion.data
 calls = [
     lambda: spurion.audit([[0.0]], "samples.npz"),
     lambda: spurion.audit("train.npz", "samples.npz", thresholds=0.1),
@@ -45,6 +46,8 @@ calls = [
     lambda: spurion.study("digits", out="run", overrides=[1]),
     lambda: spurion.PhaseMetric(distance=2),
     lambda: spurion.PhaseMetric().update([[0.0]], real=True),
+    lambda: spurion.data.open_images([[0.0]]),
+    lambda: spurion.audit("digits", "digits", value_range="0,1"),
 ]
 for call in calls:
     try:
@@ -61,4 +64,6 @@ for call in calls:
         '`overrides` must be a list of texts such as "seed=1", got int in it.',
         "`distance` must be a distance or the name of one, got int.",
         "`images` must be a tensor with shape (n, C, H, W), got list.",
+        "An image set, a tensor, an array or a path is wanted, got list.",
+        "`value_range` must be two numbers such as (0, 1), or such numbers by set, got str.",
     ]

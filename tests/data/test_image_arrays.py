@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from data.encoded import random_levels
-from spurion.data import ImageSet, check_declared, declared_for, load_split, open_images, opener
+from spurion.data import load_split, open_images
 from spurion.studies import point
 from spurion.studies.config import DataConfig
 
@@ -54,39 +54,6 @@ def test_integers_whose_type_tells_the_range(dtype, white):
     assert open_images(np.array([[[0, white]]], dtype=dtype)).images.ravel().tolist() == [-1, 1]
 
 
-def test_a_range_for_several_sources_goes_to_arrays_that_do_not_say_theirs(tmp_path):
-    """The same images everywhere: floats in [0, 1] need the range, the others would be refused with it."""
-    levels = LEVELS["gray"].reshape(-1, 9, 7)[:2]
-    x = ImageSet.from_uint8(torch.from_numpy(levels)[:, None]).images.numpy()
-    np.savez(tmp_path / "plain.npz", images=levels / 255)
-    np.savez(tmp_path / "adm.npz", arr_0=levels[..., None])
-    np.savez(tmp_path / "authors.npz", samples=x)
-    np.savez(tmp_path / "levels.npz", samples=levels.astype(np.int64))
-    np.save(tmp_path / "plain.npy", (levels / 255).astype(np.float32))
-    shares = levels / 255
-    needy = [tmp_path / "plain.npz", str(tmp_path / "plain.npy"), shares, torch.from_numpy(shares)]
-    others = [tmp_path / "adm.npz", tmp_path / "authors.npz", levels, ImageSet(torch.from_numpy(x)), "digits"]
-    opened = opener(*needy, None, *others, value_range=(0, 1))
-    for source in (*needy, *others[:4]):
-        assert np.array_equal(opened(source).images.numpy(), x)
-    assert len(opened("digits")) == 1438
-    assert opener(tmp_path / "levels.npz", value_range=(0, 255))(tmp_path / "levels.npz").sha256 == (
-        opened(levels).sha256
-    )
-    assert [declared_for(source, (0, 1)) for source in needy] == [(0, 1)] * 4
-    assert [declared_for(source, (0, 1)) for source in others] == [None] * 5
-    assert declared_for(needy[0], None) is None
-    opener(*others)
-    with pytest.raises(ValueError, match="arrays of floats that do not say their range, and there is none"):
-        opener(*others, None, value_range=(0, 1))
-
-
-@pytest.mark.parametrize("ends", [(1, 0), (0, 0), (0, np.nan), (0, np.inf), (0,), (0, 1, 2), ("0", 1)])
-def test_a_range_is_two_numbers(ends):
-    with pytest.raises(ValueError, match="`value_range` must be two numbers, the first below the second"):
-        check_declared(ends, np.zeros((1, 2, 2)))
-
-
 def test_a_study_takes_a_range(tmp_path):
     np.savez(tmp_path / "a.npz", images=np.linspace(0, 1, 32).reshape(4, 2, 4))
     found = load_split(tmp_path / "a.npz", value_range=(0, 1), holdout=0.5)
@@ -95,6 +62,9 @@ def test_a_study_takes_a_range(tmp_path):
         load_split("digits", value_range=(0, 1))
     data = DataConfig(source=str(tmp_path / "a.npz"), value_range=(0, 1), holdout=0.5)
     assert point._split(data, False).train.sha256 == found.train.sha256
+    dark = load_split(tmp_path / "a.npz", value_range=(0, 0.5), clip=True)
+    data = DataConfig(source=str(tmp_path / "a.npz"), value_range=(0, 0.5), clip=True)
+    assert point._split(data, False).train.sha256 == dark.train.sha256 != found.train.sha256
 
 
 def test_integers_with_a_declared_range():
@@ -118,9 +88,12 @@ def test_rounding_at_the_ends_is_clipped_and_more_is_refused():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.zeros((2, 4, 4)), r"array of float64; say .* `value_range`"),
-        (np.zeros((2, 4, 4), dtype=bool), "real numbers, got the type bool"),
-        (np.zeros((2, 4, 4), dtype=object), "real numbers, got the type object"),
+        (np.zeros((2, 4, 4)), r"array of float64; say .* `value_range`, such as -1,1 or 0,1"),
+        (np.zeros((2, 4, 4), dtype=">i4"), r"array of int32; say .* `value_range`, such as 0,255"),
+        (np.zeros((2, 4, 4), dtype=object), "real numbers, got the type object; convert it first"),
+        (np.zeros((2, 4, 4), dtype=">c8"), "real numbers, got the type >c8; convert it first"),
+        (np.zeros((2, 4, 4), dtype="M8[s]"), r"real numbers, got the type datetime64\[s\]"),
+        (np.ma.masked_array(np.zeros((2, 4, 4)), np.eye(4)[None].repeat(2, 0)), "has masked values"),
         (np.zeros((4, 4), dtype=np.uint8), r"shape .* got \(4, 4\)"),
         (np.zeros((2, 4, 4, 4), dtype=np.uint8), r"C = 1 or 3, got \(2, 4, 4, 4\)"),
         (np.zeros((2, 3, 4, 4, 4), dtype=np.uint8), r"got \(2, 3, 4, 4, 4\)"),

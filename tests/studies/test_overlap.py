@@ -121,3 +121,105 @@ def test_gray_levels_are_no_sign():
     assert overlaps(floats, SAMPLES) == ()
     assert overlaps(floats, SAMPLES, images(25, "held out floats", levels=False)) == ()
     assert overlaps(floats.flatten(1), SAMPLES.flatten(1)) == ()
+
+
+def photographs(count, seed=0):
+    """Smooth fields whose brightness and contrast vary from image to image, with shape (n, 3, 12, 12)."""
+    random = generator(seed, "photographs")
+    fields = torch.nn.functional.pad(
+        torch.randn(count, 3, 12, 12, generator=random), (3,) * 4, mode="circular"
+    )
+    fields = torch.nn.functional.avg_pool2d(fields, 7, 1)
+    fields /= fields.std(dim=(1, 2, 3), keepdim=True)
+    bright, contrast = torch.rand(2, count, 1, 1, 1, generator=random)
+    return (1.6 * bright - 0.8 + (0.5 * contrast + 0.05) * fields).clamp(-1, 1)
+
+
+def colors(count, seed=0):
+    """Images of a single gray each."""
+    return (
+        torch.rand(count, 1, 1, 1, generator=generator(seed, "colors")).mul(2).sub(1).expand(count, 1, 4, 4)
+    )
+
+
+def digits(count, seed=0):
+    found = open_images("digits").images
+    return found[torch.randperm(len(found), generator=generator(seed, "few digits"))[:count]]
+
+
+KINDS = {"photographs": photographs, "digits": digits, "colors": colors}
+SCALES = {
+    "[0, 1]": lambda x: (x + 1) / 2,
+    "[-1, 0]": lambda x: (x - 1) / 2,
+    "[-1/2, 1/2]": lambda x: x / 2,
+    "one level of 255": lambda x: (x + 1) / 255 - 1,
+    "12 of 16 bits": lambda x: (x + 1) / 16 - 1,
+    "[0, 1] and rounding": lambda x: (x + 1) / 2 - 0.01,
+}
+
+
+def alarms(*sets, **kwargs):
+    found = overlaps(*sets, **kwargs)
+    return [warning.sentence.split(" have ")[0] for warning in found if warning.kind == "other_range"]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("scaled", SCALES.values(), ids=SCALES)
+def test_a_set_of_another_range(scaled, kind):
+    train, samples, holdout = kind(300), kind(200, 1), kind(150, 2)
+    assert alarms(train, scaled(samples), holdout) == ["The samples"]
+    assert alarms(scaled(train), samples, holdout) == ["The training images"]
+    assert alarms(train, samples, scaled(holdout)) == ["The held-out images"]
+    assert alarms(train, scaled(samples)) == ["The samples"]
+    # a rescaled copy is a copy of nothing at the scale it has
+    copies = scaled(train[:100])
+    nearest = torch.cdist(copies.flatten(1), train.flatten(1)).argmin(1)
+    assert alarms(train, copies, nearest_train=nearest) == ["The samples"]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("scaled", [lambda x: x, *SCALES.values()], ids=["[-1, 1]", *SCALES])
+def test_sets_of_one_range_are_fine_whatever_it_is(scaled, kind):
+    """Dark and bright sets, and those of low contrast."""
+    train, holdout = scaled(kind(300)), scaled(kind(150, 2))
+    for count, seed in ((200, 1), (20, 3), (5, 4), (2, 5)):
+        assert alarms(train, scaled(kind(count, seed)), holdout) == []
+
+
+def test_the_sentence_says_what_was_seen_and_what_to_do():
+    found = overlaps(digits(300), SCALES["[0, 1]"](digits(200, 1)))
+    assert [warning.sentence for warning in found] == [
+        "The samples have values from 0 to 1 only, and the training images from -1 to 1, where -1 is black and 1 "
+        "is white: are they scaled otherwise? Then say with `value_range` what stands for black and white in them."
+    ]
+
+
+def test_what_is_rare_may_be_missing_among_samples():
+    train = photographs(300) * 0.2
+    train[:70] *= 5  # fewer than a quarter have any contrast
+    assert alarms(train, photographs(1000, 1) * 0.2) == []
+    train[70:80] *= 5
+    assert alarms(train, photographs(1000, 1) * 0.2) == ["The samples"]
+
+
+def test_few_images_may_be_alike_by_chance():
+    train = digits(300)
+    assert alarms(train, SCALES["[0, 1]"](digits(2, 1))) == []  # 2 / 301 is more than one in a thousand
+    assert alarms(train, SCALES["[0, 1]"](digits(3, 1))) == ["The samples"]
+
+
+@pytest.mark.parametrize("index", range(0, 300, 60))
+def test_a_model_of_one_image_has_its_range(index):
+    """However dark or pale it is; but not if its copies are rescaled."""
+    train = photographs(300)
+    noise = torch.randn(200, 3, 12, 12, generator=generator(index, "noise"))
+    copies = (train[[index]] + 0.01 * noise).clamp(-1, 1)
+    for samples, expected in ((copies, []), (SCALES["[0, 1]"](copies), ["The samples"])):
+        nearest = torch.cdist(samples.flatten(1), train.flatten(1)).argmin(1)
+        assert alarms(train, samples, nearest_train=nearest) == expected
+
+
+def test_binary_images_beside_gray_ones_and_negatives_are_of_one_range():
+    gray = digits(300)
+    assert alarms(torch.where(gray > 0, 1.0, -1.0), digits(200, 1)) == []
+    assert alarms(gray, -digits(200, 1)) == []

@@ -88,6 +88,54 @@ def test_eight_bit_images_are_scaled():
     assert eight_bit.compute() == pytest.approx(floats.compute(), nan_ok=True)
 
 
+LEVELS = {name: ImageSet(getattr(SETS, name)).to_uint8() for name in ("train", "samples", "holdout")}
+
+
+def of_levels(metric, samples, train=LEVELS["train"]):
+    """A metric of 8-bit real images, and of samples in whatever form."""
+    metric.update(train, real=True)
+    metric.update(LEVELS["holdout"], real=True, holdout=True)
+    metric.update(samples, real=False)
+    return metric
+
+
+FORMS = {
+    "floats in [0, 1]": (LEVELS["samples"] / 255, (0, 1)),
+    "float64 in [0, 1]": (LEVELS["samples"].double() / 255, {"samples": (0, 1)}),
+    "floats to 255": (LEVELS["samples"].float(), (0, 255)),
+    "int64": (LEVELS["samples"].long(), (0, 255)),
+    "float16 to 255": (LEVELS["samples"].half(), {"samples": (0, 255)}),
+}
+
+
+@pytest.mark.parametrize(("samples", "ends"), FORMS.values(), ids=FORMS)
+def test_a_range_is_that_of_all_but_bytes_or_of_a_set(samples, ends):
+    same = of_levels(PhaseMetric(thresholds=RULE), LEVELS["samples"])
+    assert of_levels(PhaseMetric(thresholds=RULE, value_range=ends), samples).compute() == same.compute()
+
+
+def test_bytes_take_a_range_of_their_own():
+    halves = (LEVELS["train"] // 2).to(torch.uint8)
+    metric = PhaseMetric(value_range={"train": (0, 127)})
+    metric.update(halves, real=True)
+    assert (metric._images["train"][0].min() < -0.8) & (metric._images["train"][0].max() > 0.8)
+
+
+def test_samples_of_another_range_are_a_warning():
+    metric = of_levels(PhaseMetric(thresholds=RULE), LEVELS["samples"] / 255)
+    with pytest.warns(UserWarning, match="The samples have values from 0.0\\d+ to 0.9\\d+ only") as caught:
+        metric.compute()
+    (warning,) = metric.audit().warnings
+    assert warning.kind == "other_range"
+    assert str(caught[0].message) == warning.sentence
+
+
+def test_what_lies_outside_is_clipped_on_request():
+    metric = PhaseMetric(clip=True)
+    metric.update(SETS.train * 2, real=True)
+    assert torch.equal(metric._images["train"][0], (SETS.train * 2).clamp(-1, 1))
+
+
 def test_a_batch_may_be_empty_and_is_kept_as_it_was():
     metric = PhaseMetric(thresholds=RULE)
     batch = SETS.train.clone()
@@ -158,5 +206,10 @@ class TestBadInput:
             metric.update(SETS.samples[..., :5], real=False)
 
     def test_out_of_range(self):
-        with pytest.raises(ValueError, match=r"`images` must lie in \[-1, 1\]"):
+        with pytest.raises(ValueError, match=r"image 0 of the batch holds .*, outside \[-1, 1\]; give"):
             PhaseMetric().update(SETS.train * 255, real=True)
+
+    @pytest.mark.parametrize("shape", [(4, 6), (2, 2, 4, 6)])
+    def test_no_images(self, shape):
+        with pytest.raises(ValueError, match="the batch must have the shape"):
+            PhaseMetric().update(torch.zeros(shape), real=True)

@@ -14,6 +14,7 @@ from spurion.cli.options import (
     AllowDownload,
     AsJson,
     Cache,
+    Clip,
     Device,
     Distance,
     Holdout,
@@ -34,6 +35,7 @@ from spurion.cli.show import (
     show_source,
     show_table,
 )
+from spurion.core.numbers import p_words
 
 if TYPE_CHECKING:
     from spurion.studies.auditing.results import AuditResult
@@ -78,6 +80,7 @@ def audit(
     weights: Weights = None,
     resize: Resize = None,
     value_range: ValueRange = None,
+    clip: Clip = False,
     fail_if: FailIf = None,
     redact: Redact = False,
     out: Out = None,
@@ -108,7 +111,7 @@ def audit(
         result = spurion.audit(
             train, samples, holdout, model=model, generate=generate, sampler=drawing, geometry=geometry,
             thresholds=thresholds, distance=chosen, fail_if=fail_if, resize=resize,
-            value_range=value_range_of(value_range), redact=redact, out=out,
+            value_range=value_range_of(value_range), clip=clip, redact=redact, out=out,
             seed=seed, device=device.value, allow_download=allow_download, cache=cache,
             progress=partial(shown, ""),
         )  # fmt: skip
@@ -131,9 +134,10 @@ def _show(result: "AuditResult", out: Path | None) -> None:
     show_classes(result)
     _show_exposure(result)
     if result.null is not None and (share := result.null.share_closer_to_train) is not None:
+        p = "" if result.null.share_p_value is None else f"; {p_words(result.null.share_p_value)}"
         say(
             f"Closer to the training images than to as many held-out ones: {percent(share)} % of the samples "
-            f"(50 % where nothing leaks; p = {result.null.share_p_value:.2g})."
+            f"(50 % where nothing leaks{p})."
         )
     for warning in result.warnings:
         say(f"Warning: {warning.sentence}")

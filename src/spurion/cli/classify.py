@@ -12,6 +12,7 @@ from spurion.cli.options import (
     SAMPLES,
     AllowDownload,
     AsJson,
+    Clip,
     Distance,
     Holdout,
     Resize,
@@ -26,6 +27,7 @@ from spurion.cli.show import (
     progress_shown,
     say,
     show_classes,
+    show_clipped,
     show_json,
     show_notes,
     show_source,
@@ -58,6 +60,7 @@ def classify(
     weights: Weights = None,
     resize: Resize = None,
     value_range: ValueRange = None,
+    clip: Clip = False,
     allow_download: AllowDownload = False,
     out: Out = None,
     as_json: AsJson = False,
@@ -73,9 +76,11 @@ def classify(
     from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
 
     ends = value_range_of(value_range)
-    opened = opener(train, samples, holdout, allow_download=allow_download, resize=resize, value_range=ends)
+    sources = {"train": train, "samples": samples, "holdout": holdout}
+    opened = opener(sources, allow_download=allow_download, resize=resize, value_range=ends, clip=clip)
     chosen = load_distance(distance, weights, allow_download).kept()
-    sets = opened(train), opened(samples), None if holdout is None else opened(holdout)
+    sets = opened("train"), opened("samples"), None if holdout is None else opened("holdout")
+    show_clipped(*sets)
     measurement = _measured(sets, chosen)
     rule = thresholds or ("valley" if holdout is None else "holdout:0.01")
     limits = thresholds_for(rule, measurement)

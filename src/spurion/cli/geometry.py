@@ -12,6 +12,7 @@ from spurion.cli.models import model_folder
 from spurion.cli.options import (
     AllowDownload,
     AsJson,
+    Clip,
     ComputeDevice,
     Device,
     Distance,
@@ -22,7 +23,7 @@ from spurion.cli.options import (
     value_range_of,
 )
 from spurion.cli.readings import Readings, readings_as_json, show_readings, write_values
-from spurion.cli.show import counter, progress_shown, show_json
+from spurion.cli.show import counter, progress_shown, show_clipped, show_json
 
 if TYPE_CHECKING:
     from spurion.cli.show import Report
@@ -77,6 +78,7 @@ def geometry(
     limit: Limit = None,
     resize: Resize = None,
     value_range: ValueRange = None,
+    clip: Clip = False,
     seed: NoiseSeed = 0,
     device: ComputeDevice = Device.auto,
     allow_download: AllowDownload = False,
@@ -98,10 +100,11 @@ def geometry(
     _check(train, noise, out)
     chosen = load_distance(distance, weights, allow_download)
     ends = value_range_of(value_range)
-    opened = opener(source, train, allow_download=allow_download, resize=resize, value_range=ends)
-    images = opened(source)
-    images = images.subset(range(min(limit or len(images), len(images))))
-    known = None if train is None else opened(train)
+    sources = {"source": source, "train": train}
+    opened = opener(sources, allow_download=allow_download, resize=resize, value_range=ends, clip=clip)
+    whole, known = opened("source"), None if train is None else opened("train")
+    show_clipped(whole, known)
+    images = whole.subset(range(min(limit or len(whole), len(whole))))
     denoiser = load_denoiser(model_folder(model), device=choose_device(device.value))
     with progress_shown() as shown:
         scan = None if known is None else _scan(denoiser, known, seed, shown)

@@ -13,13 +13,23 @@ from spurion.cli.options import (
     AllowDownload,
     AsJson,
     Cache,
+    Clip,
     Distance,
     Resize,
     ValueRange,
     Weights,
     value_range_of,
 )
-from spurion.cli.show import counter, progress_shown, say, show_json, show_source, show_table, source_values
+from spurion.cli.show import (
+    counter,
+    progress_shown,
+    say,
+    show_clipped,
+    show_json,
+    show_source,
+    show_table,
+    source_values,
+)
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
@@ -78,6 +88,7 @@ def neighbors(
     exclude_self: ExcludeSelf = False,
     resize: Resize = None,
     value_range: ValueRange = None,
+    clip: Clip = False,
     allow_download: AllowDownload = False,
     engine: Proposer = Engine.auto,
     memory_limit: MemoryLimit = 2.0,
@@ -95,8 +106,10 @@ def neighbors(
 
     chosen = load_distance(distance, weights, allow_download)
     ends = value_range_of(value_range)
-    opened = opener(queries, reference, allow_download=allow_download, resize=resize, value_range=ends)
-    asked, searched = opened(queries), opened(reference)
+    sources = {"queries": queries, "reference": reference}
+    opened = opener(sources, allow_download=allow_download, resize=resize, value_range=ends, clip=clip)
+    asked, searched = opened("queries"), opened("reference")
+    show_clipped(asked, searched)
     if exclude_self and asked.sha256 != searched.sha256:
         raise ValueError("`--exclude-self` needs the same images, in the same order, on both sides.")
     with progress_shown() as shown:

@@ -4,6 +4,8 @@ __all__ = [
     "SAMPLES",
     "AllowDownload",
     "AsJson",
+    "Cache",
+    "Clip",
     "ComputeDevice",
     "Device",
     "DeviceOption",
@@ -74,8 +76,15 @@ Resize = Annotated[
     typer.Option("--resize", min=1, help="Crop the central square and resize it to this height and width."),
 ]
 ValueRange = Annotated[
-    str | None,
-    typer.Option("--value-range", metavar="A,B", help="What stands for black and white in arrays of floats."),
+    list[str] | None,
+    typer.Option(
+        "--value-range",
+        metavar="[SET=]A,B",
+        help="What stands for black and white in arrays of floats, as 0,1; for one set, as train=0,255.",
+    ),
+]
+Clip = Annotated[
+    bool, typer.Option("--clip", help="Clip values of arrays outside their range, instead of refusing them.")
 ]
 Train = Annotated[str, typer.Option("--train", metavar="SRC", help="The images a model was trained on.")]
 SAMPLES = typer.Option("--samples", metavar="SRC", help="Samples of the model.")
@@ -97,19 +106,27 @@ Thresholds = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
 
 
-def value_range_of(text: str | None) -> tuple[float, float] | None:
-    """Read a range such as "0,1".
+def value_range_of(texts: list[str] | None) -> tuple[float, float] | dict[str, tuple[float, float]] | None:
+    """Read a range such as "0,1", or ranges such as "train=0,255" by the set they are for.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If a text is none, or they do not go together.
     """
-    if text is None:
+    if not texts:
         return None
-    try:
-        low, high = map(float, text.split(","))
-    except ValueError:
-        raise ValueError(f"`--value-range` must look like 0,1, got {text:.40}.") from None
-    return low, high
+    ranges: dict[str, tuple[float, float]] = {}
+    for text in texts:
+        name, _, ends = text.rpartition("=")
+        try:
+            low, high = map(float, ends.split(","))
+        except ValueError:
+            raise ValueError(f"`--value-range` must look like 0,1 or samples=0,1, got {text:.40}.") from None
+        ranges[name] = low, high
+    if "" not in ranges:
+        return ranges
+    if len(texts) > 1:
+        raise ValueError("`--value-range` must be one range for all sets, or SET=A,B for every one.")
+    return ranges[""]
 
 
 def with_options(

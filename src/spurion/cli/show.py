@@ -12,6 +12,7 @@ __all__ = [
     "progress_shown",
     "say",
     "show_classes",
+    "show_clipped",
     "show_json",
     "show_notes",
     "show_source",
@@ -183,6 +184,14 @@ def show_notes(result: "Findings") -> None:
     """Print what there is to know of the thresholds, then of the rest."""
     for note in (*(result.thresholds.notes if result.thresholds else ()), *result.notes):
         say(f"Note: {note}")
+
+
+def show_clipped(*sets: "ImageSet | None") -> None:
+    """Say on standard error which sets were clipped to their range."""
+    for images in sets:
+        if images is not None and images.clipped:
+            some = f"{images.clipped:,} of the {len(images):,} images of {images.name}"
+            typer.echo(f"Note: {some} reached beyond their range and were clipped.", err=True)
 
 
 def source_values(images: "ImageSet") -> dict[str, Any]:

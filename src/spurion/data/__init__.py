@@ -3,20 +3,22 @@
 from spurion.data.builtin import DATASETS
 from spurion.data.imageset import ImageSet
 from spurion.data.load import load_split
-from spurion.data.open import Source, check_declared, declared_for, open_images, opener
+from spurion.data.open import Source, open_images, opener, ranges_for
+from spurion.data.ranges import Declared, ValueRange
 from spurion.data.split import PAPER_SEED, Split, hold_out, nested_order
 
 __all__ = [
     "DATASETS",
     "PAPER_SEED",
+    "Declared",
     "ImageSet",
     "Source",
     "Split",
-    "check_declared",
-    "declared_for",
+    "ValueRange",
     "hold_out",
     "load_split",
     "nested_order",
     "open_images",
     "opener",
+    "ranges_for",
 ]

@@ -3,13 +3,15 @@
 A file is read a few images at a time, so that it may be larger than memory.
 """
 
-__all__ = ["ValueRange", "npz_needs_range", "range_of_type", "read_array", "read_npz"]
+__all__ = ["read_array", "read_npz", "type_in_file"]
 
 import io
+import json
 import math
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -19,16 +21,22 @@ from jaxtyping import Shaped
 
 from spurion.data.decode import brief
 from spurion.data.imageset import ImageSet
-from spurion.data.pixels import MOST_PIXELS, Pixels, scale, stack
+from spurion.data.pixels import MOST_PIXELS, Pixels, beyond, scale, stack
+from spurion.data.ranges import ValueRange, range_of_type
 from spurion.data.storage import room
-
-ValueRange = tuple[float, float]
 
 _File = io.BufferedIOBase | IO[bytes]
 
-_RANGE_OF_TYPE: dict[str, ValueRange] = {"uint8": (0, 255), "uint16": (0, 65535)}
-
 _BLOCK_BYTES = 2**20  # of a file, read at once
+
+
+class _Reading(NamedTuple):
+    """How to read an array; see `read_array`."""
+
+    value_range: ValueRange | None
+    channels_last: bool
+    resize: int | None
+    clip: bool
 
 
 class _Header(NamedTuple):
@@ -46,48 +54,50 @@ def read_array(
     value_range: ValueRange | None = None,
     channels_last: bool = False,
     resize: int | None = None,
+    clip: bool = False,
 ) -> ImageSet:
     """Make a set of an array.
 
     Arguments:
         values: Real numbers with shape (n, C, H, W), (n, H, W, C) or (n, H, W), C = 1 or 3.
         name: The name of the set.
-        value_range: What stands for black and for white; known for uint8 (0, 255) and uint16 (0, 65535).
+        value_range: What stands for black and for white; known for uint8, uint16 and bool.
         channels_last: Which layout to take where the shape allows both.
         resize: As in `open_images`.
+        clip: As in `open_images`.
 
     Raises:
         ValueError: If the shape or type is none of these, the range is missing, or a value is outside it.
     """
-    return _collected(values.shape, values.dtype, values, name, value_range, channels_last, resize)
+    how = _Reading(value_range, channels_last, resize, clip)
+    return _collected(values.shape, values.dtype, values, name, how)
 
 
 def _collected(
-    shape: tuple[int, ...],
-    dtype: np.dtype,
-    values: Iterable[np.ndarray],
-    name: str,
-    value_range: ValueRange | None,
-    prefer_last: bool,
-    resize: int | None,
+    shape: tuple[int, ...], dtype: np.dtype, values: Iterable[np.ndarray], name: str, how: _Reading
 ) -> ImageSet:
     """The set of an array that comes image by image; see `read_array`."""
-    if dtype.kind not in "uif":
-        raise ValueError(f"{name} must be an array of real numbers, got the type {dtype}.")
-    value_range = value_range or range_of_type(dtype.name)
-    if value_range is None:
+    if dtype.kind not in "buif":
+        raise ValueError(f"{name} must be an array of real numbers, got the type {dtype}; convert it first.")
+    ends = how.value_range or range_of_type(dtype)
+    if ends is None:
+        usual = "-1,1 or 0,1" if dtype.kind == "f" else "0,255"
         raise ValueError(
-            f"{name} is an array of {dtype}; say what stands for black and white with `value_range`, "
-            "such as -1,1 or 0,1."
+            f"{name} is an array of {dtype.name}; say what stands for black and white with `value_range`, "
+            f"such as {usual}."
         )
-    axes, sides = _axes(shape, name, prefer_last), (*shape[1:], 1)[:3]
+    axes, sides = _axes(shape, name, how.channels_last), (*shape[1:], 1)[:3]
+    clipped = 0
 
     def images() -> Iterator[tuple[str, Pixels]]:
+        nonlocal clipped
         for i, value in enumerate(values):
             label = f"image {i} of {name}"
-            yield label, scale(value.reshape(sides).transpose(axes), value_range, label)
+            yield label, scale(value.reshape(sides).transpose(axes), ends, label, clip=how.clip)
+            clipped += how.clip and beyond(value, ends)
 
-    return stack(images(), shape[0], name=name, resize=resize)
+    found = stack(images(), shape[0], name=name, resize=how.resize)
+    return replace(found, clipped=clipped) if clipped else found
 
 
 def _axes(shape: tuple[int, ...], name: str, prefer_last: bool) -> tuple[int, int, int]:
@@ -106,33 +116,31 @@ def _axes(shape: tuple[int, ...], name: str, prefer_last: bool) -> tuple[int, in
     return axes
 
 
-def range_of_type(name: str) -> ValueRange | None:
-    """What stands for black and for white in arrays of a type, if it says so."""
-    return _RANGE_OF_TYPE.get(name)
-
-
-def npz_needs_range(path: Path) -> bool:
-    """Whether neither type nor name of the array in a ``.npz`` or ``.npy`` file say its range.
+def type_in_file(path: Path) -> np.dtype:
+    """The type of the array in a ``.npz`` or ``.npy`` file.
 
     Raises:
         ValueError: If the file is damaged, or holds no array that can be chosen.
     """
     with ExitStack() as opened, _blamed_on(path):
-        key, file, size = _open(path, opened)
-        dtype = _read_header(file, size).dtype
-    return range_of_type(dtype.name) is None and not (key == "samples" and dtype.kind == "f")
+        _, file, size = _open(path, opened)
+        return _read_header(file, size).dtype
 
 
-def read_npz(path: Path, *, value_range: ValueRange | None = None, resize: int | None = None) -> ImageSet:
+def read_npz(
+    path: Path, *, value_range: ValueRange | None = None, resize: int | None = None, clip: bool = False
+) -> ImageSet:
     """Read the images of a ``.npz`` or ``.npy`` file.
 
     The array is the one called ``samples`` (channels first; floats in [-1, 1] as the paper's authors
-    write them), else ``arr_0`` (channels last, as ADM writes it), else the only one.
+    write them), else ``arr_0`` (channels last, as ADM writes it), else the only one. Samples that were drawn
+    without clipping, as the file says, are clipped.
 
     Arguments:
         path: The file.
-        value_range: What stands for black and for white, where the type does not say.
+        value_range: What stands for black and for white, if neither type nor name say it or say it wrongly.
         resize: As in `open_images`.
+        clip: As in `open_images`.
 
     Raises:
         ValueError: If the file is damaged, holds Python objects or no array that can be chosen, or as in
@@ -143,9 +151,23 @@ def read_npz(path: Path, *, value_range: ValueRange | None = None, resize: int |
             key, file, size = _open(path, opened)
             header = _read_header(file, size)
         if key == "samples" and header.dtype.kind == "f":
+            clip = clip or (value_range is None and _unclipped(path))
             value_range = value_range or (-1, 1)
         images = _images(_blocks(file, header, path.stem), path)
-        return _collected(header.shape, header.dtype, images, path.stem, value_range, key == "arr_0", resize)
+        how = _Reading(value_range, key == "arr_0", resize, clip)
+        return _collected(header.shape, header.dtype, images, path.stem, how)
+
+
+def _unclipped(path: Path) -> bool:
+    """Whether a file says that its samples were drawn without clipping, as `sample_to_file` writes it."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("request.npy") as file:
+            size = archive.getinfo("request.npy").file_size
+            dtype = _read_header(file, min(size, _BLOCK_BYTES)).dtype
+            request = json.loads(str(_exactly(file, dtype.itemsize).view(dtype)[0]))
+            return request["sampler"]["clip"] is False
+    except Exception:  # a file of others, which does not say
+        return False
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 __all__ = ["load_split"]
 
-from spurion.data.arrays import ValueRange
 from spurion.data.builtin import DATASETS
 from spurion.data.open import Source, opener
 from spurion.data.pixels import resized
+from spurion.data.ranges import ValueRange
 from spurion.data.split import Split, hold_out
 
 
@@ -16,6 +16,7 @@ def load_split(
     allow_download: bool = False,
     resize: int | None = None,
     value_range: ValueRange | None = None,
+    clip: bool = False,
 ) -> Split:
     """Read a source and divide it.
 
@@ -25,15 +26,18 @@ def load_split(
             nothing. A built-in set has its own held-out part, and takes None only.
         allow_download: As in `open_images`.
         resize: As in `open_images`.
-        value_range: What stands for black and for white in an array that does not say so.
+        value_range: As in `open_images`.
+        clip: As in `open_images`.
 
     Raises:
-        ValueError: As in `open_images`, `check_declared` and `hold_out`; or if `holdout` is given for a
+        ValueError: As in `open_images`, `ranges_for` and `hold_out`; or if `holdout` is given for a
             built-in set.
     """
-    opened = opener(source, allow_download=allow_download, resize=resize, value_range=value_range)
+    opened = opener(
+        {"source": source}, allow_download=allow_download, resize=resize, value_range=value_range, clip=clip
+    )
     if not isinstance(source, str) or source not in DATASETS:
-        images = opened(source)
+        images = opened("source")
         return Split(images) if holdout is None else hold_out(images, holdout)
     if holdout is not None:
         raise ValueError(

@@ -1,24 +1,25 @@
 """One door for every source of images: `open_images`."""
 
-__all__ = ["Source", "check_declared", "declared_for", "open_images", "opener"]
+__all__ = ["Source", "open_images", "opener", "ranges_for"]
 
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from spurion.core.arguments import FLAG, WHOLE, Kind, check_arguments, optional
-from spurion.data.arrays import ValueRange, npz_needs_range, range_of_type, read_array, read_npz
+from spurion.data.arrays import read_array, read_npz, type_in_file
 from spurion.data.builtin import DATASETS
 from spurion.data.files import read_folder, read_zip
 from spurion.data.hf import NotCached, fetch, is_saved_dataset, read_dataset, read_saved_dataset
 from spurion.data.imageset import ImageSet
+from spurion.data.numbers import array_type, as_array
 from spurion.data.pixels import MOST_PIXELS, resized
+from spurion.data.ranges import Declared, ValueRange, check_range, declared_ranges
 
 Source = str | os.PathLike[str] | ImageSet | Tensor | np.ndarray
 """What `open_images` accepts."""
@@ -43,6 +44,7 @@ def open_images(
     allow_download: bool = False,
     resize: int | None = None,
     value_range: ValueRange | None = None,
+    clip: bool = False,
 ) -> ImageSet:
     """Read a set of images; the same images give the same bytes through any container.
 
@@ -55,14 +57,17 @@ def open_images(
             - a ``.npz`` (``samples``, ``arr_0``, or a single array) or ``.npy``;
             - a Hugging Face data set: a folder written by ``save_to_disk``, or an id, ``OWNER/NAME``, either
               with ``:SPLIT`` after it;
-            - a tensor or an array with shape (n, C, H, W), (n, H, W, C) or (n, H, W);
+            - a tensor or an array with shape (n, C, H, W), (n, H, W, C) or (n, H, W), of any real type or
+              bool, on any device, sparse or quantized as well;
             - an `ImageSet`.
 
             A plain name is a built-in set before it is a path: write ``./digits`` for a folder of that name.
         allow_download: Whether a data set may be fetched from the Hugging Face hub.
         resize: Crop the central square and resize it to this height and width; see `center_crop`. Without it,
             images of different sizes are refused.
-        value_range: What stands for black and for white in an array; needed for floats.
+        value_range: What stands for black and for white in an array; needed for floats other than those
+            called ``samples``, and for integers other than uint8 and uint16.
+        clip: Whether values of an array outside its range are moved to the ends, instead of refused.
 
     Returns:
         The images with one channel if all of them are gray, with three if all are in color.
@@ -73,14 +78,18 @@ def open_images(
     """
     check_arguments(locals(), SOURCE_KINDS)
     _check_resize(resize)
-    if isinstance(source, Tensor):
-        return read_array(
-            source.detach().cpu().numpy(), name="tensor", value_range=value_range, resize=resize
+    if value_range is not None:
+        value_range = check_range(value_range)
+    if isinstance(source, Tensor | np.ndarray):
+        name = "tensor" if isinstance(source, Tensor) else "array"
+        values = as_array(source, name)
+        return read_array(values, name=name, value_range=value_range, resize=resize, clip=clip)
+    if not isinstance(source, str | os.PathLike | ImageSet):
+        raise ValueError(
+            f"An image set, a tensor, an array or a path is wanted, got {type(source).__name__}."
         )
-    if isinstance(source, np.ndarray):
-        return read_array(source, name="array", value_range=value_range, resize=resize)
-    if isinstance(source, str | os.PathLike) and _is_array_file(source):
-        return read_npz(Path(source), value_range=value_range, resize=resize)
+    if not isinstance(source, ImageSet) and _is_array_file(source):
+        return read_npz(Path(source), value_range=value_range, resize=resize, clip=clip)
     if value_range is not None:
         raise ValueError("`value_range` is for arrays only; the range of other sources is known.")
     if isinstance(source, ImageSet):
@@ -91,68 +100,64 @@ def open_images(
 
 
 def opener(
-    *sources: Source | None,
+    sources: Mapping[str, Source | None],
+    *,
     allow_download: bool = False,
     resize: int | None = None,
-    value_range: ValueRange | None = None,
-) -> Callable[[Source], ImageSet]:
-    """The function that opens each of several sources, all in the same way.
+    value_range: Declared | None = None,
+    clip: bool = False,
+) -> Callable[[str], ImageSet]:
+    """The function that opens each of several sources by its name, all in the same way.
 
     Arguments:
-        sources: As in `open_images`; None for one that is left out.
+        sources: As in `open_images`, by name; None for one that is left out.
         allow_download: As in `open_images`.
         resize: As in `open_images`.
-        value_range: What stands for black and for white in those arrays that do not say so.
+        value_range: What stands for black and for white, in one for all or by name; see `ranges_for`.
+        clip: As in `open_images`.
 
     Raises:
-        ValueError: As `check_declared`.
+        ValueError: As `ranges_for`.
     """
-    check_declared(value_range, *sources)
+    ends = ranges_for(value_range, sources)
 
-    def opened(source: Source) -> ImageSet:
-        declared = declared_for(source, value_range)
-        return open_images(source, allow_download=allow_download, resize=resize, value_range=declared)
+    def opened(name: str) -> ImageSet:
+        return open_images(
+            sources[name],  # type: ignore[arg-type]
+            allow_download=allow_download,
+            resize=resize,
+            value_range=ends[name],
+            clip=clip,
+        )
 
     return opened
 
 
-def declared_for(source: Source, value_range: ValueRange | None) -> ValueRange | None:
-    """The range that was declared for several sources, if this is one that does not say its own.
+def ranges_for(
+    value_range: Declared | None, sources: Mapping[str, Source | None]
+) -> dict[str, ValueRange | None]:
+    """The range to read each source with, as far as one was declared; see `spurion.data.ranges`.
 
     Arguments:
-        source: As in `open_images`.
-        value_range: What stands for black and for white in arrays of floats; None if nothing was declared.
-
-    Returns:
-        The range for an array of another type than uint8 and uint16, but not for floats called ``samples`` in
-        a ``.npz``, which are in [-1, 1]; None for any other source.
-    """
-    return value_range if value_range is not None and _needs_range(source) else None
-
-
-def _needs_range(source: Source) -> bool:
-    if isinstance(source, Tensor | np.ndarray):
-        return range_of_type(str(source.dtype).removeprefix("torch.")) is None
-    return isinstance(source, str | os.PathLike) and _is_array_file(source) and npz_needs_range(Path(source))
-
-
-def check_declared(value_range: Sequence[Any] | None, *sources: Source | None) -> None:
-    """Refuse a range that is none, or that no source needs.
+        value_range: What stands for black and for white: two numbers for all arrays of floats, or such
+            numbers for each of several sources by its name; None if nothing was declared.
+        sources: As in `open_images`, by name; None for one that is left out.
 
     Raises:
-        ValueError: If so.
+        ValueError: If the range is none, no source is an array, or a file of arrays is damaged.
     """
     if value_range is None:
-        return
-    numbers = len(value_range) == 2 and all(isinstance(end, int | float) for end in value_range)
-    if not numbers or not -math.inf < value_range[0] < value_range[1] < math.inf:
-        ends = ",".join(map(str, value_range))
-        raise ValueError(f"`value_range` must be two numbers, the first below the second, got {ends:.40}.")
-    if not any(source is not None and _needs_range(source) for source in sources):
-        raise ValueError(
-            "`value_range` is for arrays of floats that do not say their range, and there is none; leave it "
-            "out."
-        )
+        return dict.fromkeys(sources)
+    return declared_ranges(value_range, {name: _type_of(source) for name, source in sources.items()})
+
+
+def _type_of(source: Source | None) -> np.dtype | None:
+    """The type of an array, whether in memory or in a file; None for any other source."""
+    if isinstance(source, Tensor | np.ndarray):
+        return array_type(source)
+    if isinstance(source, str | os.PathLike) and _is_array_file(source):
+        return type_in_file(Path(source))
+    return None
 
 
 def _check_resize(resize: int | None) -> None:

@@ -7,13 +7,13 @@ divided by 255, and the same numbers in [-1, 1] become the same image; the answe
 other images of a set.
 """
 
-__all__ = ["MOST_PIXELS", "Pixels", "center_crop", "resized", "scale", "stack"]
+__all__ = ["MOST_PIXELS", "Pixels", "beyond", "center_crop", "resized", "scale", "stack"]
 
 from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Real, UInt8
+from jaxtyping import Float32, Shaped, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -33,17 +33,22 @@ _RANGE_TOLERANCE = 1e-5  # of the range; values this far outside it are rounding
 
 
 def scale(
-    values: Real[np.ndarray, "height width channels"], value_range: tuple[float, float], label: str
+    values: Shaped[np.ndarray, "height width channels"],
+    value_range: tuple[float, float],
+    label: str,
+    *,
+    clip: bool = False,
 ) -> Pixels:
     """Bring one image to uint8 if it is on the 8-bit grid, else to float32 in [-1, 1].
 
     Arguments:
-        values: The image, of any real type, with shape (H, W, C).
+        values: The image, of any real type or bool, with shape (H, W, C).
         value_range: What stands for black and for white.
         label: What to call the image in an error.
+        clip: Whether values outside the range are moved to its ends.
 
     Raises:
-        ValueError: If a value is not finite or outside the range.
+        ValueError: If a value is not finite or, without `clip`, outside the range.
     """
     low, high = value_range
     if values.dtype == np.uint8 and (low, high) == (0, 255):
@@ -53,16 +58,28 @@ def scale(
         raise ValueError(f"{label} holds NaN or infinity.")
     half = (high - low) / 2
     x = (exact - (low + high) / 2) / half
-    if abs(x).max() > 1 + _RANGE_TOLERANCE:
+    if not clip and abs(x).max() > 1 + _RANGE_TOLERANCE:
         raise ValueError(
-            f"{label} holds values from {values.min():g} to {values.max():g}, outside [{low:g}, {high:g}]; "
-            "give the true range as `value_range`."
+            f"{label} holds values from {exact.min():g} to {exact.max():g}, outside [{low:g}, {high:g}]; "
+            "give the true range as `value_range`, or `clip` what lies outside."
         )
     levels = (x.clip(-1, 1) + 1) * 127.5
     nearest = np.rint(levels)
     if abs(levels - nearest).max() <= _GRID_TOLERANCE:
         return nearest.astype(np.uint8)
     return x.clip(-1, 1).astype(np.float32)
+
+
+def beyond(values: Shaped[np.ndarray, "..."], value_range: tuple[float, float]) -> bool:
+    """Whether finite values lie outside a range by more than rounding, so that `scale` must clip them.
+
+    Example:
+        >>> beyond(np.array([0.0, 1.001]), (0, 1)), beyond(np.array([0.0, 1.000001]), (0, 1))
+        (True, False)
+    """
+    low, high = value_range
+    slack = _RANGE_TOLERANCE * (high - low) / 2
+    return bool(values.min() < low - slack or values.max() > high + slack)
 
 
 def center_crop(pixels: Pixels, size: int, label: str) -> _Square:

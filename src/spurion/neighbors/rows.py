@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
+from spurion.data.numbers import plain_tensor
+
 Source = Tensor | np.ndarray | Path | str
 """What a set of images may be given as."""
 
@@ -22,7 +24,7 @@ KINDS = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8),
     *(np.dtype(kind) for kind in (np.float16, np.float32, np.float64, np.uint8)),
 )
-"""The numbers that images may hold."""
+"""The numbers that images may hold; what can be converted to one of them is."""
 
 PART_ELEMENTS = 2**18
 """Numbers that are read at once: few enough for the processor's cache."""
@@ -63,14 +65,17 @@ class Rows:
         if not isinstance(source, Tensor | np.ndarray):
             given = type(source).__name__
             raise ValueError(f"`{name}` must be a tensor, an array or the path of a .npy file, got {given}.")
+        source = _plain(source, name)
         kind = source.dtype if isinstance(source, Tensor) else source.dtype.newbyteorder("=")
         if kind not in KINDS:
-            raise ValueError(f"`{name}` must hold floats of 16 to 64 bits or bytes, got {source.dtype}.")
+            raise ValueError(
+                f"`{name}` must hold floats or bytes, got {source.dtype}; convert it, such as to float32."
+            )
         if source.ndim < 2:
             raise ValueError(
                 f"`{name}` must hold images of one shape, as (n, C, H, W), got {(*source.shape,)}."
             )
-        return cls(source.detach() if isinstance(source, Tensor) else source)
+        return cls(source)
 
     def __len__(self) -> int:
         """The number n of images."""
@@ -155,6 +160,16 @@ def same_rows(first: Rows, second: Rows) -> bool:
     if (first.count, first.shape) != (second.count, second.shape):
         return False
     return all(torch.equal(rows, second.read(part)) for part, rows in first.parts())
+
+
+def _plain(values: Tensor | np.ndarray, name: str) -> Tensor | np.ndarray:
+    """Dense numbers of one of the `KINDS`, if it is clear which; a bool is a black or a white byte."""
+    if isinstance(values, Tensor):
+        plain = plain_tensor(values, f"`{name}`")
+        return plain.to(torch.uint8) * 255 if plain.dtype == torch.bool else plain
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8) * np.uint8(255)
+    return values.astype(np.float64) if values.dtype.name == np.dtype(np.longdouble).name else values
 
 
 def _mapped(path: Path, name: str) -> np.ndarray:

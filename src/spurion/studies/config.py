@@ -45,14 +45,16 @@ class DataConfig(Config):
 
     `source`: a built-in set, a folder, `.zip`, `.npz` or Hugging Face data set. `holdout`: the fraction held
     out (built-in sets have their own rule). `resize`: side length for images of differing sizes.
-    `value_range`: what stands for black and white in an array of floats that does not say so.
-    `subset_seed`: seed of the permutation whose prefixes are the training sets; the study's seed if null.
+    `value_range`: what stands for black and white in an array. `clip`: clip values outside it, instead of
+    refusing them. `subset_seed`: seed of the permutation whose prefixes are the training sets; the study's
+    seed if null.
     """
 
     source: str
     holdout: float | None = Field(None, gt=0, lt=1)
     resize: int | None = Field(None, ge=1)
     value_range: tuple[float, float] | None = None
+    clip: bool = False
     subset_seed: int | None = Field(None, ge=0)
 
 

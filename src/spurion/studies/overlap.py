@@ -20,6 +20,8 @@ An audit believes its caller about which images are which. These mistakes leave 
 - ``swapped_samples``: the samples look as if drawn alike with the held-out images and the training set does
   not, as if generated images had been given as the training set (`spurion.phases.kinship`). Generated images
   that look like real ones leave no such trace, and without held-out images there is none.
+- ``other_range``: the values of one set use but a part of the range that another one uses, as if it were
+  scaled otherwise (`spurion.phases.spans`). Floats in [0, 1] that are read as in [-1, 1] are near to nothing.
 
 A copy among the samples is no overlap but the finding itself.
 """
@@ -30,7 +32,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -41,6 +43,7 @@ from spurion.phases.exposure import digests
 from spurion.phases.kinship import kinship
 from spurion.phases.leaks import near_leaks
 from spurion.phases.null import NullTest
+from spurion.phases.spans import Span, copies_as_they_are, narrower
 
 MIRRORED = 0.25
 """Upper end of the share closer to the training set below which the sets look exchanged."""
@@ -58,6 +61,7 @@ Kind = Literal[
     "samples_in_holdout",
     "swapped_holdout",
     "swapped_samples",
+    "other_range",
 ]
 
 
@@ -78,6 +82,7 @@ def overlaps(
     holdout: Float[Tensor, "h *shape"] | None = None,
     *,
     null: NullTest | None = None,
+    nearest_train: Int64[Tensor, " m"] | None = None,
     holdout_distances: Float[Tensor, " g"] | None = None,
     among_train: Callable[[], Float[Tensor, " n"]] | None = None,
     holdout_names: Sequence[str] | None = None,
@@ -90,6 +95,7 @@ def overlaps(
         samples: The samples, likewise.
         holdout: The held-out images, likewise.
         null: The held-out null of these sets, if it was computed.
+        nearest_train: The index of the training image nearest to each sample, if it is known.
         holdout_distances: The distance to the training set of each held-out image that is not in it, with
             shape (g,).
         among_train: Gives distances of training images to each other; see `spurion.phases.leaks`.
@@ -118,6 +124,7 @@ def overlaps(
     found.extend(_near(unseen, holdout_distances, among_train, holdout_names))
     found.extend(_shared("samples_in_holdout", sample_keys, holdout_keys, sample_names))
     found.extend(_exchanged_with_holdout(null))
+    found.extend(_of_other_range(train, samples, holdout, nearest_train))
     if holdout is not None and not found:  # what was found explains why held-out images are unlike others
         sets = zip((train, samples, holdout), (train_keys, sample_keys, holdout_keys), strict=True)
         found.extend(_exchanged_with_samples(*(_distinct(images, keys) for images, keys in sets)))
@@ -187,6 +194,29 @@ def _exchanged_with_holdout(null: NullTest | None) -> Iterator[Overlap]:
             f"held-out set: are the two exchanged?"
         )
         yield Overlap(kind="swapped_holdout", sentence=sentence)
+
+
+def _of_other_range(
+    train: Float[Tensor, "k *shape"],
+    samples: Float[Tensor, "m *shape"],
+    holdout: Float[Tensor, "h *shape"] | None,
+    nearest_train: Int64[Tensor, " m"] | None,
+) -> Iterator[Overlap]:
+    """Sets of a narrower range than another one's."""
+    sets = {"training images": train, "samples": samples, "held-out images": holdout}
+    spans = {role: Span.of(images) for role, images in sets.items() if images is not None}
+    for role, span in spans.items():
+        wider = [other for other in spans if other != role and narrower(span, spans[other])]
+        nearest = nearest_train if role == "samples" else None
+        if not wider or (nearest is not None and copies_as_they_are(samples, train, nearest)):
+            continue
+        full = spans[wider[0]]
+        sentence = (
+            f"The {role} have values from {span.low:.3g} to {span.high:.3g} only, and the {wider[0]} from "
+            f"{full.low:.3g} to {full.high:.3g}, where -1 is black and 1 is white: are they scaled "
+            "otherwise? Then say with `value_range` what stands for black and white in them."
+        )
+        yield Overlap(kind="other_range", sentence=sentence)
 
 
 def _exchanged_with_samples(

@@ -4,6 +4,9 @@ Batches may come in any order and from any number of processes: images are sorte
 anything is computed, so the same images give the same answer to the last digit. All images are kept, float32
 on the CPU, for nearest neighbors need them; `spurion.audit` computes, and says what the numbers mean.
 
+What is wrong with the sets, such as fakes in another range than the real images, is a `UserWarning` of
+`compute` for each of the `warnings` of `PhaseMetric.audit`.
+
 With `torch.distributed` initialized, `compute` is to be called in every process, and each gets the answer for
 the images of all; without, `merge_state` adds the images of metrics that were filled elsewhere.
 """
@@ -11,14 +14,20 @@ the images of all; without, `merge_state` adds the images of metrics that were f
 __all__ = ["PhaseMetric"]
 
 import math
+import warnings
+from collections.abc import Mapping
 
+import numpy as np
 import torch
 import torch.distributed
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float32
 from torch import Tensor
 
 from spurion.core.arguments import FLAG, Kind, check_arguments
-from spurion.data import ImageSet
+from spurion.data import Declared
+from spurion.data.arrays import read_array
+from spurion.data.numbers import as_array
+from spurion.data.ranges import ValueRange, declared_ranges, range_of_type
 from spurion.neighbors import Distance
 from spurion.phases.classification import CLASSES
 from spurion.phases.exposure import digests
@@ -27,7 +36,7 @@ from spurion.studies.auditing.request import AUDIT_KINDS
 from spurion.studies.auditing.results import AuditResult
 from spurion.studies.auditing.run import audit
 
-METRIC_KINDS = {name: AUDIT_KINDS[name] for name in ("thresholds", "distance", "seed")}
+METRIC_KINDS = {name: AUDIT_KINDS[name] for name in ("thresholds", "distance", "value_range", "seed")}
 """What the arguments of the metric must be."""
 
 UPDATE_KINDS: dict[str, Kind] = {
@@ -47,6 +56,10 @@ class PhaseMetric:
         thresholds: "fixed:DM,DS", "valley" or "holdout:ALPHA"; by default "holdout:0.01" with held-out
             images, else "valley".
         distance: A distance, or the name of one that needs no weights.
+        value_range: What stands for black and for white in images of floats, (-1, 1) if not given; (0, 1) is
+            what `normalize=True` means in other metrics. It is not that of uint8, which has its own. Or
+            ranges by set ("train", "samples", "holdout"), for images of any type.
+        clip: Whether values outside the range are clipped, instead of refused.
         seed: Seed of the bootstrap, the controls and the null test.
         sync_on_compute: Whether `compute` gathers the images of all processes where `torch.distributed` is
             initialized. Then every process must call it.
@@ -66,12 +79,17 @@ class PhaseMetric:
         *,
         thresholds: str | None = None,
         distance: str | Distance = "l2",
+        value_range: Declared | None = None,
+        clip: bool = False,
         seed: int = 0,
         sync_on_compute: bool = True,
     ) -> None:
         check_arguments(locals(), METRIC_KINDS)
         self.thresholds = thresholds
         self.distance = distance
+        self._ranges = declared_ranges(value_range, dict.fromkeys(_ROLES, np.dtype(np.float32)))
+        self._by_set = isinstance(value_range, Mapping)
+        self._clip = clip
         self.seed = seed
         self.sync_on_compute = sync_on_compute
         self.reset()
@@ -82,7 +100,7 @@ class PhaseMetric:
 
     def update(
         self,
-        images: Float[Tensor, "n channels height width"] | UInt8[Tensor, "n channels height width"],
+        images: Tensor,
         real: bool,
         *,
         holdout: bool = False,
@@ -90,7 +108,8 @@ class PhaseMetric:
         """Add a batch of images.
 
         Arguments:
-            images: Images with shape (n, C, H, W): floats in [-1, 1], or uint8.
+            images: Images with shape (n, C, H, W) on any device: floats in [-1, 1] or the range that was
+                declared, uint8, or any other type with a range.
             real: Whether they are training images; else they are samples.
             holdout: With `real`: they are real images that the model never saw.
 
@@ -101,18 +120,24 @@ class PhaseMetric:
         check_arguments(locals(), UPDATE_KINDS)
         if holdout and not real:
             raise ValueError("`holdout` is for real images the model never saw; samples are `real=False`.")
-        if not len(images):
+        pixels = as_array(images, "`images`")
+        if pixels.ndim and not len(pixels):
             return
-        on_cpu = images.detach().cpu()
-        batch = ImageSet.from_uint8(on_cpu) if on_cpu.dtype == torch.uint8 else ImageSet(on_cpu.float())
-        known = next((batches[0] for batches in self._images.values() if batches), batch.images)
-        if batch.images.shape[1:] != known.shape[1:]:
+        role = "holdout" if holdout else "train" if real else "samples"
+        ends = self._range(pixels.dtype, role)
+        batch = read_array(pixels, name="the batch", value_range=ends, clip=self._clip).images
+        known = next((batches[0] for batches in self._images.values() if batches), batch)
+        if batch.shape[1:] != known.shape[1:]:
             raise ValueError(
                 f"`images` must have the shape {tuple(known.shape[1:])} of the images before, "
-                f"got {tuple(batch.images.shape[1:])}."
+                f"got {tuple(batch.shape[1:])}."
             )
-        role = "holdout" if holdout else "train" if real else "samples"
-        self._images[role].append(batch.images.clone())
+        self._images[role].append(batch)
+
+    def _range(self, dtype: np.dtype, role: str) -> ValueRange | None:
+        """What stands for black and for white in a batch, as far as its type does not tell."""
+        declared = self._ranges[role] if self._by_set or range_of_type(dtype) is None else None
+        return declared or ((-1, 1) if dtype.kind == "f" else None)
 
     def merge_state(self, *others: "PhaseMetric") -> None:
         """Add the images of other metrics; they keep theirs."""
@@ -153,6 +178,8 @@ class PhaseMetric:
         """
         metric = self._gathered() if self.sync_on_compute and _is_distributed() else self
         found = metric.audit()
+        for warning in found.warnings:
+            warnings.warn(warning.sentence, stacklevel=2)
         values: dict[str, float] = {}
         for name in CLASSES:
             values |= _ends(name, getattr(found.fractions, name, None))

@@ -88,6 +88,7 @@ def _split(data: DataConfig, allow_download: bool) -> Split:
         allow_download=allow_download,
         resize=data.resize,
         value_range=data.value_range,
+        clip=data.clip,
     )
 
 

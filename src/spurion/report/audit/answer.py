@@ -4,6 +4,7 @@ __all__ = ["answer", "certainty"]
 
 from collections.abc import Iterator
 
+from spurion.core.numbers import p_words
 from spurion.phases.intervals import Interval
 from spurion.report.numbers import at_most, percent, percent_interval, size, value
 from spurion.studies.auditing.limitations import PROMISE
@@ -120,7 +121,7 @@ def _leak(audit: AuditResult) -> Iterator[str]:
     )
     p = null.share_p_value
     if share.low > 0.5 and p is not None and p < SMALL:
-        yield f"{begin}: the samples bear traces of the training set beyond chance (p = {value(p, 2)})."
+        yield f"{begin}: the samples bear traces of the training set beyond chance ({p_words(p)})."
     elif share.low > 0.5:
         yield f"{begin}: a hint of traces of the training set."
     elif against := doubts("closer_to_train", audit, audit.warnings):

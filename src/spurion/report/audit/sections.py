@@ -4,13 +4,14 @@ __all__ = ["AUDIT_SECTIONS"]
 
 from collections.abc import Callable
 
+from spurion.core.numbers import p_value
 from spurion.phases.classification import CLASSES
 from spurion.report.audit.answer import certainty
 from spurion.report.audit.gallery import copied, ranked
 from spurion.report.audit.record import geometry, methods, provenance
 from spurion.report.audit.run import AuditRun
 from spurion.report.blocks import Cell, Drawing, Row, Section, Table, interval_cell, number_cell
-from spurion.report.numbers import absent, at_most, size, value
+from spurion.report.numbers import absent, size, value
 from spurion.report.run import Run
 from spurion.report.sections.attractors import census, rarefaction
 from spurion.report.sections.classes import definitions, sensitivity
@@ -183,7 +184,7 @@ def _null(run: AuditRun) -> Section | None:
 
 
 def _p(number: float | None) -> Cell:
-    return number_cell(number, lambda p: absent if p is None else at_most(p) if p < 0.001 else f"{p:.3f}")
+    return number_cell(number, lambda p: absent if p is None else p_value(p))
 
 
 def _metrics(run: AuditRun) -> Section | None:

@@ -4,6 +4,7 @@ __all__ = ["measure_table", "needed", "order_table", "reading_cell", "reading_te
 
 from collections.abc import Sequence
 
+from spurion.core.numbers import p_words
 from spurion.report.blocks import Cell, Row, Table, number_cell
 from spurion.report.geometry.order import tallies
 from spurion.report.geometry.view import Curve, is_number, left_out, title
@@ -138,12 +139,7 @@ def _pair_cells(result: MeasureResult) -> list[Cell]:
             continue
         auc = order.auc
         missing = left_out(result, pair)
-        parts = [f"{auc.low:.2f} to {auc.high:.2f}", f"p {_p(order.p_value)}"]
+        parts = [f"{auc.low:.2f} to {auc.high:.2f}", p_words(order.p_value)]
         parts += [f"{size(missing)} left out"] if missing else []
         cells.append(Cell(f"{auc.value:.2f}", "\n".join(parts), auc.value))
     return cells
-
-
-def _p(number: float) -> str:
-    """A p-value as readers expect it."""
-    return "< 0.0001" if number < 1e-4 else f"= {number:.4f}" if number < 0.01 else f"= {number:.2f}"

@@ -39,6 +39,7 @@ def mistakes(images: Images, found: Found, distance: Distance, *, seed: int) -> 
         images.samples.images,
         None if images.holdout is None else images.holdout.images,
         null=found.measurement.null,
+        nearest_train=found.measurement.nearest_train,
         holdout_distances=found.measurement.holdout_train,
         among_train=partial(_among_train, images.train.images, found, distance, seed),
         holdout_names=images.holdout.item_names if images.holdout else None,

@@ -12,7 +12,7 @@ __all__ = [
 ]
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -21,8 +21,7 @@ import numpy as np
 from torch import Tensor
 
 from spurion.core.arguments import FLAG, Kind
-from spurion.data import ImageSet
-from spurion.data.arrays import ValueRange
+from spurion.data import Declared, ImageSet
 from spurion.data.open import Source
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import Distance
@@ -51,9 +50,10 @@ AUDIT_KINDS: dict[str, Kind] = {
     "fail_if": (str | None, 'a text such as "memorized > 0.01"'),
     "geometry": (Integral, "a whole number"),
     "resize": (Integral | None, "a whole number"),
-    "value_range": (tuple | list | None, "two numbers such as (0, 1)"),
+    "value_range": (tuple | list | Mapping | None, "two numbers such as (0, 1), or such numbers by set"),
     "out": (str | os.PathLike | None, "the path of a folder"),
     "cache": (str | os.PathLike | None, "the path of a folder"),
+    "clip": FLAG,
     "redact": FLAG,
     "allow_download": FLAG,
     "seed": (Integral, "a whole number"),
@@ -73,7 +73,8 @@ class Request:
         distance: The distance.
         seed: Seed of everything random.
         resize: Side to which images are resized; None for none.
-        value_range: What stands for black and white in arrays that do not say so; None if nothing was said.
+        value_range: What stands for black and white in arrays, as it was declared; None if nothing was.
+        clip: Whether values outside the range are clipped.
         points: Points of each class at which geometry is measured; 0 for none.
         redact: Whether names and images are left out.
         progress: Called with the stage and how far it is.
@@ -84,7 +85,8 @@ class Request:
     distance: Distance
     seed: int
     resize: int | None
-    value_range: ValueRange | None
+    value_range: Declared | None
+    clip: bool
     points: int
     redact: bool
     progress: Stages

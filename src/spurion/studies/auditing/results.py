@@ -31,9 +31,10 @@ class Inputs(Config):
     resize: Size | None = Field(
         None, description="Side to which the central square of every image was resized."
     )
-    value_range: tuple[Number, Number] | None = Field(
-        None, description="What was declared to stand for black and white in arrays that do not say so."
+    value_range: tuple[Number, Number] | dict[str, tuple[Number, Number]] | None = Field(
+        None, description="What was declared to stand for black and white in arrays, for all or by set."
     )
+    clip: bool = Field(False, description="Whether values outside the range were clipped.")
 
 
 class ModelInfo(Config):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spurion.core.arguments import check_arguments
 from spurion.core.random import derive_seed
-from spurion.data import check_declared
+from spurion.data import Declared, ranges_for
 from spurion.data.open import Source
 from spurion.diffusion.device import DeviceName
 from spurion.diffusion.samplers import SamplerConfig
@@ -31,6 +31,7 @@ from spurion.studies.auditing.folder import AuditFolder
 from spurion.studies.auditing.histograms import histograms
 from spurion.studies.auditing.limitations import limitations
 from spurion.studies.auditing.mistakes import mistakes
+from spurion.studies.auditing.readings import readings
 from spurion.studies.auditing.request import (
     AUDIT_KINDS,
     Request,
@@ -60,7 +61,8 @@ def audit(
     fail_if: str | None = None,
     geometry: int = 0,
     resize: int | None = None,
-    value_range: tuple[float, float] | None = None,
+    value_range: Declared | None = None,
+    clip: bool = False,
     redact: bool = False,
     out: Path | str | None = None,
     seed: int = 0,
@@ -86,8 +88,9 @@ def audit(
         geometry: Measure basins, curvature and energies of the model at so many points of each class
             (at least 6); 0 measures none.
         resize: Crop the central square of every image and resize it to this height and width.
-        value_range: What stands for black and for white in arrays of floats that do not say so: files, for
-            which it must be given, and tensors, which are else in [-1, 1].
+        value_range: What stands for black and for white in arrays of floats; those in memory or called
+            ``samples`` are else in [-1, 1]. Or ranges by set, such as ``{"samples": (0, 1)}``.
+        clip: Whether values of arrays outside their range are clipped, instead of refused.
         redact: Leave names, and everything that shows images, out of the result and of all files.
         out: A folder for `audit.json`, `samples.csv` and `gallery.npz`, and `samples.npz` if they are drawn.
         seed: Seed of samples, controls, bootstrap and the null test's subsets.
@@ -114,6 +117,7 @@ def audit(
         seed=seed,
         resize=resize,
         value_range=value_range,
+        clip=clip,
         points=geometry,
         redact=redact,
         progress=progress or unseen,
@@ -138,7 +142,7 @@ def _open(
 ) -> Images:
     """The training, sample and held-out images; samples that are not given are drawn."""
     train, samples, holdout = sets
-    check_declared(request.value_range, train, samples, holdout)
+    ranges_for(request.value_range, {"train": train, "samples": samples, "holdout": holdout})
     if model is not None and model.generate is not None:
         samples = model.draw(folder.path if folder and not request.redact else None, request.progress)
     request.progress("read images", 0, 0)
@@ -148,6 +152,7 @@ def _open(
         holdout,
         resize=request.resize,
         value_range=request.value_range,
+        clip=request.clip,
         allow_download=allow_download,
     )
     return images.nameless() if request.redact else images
@@ -197,7 +202,7 @@ def _conclude(
         )
     device = "cpu" if model is None else str(model.denoiser.device)
     result = AuditResult(
-        **dict(findings) | {"notes": (*findings.notes, *notes)},
+        **dict(findings) | {"notes": (*findings.notes, *notes, *readings(images))},
         redacted=request.redact,
         inputs=_inputs(images, request),
         model=None if model is None else _model(model, request.redact),
@@ -277,6 +282,7 @@ def _inputs(images: Images, request: Request) -> Inputs:
         holdout=None if images.holdout is None else SourceInfo.of(images.holdout),
         resize=request.resize,
         value_range=request.value_range,
+        clip=request.clip,
     )
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 from torch import Tensor
 
-from spurion.data import ImageSet, declared_for, open_images
-from spurion.data.arrays import ValueRange
+from spurion.data import Declared, ImageSet, open_images, ranges_for
+from spurion.data.numbers import array_type
 from spurion.data.open import Source
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.device import DeviceName, choose_device
@@ -79,7 +80,13 @@ class Model:
             drawn = sample_to_folder(
                 self.denoiser, count, self.sampler, seed=self.seed, folder=folder, progress=told
             )
-        return ImageSet(drawn.cpu(), f"samples of {self.name}")
+        return _clipped(drawn.cpu(), f"samples of {self.name}")
+
+
+def _clipped(samples: Float32[Tensor, "n *shape"], name: str) -> ImageSet:
+    """A set of samples, which reach beyond [-1, 1] if they were drawn without clipping."""
+    beyond = int((samples.flatten(1).abs().amax(dim=1) > 1).sum())
+    return ImageSet(samples.clamp(-1, 1), name, clipped=beyond)
 
 
 def _name(folder: Path) -> str:
@@ -113,24 +120,29 @@ def open_sets(
     holdout: Source | None,
     *,
     resize: int | None = None,
-    value_range: ValueRange | None = None,
+    value_range: Declared | None = None,
+    clip: bool = False,
     allow_download: bool = False,
 ) -> Images:
     """Read the sets; floats in memory are in [-1, 1] if no range is declared, as everywhere in the package.
 
     Raises:
-        ValueError: As `open_images`.
+        ValueError: As `open_images` and `ranges_for`.
     """
+    sources = {"train": train, "samples": samples, "holdout": holdout}
+    declared = ranges_for(value_range, sources)
 
-    def opened(source: Source, role: str) -> ImageSet:
-        ends = declared_for(source, value_range)
+    def opened(source: Source, name: str, role: str) -> ImageSet:
+        ends = declared[name]
         if not isinstance(source, Tensor | np.ndarray):
-            return open_images(source, resize=resize, value_range=ends, allow_download=allow_download)
-        ends = ends or ((-1, 1) if "float" in str(source.dtype) else None)
-        return replace(open_images(source, value_range=ends, resize=resize), name=role)
+            return open_images(
+                source, resize=resize, value_range=ends, clip=clip, allow_download=allow_download
+            )
+        ends = ends or ((-1, 1) if array_type(source).kind == "f" else None)
+        return replace(open_images(source, value_range=ends, resize=resize, clip=clip), name=role)
 
     return Images(
-        opened(train, ROLES[0]),
-        opened(samples, ROLES[1]),
-        None if holdout is None else opened(holdout, ROLES[2]),
+        opened(train, "train", ROLES[0]),
+        opened(samples, "samples", ROLES[1]),
+        None if holdout is None else opened(holdout, "holdout", ROLES[2]),
     )

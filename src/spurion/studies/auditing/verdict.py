@@ -28,6 +28,7 @@ ALWAYS = (
     "swapped_samples",
     "unread_files",
     "rotated_train",
+    "other_range",
 )
 """Warnings that touch every answer."""
 
