@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from spurion.core.config import Config, build_config
 from spurion.diffusion.denoisers import DenoiserConfig
@@ -109,6 +109,14 @@ class StudyConfig(Config):
     def _known_rule(cls, value: str) -> str:
         parse_rule(value)
         return value
+
+    @model_validator(mode="after")
+    def _steps_of_the_schedule(self) -> "StudyConfig":
+        """Write down the steps of a short schedule where none were given."""
+        if "steps" in self.sampler.model_fields_set or self.sampler.steps <= self.schedule.steps:
+            return self
+        object.__setattr__(self, "sampler", self.sampler.within(self.schedule.build()))
+        return self
 
     def load_distance(self, allow_download: bool = False) -> Distance:
         """Make the distance, once in each process.
