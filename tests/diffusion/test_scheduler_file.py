@@ -1,4 +1,4 @@
-"""Scheduler files of diffusers: the same process, the same denoised image, and no field without a decision."""
+"""Scheduler files of diffusers: the same process, the same denoised image, no field without a decision."""
 
 import inspect
 import json
