@@ -138,7 +138,7 @@ def test_diffusers_own_shards_are_read(saved, expected):
 @pytest.mark.parametrize("content", ["[]", "{}", '{"weight_map": {}}', '{"weight_map": {"a": 1}}'])
 def test_damaged_indices_of_shards_are_refused(saved, content):
     shard(saved / "unet").write_text(content)
-    with pytest.raises(ValueError, match="index.json is damaged: it names no files of this folder"):
+    with pytest.raises(ValueError, match=r"index.json is damaged: it names no files of this folder"):
         answer(saved)
 
 
@@ -152,7 +152,7 @@ def test_shards_outside_the_folder_are_refused(saved):
 def test_missing_shards_are_named(saved):
     shard(saved / "unet")
     (saved / "unet" / f"{STEM}-00002-of-00002.safetensors").unlink()
-    with pytest.raises(ValueError, match="00002-of-00002.safetensors is damaged: it cannot be read"):
+    with pytest.raises(ValueError, match=r"00002-of-00002.safetensors is damaged: it cannot be read"):
         answer(saved)
 
 
@@ -191,7 +191,7 @@ def test_weights_that_are_no_numbers_are_refused(saved, bad):
     weights = load_file(file)
     weights["conv_in.bias"][:3] = bad
     save_file({name: value.half() for name, value in weights.items()}, file)
-    with pytest.raises(ValueError, match="`conv_in.bias` holds 3 numbers of 8 that are NaN or infinite"):
+    with pytest.raises(ValueError, match=r"`conv_in.bias` holds 3 numbers of 8 that are NaN or infinite"):
         answer(saved)
 
 
@@ -200,7 +200,7 @@ def test_float64_weights_beyond_float32_are_refused(saved):
     weights = {name: value.double() for name, value in load_file(file).items()}
     weights["conv_in.bias"][0] = 1e300
     save_file(weights, file)
-    with pytest.raises(ValueError, match="`conv_in.bias` holds 1 numbers of 8 that are NaN or infinite"):
+    with pytest.raises(ValueError, match=r"`conv_in.bias` holds 1 numbers of 8 that are NaN or infinite"):
         answer(saved)
 
 
@@ -250,7 +250,7 @@ def test_other_pipelines_are_refused_by_name(saved, changes, message):
 @pytest.mark.parametrize("content", ["[]", "{}", "3", "null"])
 def test_an_index_that_says_nothing_is_damaged(saved, content):
     (saved / "model_index.json").write_text(content)
-    with pytest.raises(ValueError, match="model_index.json is damaged: it does not say of which class"):
+    with pytest.raises(ValueError, match=r"model_index.json is damaged: it does not say of which class"):
         load_denoiser(saved)
 
 

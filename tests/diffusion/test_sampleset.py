@@ -230,7 +230,7 @@ class Failing(torch.nn.Module):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize(("below", "step"), [(50, 49), (30, 24), (1, 0)])
+@pytest.mark.parametrize(("below", "step"), [(50, 49), (30, 25), (1, 0)])
 @pytest.mark.parametrize("clip", [True, False])
 def test_answers_that_are_no_numbers_are_an_error(bad, below, step, clip):
     model = NetworkDenoiser(Failing(bad, below), DDPMSchedule(50), (1, 2, 3), "sample")

@@ -112,9 +112,7 @@ class StudyConfig(Config):
 
     @model_validator(mode="after")
     def _steps_of_the_schedule(self) -> "StudyConfig":
-        """Write down the steps of a short schedule where none were given."""
-        if "steps" in self.sampler.model_fields_set or self.sampler.steps <= self.schedule.steps:
-            return self
+        """Write down the steps of a short schedule where none were given, before anything is trained."""
         object.__setattr__(self, "sampler", self.sampler.within(self.schedule.build()))
         return self
 
