@@ -67,6 +67,20 @@ def variance_of(steps, scale=1.0, variance=0.5):
     return value
 
 
+def test_samples_that_are_no_numbers_are_an_error():
+    with pytest.raises(ValueError, match="The model in memory answers NaN or infinity, or leaves all bounds"):
+        draw(Broken(), 3, steps=4)
+
+
+class Broken(Denoiser):
+    """Answers infinity."""
+
+    schedule, shape = VESchedule(), (2,)
+
+    def denoise(self, x_t, t):
+        return torch.full_like(x_t, math.inf)
+
+
 @pytest.mark.parametrize(("steps", "scale"), [(1, 1.0), (2, 1.0), (5, 2.0)])
 def test_few_steps_have_the_variance_of_the_scheme(steps, scale):
     samples = draw(

@@ -239,9 +239,9 @@ def add_weight(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: cut(f / "unet" / WEIGHTS, 1000), "unet is damaged: its network cannot be read"),
-        (lambda f: cut(f / "unet" / WEIGHTS, -4), "unet is damaged: its network cannot be read"),
-        (lambda f: cut(f / "unet" / WEIGHTS, 0), "unet is damaged: its network cannot be read"),
+        (lambda f: cut(f / "unet" / WEIGHTS, 1000), f"{WEIGHTS} is damaged: it cannot be read"),
+        (lambda f: cut(f / "unet" / WEIGHTS, -4), f"{WEIGHTS} is damaged: it cannot be read"),
+        (lambda f: cut(f / "unet" / WEIGHTS, 0), f"{WEIGHTS} is damaged: it cannot be read"),
         (
             lambda f: forget_weight(f / "unet" / WEIGHTS),
             "1 weights do not fit its config.json, such as conv_in.bias",
@@ -251,15 +251,21 @@ def add_weight(path):
         (lambda f: edit(f / "unet" / "config.json", norm_num_groups=3), "unet is damaged: its network"),
         (
             lambda f: edit(f / "unet" / "config.json", _class_name="UNet1DModel"),
-            "of kind UNet1DModel; known are UNet",
+            "'UNet1DModel' is not supported; known are UNet",
         ),
-        (lambda f: edit(f / "unet" / "config.json", _class_name=None), "of kind None; known are UNet2DModel"),
+        (
+            lambda f: edit(f / "unet" / "config.json", _class_name=None),
+            "config.json is damaged: it does not say of which class",
+        ),
         (
             lambda f: edit(f / "unet" / "config.json", sample_size=None),
             "needs a size and as many channels out as in",
         ),
         (lambda f: (f / "unet" / "config.json").write_text("{"), "config.json is damaged"),
-        (lambda f: (f / "unet" / "config.json").write_text("[]"), "holds a network of kind None"),
+        (
+            lambda f: (f / "unet" / "config.json").write_text("[]"),
+            "config.json is damaged: it does not say of which class",
+        ),
         (lambda f: (f / "unet" / "config.json").unlink(), "unet is damaged: it has no config.json"),
         (lambda f: shutil.rmtree(f / "scheduler"), "scheduler_config.json is missing: the noise schedule"),
         (

@@ -1,11 +1,18 @@
+import json
+
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DModel
 
 from spurion.diffusion.denoisers.exact import ExactDenoiser
+from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.finite import check_answers
+from spurion.diffusion.folder import load_denoiser, save_denoiser
 from spurion.diffusion.samplers import SamplerConfig, sample
 from spurion.diffusion.sampleset import sample_to_folder
 from spurion.diffusion.schedule import DDPMSchedule
+from spurion.diffusion.state import denoiser_hash
 
 CONFIG = SamplerConfig(steps=5, batch_size=4)
 
@@ -106,6 +113,144 @@ def test_samples_of_another_request_are_refused(tmp_path, finished, other):
     name = "samples.npz" if finished else "000000.safetensors"
     with pytest.raises(ValueError, match=f"{name} holds samples of another model, sampler, seed or count"):
         draw(tmp_path, **other)
+
+
+SETTINGS = {
+    "act_fn": "gelu",
+    "attention_head_dim": 2,
+    "center_input_sample": True,
+    "downsample_padding": 0,
+    "flip_sin_to_cos": False,
+    "freq_shift": 1,
+    "mid_block_scale_factor": 2,
+    "norm_eps": 0.5,
+}
+"""Settings of a U-Net that change its answers and none of its weights."""
+
+
+def unet(prediction="epsilon", **changes):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = UNet2DModel(
+            sample_size=4,
+            in_channels=1,
+            out_channels=1,
+            block_out_channels=(8, 8),
+            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+            norm_num_groups=4,
+            layers_per_block=1,
+            **{"attention_head_dim": 4, **changes},
+        )
+    return NetworkDenoiser(network, DDPMSchedule(50), (1, 4, 4), prediction)
+
+
+@pytest.fixture(scope="module")
+def of_a_unet(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unet")
+    draw(folder, unet())
+    return folder
+
+
+def test_a_unet_built_again_is_the_same_model(of_a_unet):
+    assert torch.equal(draw(of_a_unet, unet()), sample(unet(), 10, CONFIG, seed=0))
+    save_denoiser(unet(), of_a_unet / "model")
+    draw(of_a_unet, load_denoiser(of_a_unet / "model"), progress=killer(1))
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_setting_of_a_network_is_part_of_the_request(of_a_unet, setting):
+    other = unet(**{setting: SETTINGS[setting]})
+    assert not torch.equal(sample(other, 10, CONFIG, seed=0), sample(unet(), 10, CONFIG, seed=0))
+    with pytest.raises(ValueError, match="holds samples of another model"):
+        draw(of_a_unet, other)
+
+
+def clipped_elsewhere():
+    model = unet()
+    model.clip_range = 2.0
+    return model
+
+
+@pytest.mark.parametrize(
+    "other",
+    [unet("sample"), unet("v_prediction"), clipped_elsewhere()],
+    ids=["sample", "v_prediction", "clip_range"],
+)
+def test_what_is_made_of_a_network_s_answer_is_part_of_the_request(of_a_unet, other):
+    with pytest.raises(ValueError, match="holds samples of another model"):
+        draw(of_a_unet, other)
+
+
+def test_networks_in_half_precision_can_be_told_apart(tmp_path):
+    hashes = {denoiser_hash(half(unet(), dtype)) for dtype in (torch.bfloat16, torch.float16, torch.float32)}
+    assert len(hashes) == 3
+
+
+def half(model, dtype):
+    return NetworkDenoiser(model.network.to(dtype), model.schedule, model.shape)
+
+
+def test_samples_of_a_former_version_are_kept(tmp_path):
+    request = json.dumps({"denoiser": "0" * 64, "sampler": CONFIG.model_dump(), "seed": 0, "count": 10})
+    path = tmp_path / "samples.npz"
+    np.savez(path, samples=np.zeros((10, 1, 2, 3), dtype=np.float32), request=np.array(request))
+    before = path.read_bytes()
+    with pytest.raises(
+        ValueError, match=r"samples.npz was written by a former version of Spurion.*draw .* anew"
+    ):
+        draw(tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_a_short_schedule_is_sampled_in_all_its_steps(tmp_path):
+    model = ExactDenoiser(denoiser().patterns, DDPMSchedule(7))
+    seen = []
+    samples = draw(
+        tmp_path, model, config=SamplerConfig(), progress=lambda done, total: seen.append((done, total))
+    )
+    assert seen == [(done, 7) for done in range(1, 8)]
+    assert torch.equal(samples, sample(model, 10, SamplerConfig(steps=7), seed=0))
+    draw(tmp_path, model, config=SamplerConfig(steps=7), progress=killer(1))
+    with pytest.raises(ValueError, match="`steps` must be at most the schedule's 7, got 1000"):
+        draw(tmp_path, model, config=SamplerConfig(steps=1000))
+
+
+class Failing(torch.nn.Module):
+    """Answers with numbers down to some step, and with `bad` below it."""
+
+    def __init__(self, bad, below):
+        super().__init__()
+        self.bad, self.below = bad, below
+
+    def forward(self, x_t, t):
+        answer = torch.zeros_like(x_t)
+        answer[-1, ..., 0] = self.bad if int(t[0]) < self.below else 0.0
+        return answer
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(("below", "step"), [(50, 49), (30, 25), (1, 0)])
+@pytest.mark.parametrize("clip", [True, False])
+def test_answers_that_are_no_numbers_are_an_error(bad, below, step, clip):
+    model = NetworkDenoiser(Failing(bad, below), DDPMSchedule(50), (1, 2, 3), "sample")
+    sentence = f"The model in memory answers NaN or infinity at step {step}: .* overflow in float32"
+    with pytest.raises(ValueError, match=sentence):
+        sample(model, 4, SamplerConfig(steps=3, clip=clip), seed=0)
+
+
+def test_nothing_is_written_of_a_model_that_overflows(tmp_path):
+    model = unet()
+    model.network.conv_out.weight.data.fill_(3e38)
+    save_denoiser(model, tmp_path / "model")
+    loaded = load_denoiser(tmp_path / "model")
+    with pytest.raises(
+        ValueError, match=f"The model {tmp_path / 'model'} answers NaN or infinity at step 49"
+    ):
+        draw(tmp_path / "set", loaded)
+    assert not (tmp_path / "set").exists()
+    with pytest.raises(ValueError, match="answers NaN or infinity at step 0"):
+        check_answers(loaded)
 
 
 @pytest.mark.parametrize("keep", [0, 4, 60, -8])

@@ -233,3 +233,11 @@ def test_average_decays():
         [0.1, 2 / 11, 0.9, 0.9, 0.9]
     )
     assert TrainingConfig(ema_decay=0.9, ema_ramp=False).ema_decay_at(0) == 0.9
+
+
+def test_weights_spoilt_by_the_last_step_are_not_saved(tmp_path):
+    changes = {"learning_rate": 1e39, "clip_norm": None, "warmup": 0, "iterations": 1}
+    config = SHORT.model_copy(update=changes)
+    with pytest.raises(ValueError, match="The weights became NaN or infinite in the last steps; lower"):
+        run(tmp_path, training=config)
+    assert not (tmp_path / "model").exists()

@@ -109,3 +109,14 @@ def test_files_and_unknown_names(tmp_path):
 
 def test_device_is_an_override():
     assert named_config("digits", device="cpu").training.device == "cpu"
+
+
+def test_a_short_schedule_is_sampled_in_all_its_steps_where_none_are_given():
+    values = named_config("digits", ["schedule.steps=40", "sampler.steps=40"]).model_dump(mode="json")
+    del values["sampler"]["steps"]
+    config = resolve_config(values)
+    assert config.sampler.steps == 40
+    assert resolve_config(config.model_dump(mode="json")) == config
+    assert resolve_config(values, ["schedule.steps=2000"]).sampler.steps == 1000
+    with pytest.raises(ValueError, match="`steps` must be at most the schedule's 40, got 41"):
+        resolve_config(values, ["sampler.steps=41"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spurion.cli.models import Sampler
+from spurion.cli.models import Sampler, Steps, steps_given
 from spurion.cli.options import (
     SAMPLES,
     AllowDownload,
@@ -51,7 +51,6 @@ Generate = Annotated[
     int | None, typer.Option("--generate", metavar="N", min=2, help="Draw N samples of the model, instead.")
 ]
 Drawing = Annotated[Sampler, typer.Option("--sampler", help="How to draw them.")]
-Steps = Annotated[int, typer.Option("--steps", min=1, help="Model calls for each of them.")]
 Geometry = Annotated[
     int, typer.Option("--geometry", metavar="N", min=0, help="Geometry of the model at N points a class.")
 ]
@@ -73,7 +72,7 @@ def audit(
     model: Model = None,
     generate: Generate = None,
     sampler: Drawing = Sampler.ddpm,
-    steps: Steps = 1000,
+    steps: Steps = None,
     geometry: Geometry = 0,
     thresholds: Thresholds = None,
     distance: Distance = "l2",
@@ -105,7 +104,7 @@ def audit(
     from spurion.neighbors import load_distance
     from spurion.report import write_report
 
-    drawing = build_config(SamplerConfig, {"kind": sampler.value, "steps": steps})
+    drawing = build_config(SamplerConfig, {"kind": sampler.value} | steps_given(steps))
     chosen = load_distance(distance, weights, allow_download)
     with progress_shown() as shown:
         result = spurion.audit(

@@ -1,6 +1,6 @@
 """The verbs `train` and `sample`: one model, and samples of a model."""
 
-__all__ = ["model_folder", "sample", "train"]
+__all__ = ["Sampler", "Steps", "model_folder", "sample", "steps_given", "train"]
 
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +29,12 @@ class Sampler(StrEnum):
 
     ddpm = "ddpm"
     ddim = "ddim"
+
+
+Steps = Annotated[
+    int | None,
+    typer.Option("--steps", min=1, help="Model calls for each sample; 1000, or all that the model has."),
+]
 
 
 def train(
@@ -76,12 +82,13 @@ def sample(
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Number of samples.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE.npz", help="The file to write.")],
     sampler: Annotated[Sampler, typer.Option("--sampler", help="The kind of sampler.")] = Sampler.ddpm,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Model calls for each sample.")] = 1000,
+    steps: Steps = None,
     eta: Annotated[
         float, typer.Option("--eta", min=0, max=1, help="Noise of ddim; 0 is deterministic.")
     ] = 0.0,
     clip: Annotated[
-        bool, typer.Option("--clip/--no-clip", help="Clip the denoised image to the range of images.")
+        bool,
+        typer.Option("--clip/--no-clip", help="Clip the denoised image to the range of images."),
     ] = True,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Samples made together.")] = 512,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the whole set.")] = 0,
@@ -99,12 +106,17 @@ def sample(
     from spurion.diffusion.samplers import SamplerConfig
     from spurion.diffusion.sampleset import sample_to_file
 
-    values = {"kind": sampler.value, "steps": steps, "eta": eta, "clip": clip, "batch_size": batch_size}
-    config = build_config(SamplerConfig, values)
+    values = {"kind": sampler.value, "eta": eta, "clip": clip, "batch_size": batch_size}
+    config = build_config(SamplerConfig, values | steps_given(steps))
     denoiser = load_denoiser(model_folder(model), device=choose_device(device.value))
     with progress_shown() as shown:
         sample_to_file(denoiser, count, config, seed=seed, path=out, progress=counter(shown, "sample"))
     say(f"{count} samples: {out}")
+
+
+def steps_given(steps: int | None) -> dict[str, int]:
+    """The field of a sampler's configuration, which is left out where no number was given."""
+    return {} if steps is None else {"steps": steps}
 
 
 def _write_images(path: Path, images: "ImageSet") -> None:

@@ -29,12 +29,16 @@ class Denoiser(ABC):
         shape: The shape of one item: (C, H, W) for images, (D,) for vectors.
         dtype: The floating-point type it computes in; samplers keep their state in it.
         device: Where it computes.
+        clip_range: Where samplers clip its answers, in [-clip_range, clip_range].
+        name: What messages call it: the folder it was loaded from.
     """
 
     schedule: Schedule
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.float32
     device: torch.device = torch.device("cpu")
+    clip_range: float = 1.0
+    name: str = "in memory"
 
     @abstractmethod
     def denoise(self, x_t: Float[Tensor, "n *shape"], t: Num[Tensor, " n"]) -> Float[Tensor, "n *shape"]:

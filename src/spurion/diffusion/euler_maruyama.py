@@ -83,8 +83,8 @@ def sample_sde(
         Samples first to first + count - 1, on the CPU, in the denoiser's dtype, with shape (count, *shape).
 
     Raises:
-        ValueError: If `count` or `first` is out of range, the patterns do not fit, or the schedule is no
-            `VESchedule`.
+        ValueError: If `count` or `first` is out of range, the patterns do not fit, the schedule is no
+            `VESchedule`, or the samples are not finite.
     """
     scale = _check(denoiser, count, first, patterns)
     starts = range(first, first + count, config.batch_size)
@@ -96,7 +96,10 @@ def sample_sde(
         if patterns is not None:
             x += _chosen(patterns, seed, members).to(x)
         tick = partial(_tick, progress, index * config.steps, len(starts) * config.steps)
-        batches.append(_walk(denoiser, x, config, noises, tick).cpu())
+        x = _walk(denoiser, x, config, noises, tick)
+        if not x.isfinite().all():
+            raise ValueError(f"The model {denoiser.name} answers NaN or infinity, or leaves all bounds.")
+        batches.append(x.cpu())
     return torch.cat(batches)
 
 

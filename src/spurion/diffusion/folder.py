@@ -8,30 +8,28 @@ with a `DDPMSchedule`::
     unet/diffusion_pytorch_model.safetensors
     scheduler/scheduler_config.json
 
-Also opened is the folder of a network alone (what ``unet/`` holds) with a ``scheduler_config.json`` in it
-or in a folder ``scheduler`` of its own. Schedule and prediction are read from the scheduler's
-configuration (see `spurion.diffusion.scheduler_file`), the weights in float32. The closed forms are saved
-as ``denoiser.json``, ``denoiser.safetensors`` and the same ``scheduler`` folder. Weights are read from
-safetensors only: nothing in a folder is ever executed.
+Also opened is a pipeline whose parts lie beside its index, and the folder of a network alone (what ``unet/``
+holds) with a ``scheduler_config.json`` in it or in a folder ``scheduler`` of its own. What the folder is, is
+read from its index (`spurion.diffusion.model_index`); schedule and prediction from the scheduler's
+configuration (`spurion.diffusion.scheduler_file`); the network in float32 (`spurion.diffusion.network_file`).
+The closed forms are saved as ``denoiser.json``, ``denoiser.safetensors`` and the same ``scheduler`` folder.
+Weights are read from safetensors only: nothing in a folder is ever executed.
 """
 
-__all__ = ["denoiser_state", "folder_hash", "load_denoiser", "save_denoiser"]
+__all__ = ["folder_hash", "load_denoiser", "save_denoiser"]
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import diffusers
 import torch
-from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d import UNet2DModel
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from spurion.core.arguments import PATH, check_arguments
@@ -39,21 +37,14 @@ from spurion.core.config import Config, build_config
 from spurion.core.files import file_mode, read_json, write_json
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
-from spurion.diffusion.denoisers.fourier_mlp import FourierMLP
-from spurion.diffusion.denoisers.fourier_residual import FourierResidual
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser, Spectrum
-from spurion.diffusion.denoisers.mlp import ResidualMLP
 from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.model_index import INDEX_FILE, NETWORK_FILE, find_parts
+from spurion.diffusion.network_file import load_network
 from spurion.diffusion.schedule import DDPMSchedule
-from spurion.diffusion.scheduler_file import SCHEDULER_FILE, load_schedule, save_schedule
-
-_NETWORKS: dict[str, type[ModelMixin]] = {
-    "UNet2DModel": UNet2DModel,
-    "ResidualMLP": ResidualMLP,
-    "FourierResidual": FourierResidual,
-    "FourierMLP": FourierMLP,
-}
-_WEIGHTS = "diffusion_pytorch_model.safetensors"
+from spurion.diffusion.scheduler_file import Process, load_process, save_schedule
+from spurion.diffusion.state import denoiser_state, network_config
+from spurion.diffusion.weights_file import WEIGHTS_FILE, read_tensors
 
 
 class _ClosedForm(Config):
@@ -82,7 +73,7 @@ def save_denoiser(denoiser: Denoiser, folder: Path | str) -> None:
             write_json(new / "denoiser.json", {"kind": kind})
             save_file(state, new / "denoiser.safetensors")
         prediction = denoiser.prediction if isinstance(denoiser, NetworkDenoiser) else "sample"
-        save_schedule(denoiser.schedule, prediction, new / "scheduler")
+        save_schedule(denoiser.schedule, prediction, new / "scheduler", denoiser.clip_range)
 
 
 def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> Denoiser:
@@ -93,25 +84,21 @@ def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> 
         device: Where the denoiser shall compute.
 
     Raises:
-        ValueError: If there is no such folder, it is damaged, or holds a model of an unknown kind.
+        ValueError: If there is no such folder, it is damaged, its weights are not finite, or it holds a model
+            of a kind that is not supported.
     """
     check_arguments(locals(), {"folder": PATH})
-    folder = Path(folder)
+    folder, device = Path(folder), torch.device(device)
     if (folder / "denoiser.json").is_file():
-        return _load_closed_form(folder, torch.device(device))
-    if (folder / "model_index.json").is_file():
-        network, scheduler = folder / "unet", folder / "scheduler"
-    elif (folder / "config.json").is_file():
-        network = folder
-        scheduler = folder if (folder / SCHEDULER_FILE).is_file() else folder / "scheduler"
+        process = load_process(folder / "scheduler")
+        denoiser = _load_closed_form(folder, process, device)
     else:
-        raise ValueError(
-            f"{folder} is no model folder: it has neither a model_index.json beside `unet` and `scheduler`, "
-            f"nor the config.json of a network with a {SCHEDULER_FILE}."
-        )
-    schedule, prediction = load_schedule(scheduler)
-    loaded, shape = _load_network(network)
-    return NetworkDenoiser(loaded.to(device), schedule, shape, prediction)
+        parts = find_parts(folder)
+        process = load_process(parts.scheduler, parts.scheduler_class)
+        network, shape = load_network(parts.network, process.schedule, parts.network_class)
+        denoiser = NetworkDenoiser(network.to(device), process.schedule, shape, process.prediction)
+    denoiser.clip_range, denoiser.name = process.clip_range, str(folder)
+    return denoiser
 
 
 def folder_hash(folder: Path | str) -> str:
@@ -130,30 +117,6 @@ def folder_hash(folder: Path | str) -> str:
     return digest.hexdigest()
 
 
-def denoiser_state(denoiser: Denoiser) -> dict[str, Tensor]:
-    """The numbers of a denoiser as they are saved: contiguous, on the CPU, by name.
-
-    Raises:
-        ValueError: If the denoiser is of a kind that cannot be saved.
-    """
-    if isinstance(denoiser, ExactDenoiser):
-        state = {"patterns": denoiser.patterns}
-    elif isinstance(denoiser, GaussianDenoiser):
-        variances, directions = denoiser.spectrum
-        state = {"mean": denoiser.mean.view(denoiser.shape), "variances": variances}
-        if directions is not None:
-            state["directions"] = directions
-    elif isinstance(denoiser, NetworkDenoiser) and type(denoiser.network).__name__ in _NETWORKS:
-        state = denoiser.network.state_dict()
-    else:
-        what = denoiser.network if isinstance(denoiser, NetworkDenoiser) else denoiser
-        raise ValueError(
-            f"`denoiser` must be an ExactDenoiser, a GaussianDenoiser or a NetworkDenoiser with one of "
-            f"{', '.join(_NETWORKS)} to be saved, got {type(what).__name__}."
-        )
-    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
-
-
 def _save_network(denoiser: NetworkDenoiser, state: dict[str, Tensor], folder: Path) -> None:
     network: Any = denoiser.network
     kind, schedule = type(network), type(denoiser.schedule)
@@ -165,66 +128,23 @@ def _save_network(denoiser: NetworkDenoiser, state: dict[str, Tensor], folder: P
         "scheduler": ["diffusers", "DDPMScheduler"] if discrete else [schedule.__module__, schedule.__name__],
         "unet": [library, kind.__name__],
     }
-    write_json(folder / "model_index.json", index)
-    config = json.loads(network.to_json_string())
-    config.pop("_name_or_path", None)  # where it was loaded from is nobody's business
-    write_json(folder / "unet" / "config.json", config)
-    save_file(state, folder / "unet" / _WEIGHTS, metadata={"format": "pt"})
+    write_json(folder / INDEX_FILE, index)
+    write_json(folder / "unet" / NETWORK_FILE, network_config(network))
+    save_file(state, folder / "unet" / WEIGHTS_FILE, metadata={"format": "pt"})
 
 
-def _load_network(folder: Path) -> tuple[Any, tuple[int, ...]]:
-    """The network of a folder in float32, and the shape of its items."""
-    if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder} is damaged: it has no config.json.")
-    if not any(folder.glob("*.safetensors")):
-        raise ValueError(f"{folder} has no {_WEIGHTS}; weights are read from safetensors files only.")
-    name = dict(read_json(folder / "config.json")).get("_class_name")
-    if name not in _NETWORKS:
-        raise ValueError(f"{folder} holds a network of kind {name}; known are {', '.join(_NETWORKS)}.")
-    try:
-        with torch.random.fork_rng(devices=[]):  # diffusers draws weights before it reads them
-            network, report = cast(Any, _NETWORKS[name]).from_pretrained(
-                folder,
-                use_safetensors=True,
-                local_files_only=True,
-                low_cpu_mem_usage=False,
-                output_loading_info=True,
-                torch_dtype=torch.float32,
-            )
-    except (OSError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{folder} is damaged: its network cannot be read ({reason}).") from None
-    wrong = [key for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[kind]]
-    if wrong:
-        raise ValueError(
-            f"{folder} is damaged: {len(wrong)} weights do not fit its config.json, such as {wrong[0]}."
-        )
-    return network, _item_shape(network, folder)
-
-
-def _item_shape(network: Any, folder: Path) -> tuple[int, ...]:
-    if not isinstance(network, UNet2DModel):
-        return tuple(network.config.shape)
-    size, channels = network.config.sample_size, network.config.in_channels
-    if size is None or network.config.out_channels != channels:
-        raise ValueError(
-            f"{folder} holds a U-Net with sample_size {size}, {channels} channels in and "
-            f"{network.config.out_channels} out; it needs a size and as many channels out as in."
-        )
-    return (channels, size, size) if isinstance(size, int) else (channels, *size)
-
-
-def _load_closed_form(folder: Path, device: torch.device) -> Denoiser:
+def _load_closed_form(folder: Path, process: Process, device: torch.device) -> Denoiser:
     kind = build_config(_ClosedForm, read_json(folder / "denoiser.json"), str(folder / "denoiser.json")).kind
-    schedule, _ = load_schedule(folder / "scheduler")
+    numbers = folder / "denoiser.safetensors"
+    state = {name: value.to(device) for name, value in read_tensors([numbers], keep_float64=True).items()}
     try:
-        state = load_file(folder / "denoiser.safetensors", device=str(device))
         if kind == "exact":
-            return ExactDenoiser(state["patterns"], schedule)
+            return ExactDenoiser(state["patterns"], process.schedule)
         spectrum = Spectrum(state["variances"], state.get("directions"))
-        return GaussianDenoiser(state["mean"].flatten(), spectrum, schedule, tuple(state["mean"].shape))
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise ValueError(f"{folder / 'denoiser.safetensors'} is damaged ({error}).") from None
+        mean = state["mean"]
+        return GaussianDenoiser(mean.flatten(), spectrum, process.schedule, tuple(mean.shape))
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{numbers} is damaged ({error}).") from None
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from torch import Tensor
 from spurion.core.files import write_text
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(ValueError):
     """The loss is no longer a number.
 
     Attributes:

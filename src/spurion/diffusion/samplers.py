@@ -1,7 +1,7 @@
 r"""Samplers: from noise to images, one random stream for each sample.
 
 A sampler walks down a decreasing list of steps from :math:`T-1` to 0. At step :math:`t` it asks the denoiser
-for :math:`\hat x`, clips it to [-1, 1] if asked, and goes to the next step :math:`s < t` by
+for :math:`\hat x`, clips it to the range of images if asked, and goes to the next step :math:`s < t` by
 
 .. math:: x_s = a \, \hat x + b \, x_t + c \, z, \qquad z \sim \mathcal{N}(0, I);
 
@@ -46,7 +46,8 @@ from spurion.core.config import Config
 from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
-from spurion.diffusion.schedule import DDPMSchedule
+from spurion.diffusion.finite import finite_answer
+from spurion.diffusion.schedule import DDPMSchedule, Schedule
 
 _NOISE_BLOCK = 4096
 
@@ -65,9 +66,11 @@ class SamplerConfig(Config):
 
     Attributes:
         kind: "ddpm" (ancestral) or "ddim".
-        steps: The number of denoiser calls for one sample, 1 to the T of the schedule, evenly spaced.
+        steps: The number of denoiser calls for one sample, 1 to the T of the schedule, evenly spaced. If not
+            given, 1,000, or all of a schedule that has fewer; see `within`.
         eta: Share of the ancestral noise, 0 (deterministic) to 1; for "ddim" only.
-        clip: Whether every posterior mean is clipped to [-1, 1], the range of images.
+        clip: Whether every posterior mean is clipped to the `clip_range` of the model: [-1, 1], the range of
+            images, unless its scheduler says otherwise.
         batch_size: Samples made together. It changes speed and memory; the samples only by rounding.
     """
 
@@ -82,6 +85,19 @@ class SamplerConfig(Config):
         if self.kind != "ddim" and self.eta:
             raise ValueError(f"`eta` is a field of ddim only; leave it out for {self.kind}, got {self.eta:g}")
         return self
+
+    def within(self, schedule: Schedule) -> "SamplerConfig":
+        """The same sampler, with all steps of a short schedule where no number of steps was given.
+
+        Raises:
+            ValueError: If more steps than those of the schedule were given.
+        """
+        most = getattr(schedule, "steps", self.steps)
+        if self.steps <= most:
+            return self
+        if "steps" in self.model_fields_set:
+            raise ValueError(f"`steps` must be at most the schedule's {most}, got {self.steps}.")
+        return self.model_copy(update={"steps": most})
 
 
 class _Step(NamedTuple):
@@ -146,8 +162,8 @@ def sample(
         Samples first to first + count - 1, on the CPU, in the denoiser's dtype, with shape (count, *shape).
 
     Raises:
-        ValueError: If `count` or `first` is out of range, the schedule is not discrete, or the sampler has
-            more steps than the schedule.
+        ValueError: If `count` or `first` is out of range, the schedule is not discrete, the sampler has more
+            steps than the schedule, or the model answers NaN or infinity.
     """
     check_arguments(locals(), SAMPLE_KINDS | {"config": (SamplerConfig, "a SamplerConfig")})
     if count < 1:
@@ -155,8 +171,7 @@ def sample(
     if first < 0:
         raise ValueError(f"`first` must be at least 0, got {first}.")
     schedule = _discrete(denoiser)
-    if config.steps > schedule.steps:
-        raise ValueError(f"`steps` must be at most the schedule's {schedule.steps}, got {config.steps}.")
+    config = config.within(schedule)
     times = _evenly_spaced(schedule.steps - 1, config.steps)
     starts = range(first, first + count, config.batch_size)
     batches = []
@@ -178,13 +193,14 @@ def reverse(
         x_t: Noisy items at step `t`, with shape (n, *shape), on the denoiser's device.
         t: Their step, in 0..T-1.
         steps: The number of denoiser calls, 1 to t + 1, evenly spaced from `t` to 0.
-        clip: Whether every posterior mean is clipped to [-1, 1].
+        clip: Whether every posterior mean is clipped to the model's `clip_range`.
 
     Returns:
         The clean items, with the shape, dtype and device of `x_t`.
 
     Raises:
-        ValueError: If `t` or `steps` is out of range, or the schedule is not discrete.
+        ValueError: If `t` or `steps` is out of range, the schedule is not discrete, or the model answers NaN
+            or infinity.
     """
     schedule = _discrete(denoiser)
     if not 0 <= t < schedule.steps:
@@ -205,15 +221,15 @@ def _walk(
 ) -> Tensor:
     """Go down the decreasing steps `times` and return the posterior mean at the last one."""
     products = _discrete(denoiser).alphas_cumprod.tolist()
-    low, high = (-1.0, 1.0) if config.clip else (-math.inf, math.inf)
+    limit = denoiser.clip_range if config.clip else math.inf
     for done, (t, s) in enumerate(pairwise(times), start=1):
-        x_hat = denoiser(x_t, t).clamp(low, high)
+        x_hat = finite_answer(denoiser, x_t, t).clamp(-limit, limit)
         step = _STEPS[config.kind](products[t], products[s], config.eta)
         x_t = step.x_hat * x_hat + step.x_t * x_t
         if step.noise:
             x_t += step.noise * next(noises)
         tick(done)
-    x_hat = denoiser(x_t, times[-1]).clamp(low, high)
+    x_hat = finite_answer(denoiser, x_t, times[-1]).clamp(-limit, limit)
     tick(len(times))
     return x_hat
 

@@ -6,13 +6,12 @@ Samples are drawn in batches, and each finished batch is a file (a shard) beside
     samples.npz                                when it is done: `samples`, float32, with shape (n, *shape)
 
 Started again, the set continues with the first missing shard and ends with the same bytes. Every file names
-the request it belongs to (the model's weights and schedule, the sampler, the seed and the count), so that
-samples of one model are never taken for those of another.
+the request it belongs to (the hash of the model's configuration, schedule and weights, the sampler, the seed
+and the count), so that samples of one model are never taken for those of another.
 """
 
 __all__ = ["sample_to_file", "sample_to_folder"]
 
-import hashlib
 import json
 import shutil
 import zipfile
@@ -29,8 +28,11 @@ from torch import Tensor
 from spurion.core.files import atomic_write
 from spurion.core.progress import Progress, silent
 from spurion.diffusion.denoiser import Denoiser
-from spurion.diffusion.folder import denoiser_state
 from spurion.diffusion.samplers import SamplerConfig, sample
+from spurion.diffusion.state import denoiser_hash
+
+_FORMAT = 2
+"""Of the requests; the first hashed numbers alone, and not what the network does with them."""
 
 
 def sample_to_folder(
@@ -70,8 +72,8 @@ def sample_to_file(
         The samples of `sample`, in float32.
 
     Raises:
-        ValueError: If `path` is no ``.npz``, the file or a shard is of another request or damaged, or as
-            `sample`.
+        ValueError: If `path` is no ``.npz``, the file or a shard is of another request, of a former version
+            or damaged, or as `sample`.
         OSError: If the file cannot be written or the disk is full; finished shards stay.
     """
     if count < 1:
@@ -79,6 +81,7 @@ def sample_to_file(
     final = Path(path)
     if final.suffix != ".npz":
         raise ValueError(f"`path` must end in .npz, got {final}.")
+    config = config.within(denoiser.schedule)
     request = _request(denoiser, count, config, seed)
     shards = final.with_suffix(".shards")
     if not final.exists():
@@ -101,12 +104,14 @@ def sample_to_file(
 
 
 def _request(denoiser: Denoiser, count: int, config: SamplerConfig, seed: int) -> str:
-    """Everything that decides the samples, as JSON; the weights by their SHA-256."""
-    digest = hashlib.sha256(f"{denoiser.schedule} {denoiser.shape} {denoiser.dtype}".encode())
-    for name, value in sorted(denoiser_state(denoiser).items()):
-        digest.update(name.encode())
-        digest.update(value.numpy().tobytes())
-    values = {"denoiser": digest.hexdigest(), "sampler": config.model_dump(), "seed": seed, "count": count}
+    """Everything that decides the samples, as JSON; the model by its hash."""
+    values = {
+        "format": _FORMAT,
+        "denoiser": denoiser_hash(denoiser),
+        "sampler": config.model_dump(),
+        "seed": seed,
+        "count": count,
+    }
     return json.dumps(values)
 
 
@@ -132,10 +137,16 @@ def _read_set(path: Path, request: str) -> Tensor:
 
 
 def _check_request(path: Path, found: str | None, request: str) -> None:
-    if found != request:
+    if found == request:
+        return
+    if found is not None and "denoiser" in found and '"format"' not in found:
         raise ValueError(
-            f"{path} holds samples of another model, sampler, seed or count; delete it or choose another one."
+            f"{path} was written by a former version of Spurion, which did not note the whole configuration "
+            f"of the model; keep it elsewhere if it is needed, and draw the samples anew."
         )
+    raise ValueError(
+        f"{path} holds samples of another model, sampler, seed or count; delete it or choose another one."
+    )
 
 
 def _shifted(progress: Progress, before: int, total: int, done: int, _: int) -> None:

@@ -88,8 +88,8 @@ def train(
         The denoiser in ``folder/model``, on the device it was trained on.
 
     Raises:
-        ValueError: If the images are not as above, the device is not there, or the folder holds a damaged
-            training state or another training's.
+        ValueError: If the images are not as above, the device is not there, the folder holds a damaged
+            training state or another training's, or the last steps spoilt the weights.
         TrainingDiverged: If the loss becomes NaN or infinite.
         OSError: If the folder cannot be written or the disk is full.
     """
@@ -161,9 +161,19 @@ def _run(
         if done == training.iterations or done % training.checkpoint_every == 0:
             state = learner.state(done, log.pending(), log.rows())
             if done == training.iterations:
-                save_denoiser(learner.averaged(), folder / "model")
+                save_denoiser(_trained(learner), folder / "model")
             save_state(folder / _STATE, state, identity)
         progress(done, training.iterations)
+
+
+def _trained(learner: Learner) -> NetworkDenoiser:
+    """The averaged model, if its weights are numbers: the last steps may have spoilt them."""
+    denoiser = learner.averaged()
+    if not all(value.isfinite().all() for value in denoiser.network.state_dict().values()):
+        raise ValueError(
+            "The weights became NaN or infinite in the last steps; lower `learning_rate` or set `clip_norm`."
+        )
+    return denoiser
 
 
 def _check(images: Tensor) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from spurion.core.config import Config, build_config
 from spurion.core.files import read_bounded
@@ -118,6 +118,12 @@ class StudyConfig(Config):
     def _known_rule(cls, value: str) -> str:
         parse_rule(value)
         return value
+
+    @model_validator(mode="after")
+    def _steps_of_the_schedule(self) -> "StudyConfig":
+        """Write down the steps of a short schedule where none were given, before anything is trained."""
+        object.__setattr__(self, "sampler", self.sampler.within(self.schedule.build()))
+        return self
 
     def load_distance(self, allow_download: bool = False) -> Distance:
         """Make the distance, once in each process.

@@ -61,6 +61,7 @@ class Model:
         folder = Path(folder)
         inner = folder / "model" if (folder / "model").is_dir() else folder
         denoiser = load_denoiser(inner, device=choose_device(device))
+        sampler = sampler.within(denoiser.schedule)
         return cls(denoiser, _name(folder.resolve()), folder_hash(inner), generate, sampler, seed)
 
     def draw(self, folder: Path | None, progress: Stages) -> ImageSet:

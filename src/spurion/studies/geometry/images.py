@@ -16,6 +16,7 @@ from torch import Tensor
 from spurion.core.progress import Progress, silent
 from spurion.core.random import derive_seed, generator
 from spurion.diffusion.denoiser import Denoiser
+from spurion.diffusion.finite import check_answers
 from spurion.geometry.basin import BasinConfig
 from spurion.geometry.critical import BasinMeasure, basins
 from spurion.geometry.curvature_measures import CurvatureMeasure
@@ -77,10 +78,11 @@ def measure_images(
         measure that this model cannot have.
 
     Raises:
-        ValueError: If the images do not have the model's shape, a name is unknown, none is given, or no
-            measure applies.
+        ValueError: If the images do not have the model's shape, the model answers NaN or infinity, a name is
+            unknown, none is given, or no measure applies.
     """
     check_points(denoiser, images, "images")
+    check_answers(denoiser)
     measures = _named(names)
     families: list[list[Measure]] = [
         [one for one in measures if isinstance(one, BasinMeasure)],

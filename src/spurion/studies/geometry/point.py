@@ -18,7 +18,8 @@ from spurion.core.files import read_json, write_json
 from spurion.core.random import derive_seed, generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.device import choose_device
-from spurion.diffusion.folder import load_denoiser
+from spurion.diffusion.finite import check_answers
+from spurion.diffusion.folder import folder_hash, load_denoiser
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.measures import MEASURES
 from spurion.studies.audit import labels_of
@@ -80,7 +81,11 @@ def geometry_point(task: GeometryTask, report: Report) -> GeometryResult | str:
     """
     folder = task.point.folder
     stored, thresholds = folder / "geometry.json", task.point.thresholds
-    key = {"time": task.time, "thresholds": thresholds and thresholds.model_dump(mode="json")}
+    key = {
+        "time": task.time,
+        "thresholds": thresholds and thresholds.model_dump(mode="json"),
+        "model": folder_hash(folder / "model"),
+    }
     if stored.exists() and (values := read_json(stored))["key"] == key:
         return GeometryResult.model_validate(values["result"])
     try:
@@ -187,7 +192,9 @@ def _measure_result(name: str, found: Geometry) -> MeasureResult:
 
 
 def _model(task: PointTask) -> Denoiser:
-    return load_denoiser(task.folder / "model", device=choose_device(task.config.training.device))
+    denoiser = load_denoiser(task.folder / "model", device=choose_device(task.config.training.device))
+    check_answers(denoiser)
+    return denoiser
 
 
 def _seed(task: PointTask) -> int:
