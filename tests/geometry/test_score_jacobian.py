@@ -86,7 +86,7 @@ def test_what_modules_do_not_support_is_done_otherwise(kind):
 
 
 def test_vectors_go_through_the_model_in_batches():
-    denoiser = Recording(NetworkDenoiser(Mixed(5, "without vmap"), SCHEDULE, (5,)))
+    denoiser = Recording(NetworkDenoiser(Mixed(5, "reverse only"), SCHEDULE, (5,)))
     for batch_size, expected in [(1, 3), (7, 6), (100, 15)]:
         denoiser.seen.clear()
         ScoreJacobian(denoiser, points(3, (5,)), T, batch_size=batch_size).full()

@@ -1,11 +1,20 @@
-r"""Jacobian of the posterior mean, :math:`\partial \hat x / \partial x_t`, and its trace.
+r"""Products with the Jacobian of a model, the posterior mean with its Jacobian, and its trace.
 
-Items of a batch do not depend on each other, so that the gradient of the sum over the batch of one
-coordinate of :math:`\hat x` holds one row of the Jacobian of every item. D backward passes give them all;
-they share the forward pass and run together, in groups that bound the memory.
+Items of a batch do not depend on each other: one pass with a vector for each item gives a product for every
+item, and many vectors share one pass of the model. This is the one place where models are differentiated by
+their input. `torch.func` does it fastest, forward and in reverse, but not for every module:
+
+- the fast kernels of attention have no forward mode and no second derivative, so that attention is computed
+  by its formula;
+- group normalization has neither forward mode nor `vmap` for channels that lie last in memory, as attention
+  leaves them in a U-Net, so that it gets its input in plain order;
+- for what is still not supported there are ways that need nothing but reverse mode: backward passes through
+  one graph of repeated items, and for :math:`J v` the derivative of :math:`u \mapsto J^\top u`, which is
+  linear.
 """
 
 __all__ = [
+    "JacobianProducts",
     "denoise_and_jacobian",
     "denoise_and_traces",
     "probe_error",
@@ -13,16 +22,108 @@ __all__ = [
 ]
 
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
 from scipy.stats import t as student
 from torch import Tensor
+from torch.func import jvp, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import group_norm
+from torch.overrides import TorchFunctionMode
 
 from spurion.diffusion.denoiser import Denoiser
 
-_NUMBERS = 2**24  # at most in a group of backward passes
+_NUMBERS = 2**20  # at most in vectors that go through the model together
+_KEPT = 2**14  # at most in items whose graph is kept for many backward passes
+
+Product = Callable[[Tensor], Tensor]
+
+
+@final
+class JacobianProducts:
+    """Products of vectors with the Jacobian J of a function of n items, in the first way that works.
+
+    Arguments:
+        function: Takes and returns items with shape (n, *shape), each independent of its batch mates.
+        x: The items, with shape (n, *shape).
+        at_once: How many vectors go through the function at once, but at least one for each item; chosen by
+            the size of an item if not given.
+    """
+
+    def __init__(
+        self, function: Callable[[Tensor], Tensor], x: Float[Tensor, "n *shape"], at_once: int | None = None
+    ) -> None:
+        self._function, self._x = function, x.detach()
+        numbers = max(1, x[0].numel())
+        rows = max(1, _NUMBERS // numbers) if at_once is None else at_once
+        self.count = max(1, rows // len(x))
+        self._kept = max(1, min(self.count, _KEPT // (numbers * len(x))))
+        self._pull_ways: list[Product] = [self._vmapped_pull, self._repeated_pull]
+        self._push_ways: list[Product] = [self._vmapped_push, self._transposed_pull]
+
+    @property
+    def value(self) -> Float[Tensor, "n *shape"]:
+        """The function at the items."""
+        return self._reverse[0]
+
+    def pull(self, vectors: Float[Tensor, "m n *shape"]) -> Float[Tensor, "m n *shape"]:
+        """Products J^T v with m vectors for each item, at most `count` at once."""
+        return self._first(self._pull_ways, vectors)
+
+    def push(self, vectors: Float[Tensor, "m n *shape"]) -> Float[Tensor, "m n *shape"]:
+        """Products J v with m vectors for each item, at most `count` at once."""
+        return self._first(self._push_ways, vectors)
+
+    def _first(self, ways: list[Product], vectors: Tensor) -> Tensor:
+        """Apply the first way that works; those that do not are dropped."""
+        with _differentiable():
+            while len(ways) > 1:
+                try:
+                    return ways[0](vectors)
+                except torch.OutOfMemoryError:
+                    raise
+                except RuntimeError:
+                    del ways[0]
+            return ways[0](vectors)
+
+    @cached_property
+    def _reverse(self) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor]]]:
+        with _differentiable():
+            value, pull = vjp(self._function, self._x)
+        return value, pull
+
+    def _vmapped_pull(self, vectors: Tensor) -> Tensor:
+        pull = self._reverse[1]
+        return torch.cat([vmap(lambda v: pull(v)[0])(part) for part in vectors.split(self.count)])
+
+    def _vmapped_push(self, vectors: Tensor) -> Tensor:
+        def push(v: Tensor) -> Tensor:
+            tangent: Tensor = jvp(self._function, (self._x,), (v,))[1]
+            return tangent
+
+        return torch.cat([vmap(push)(part) for part in vectors.split(self.count)])
+
+    def _repeated_pull(self, vectors: Tensor) -> Tensor:
+        with torch.enable_grad():
+            x = self._repeated(len(vectors))
+            return _backward(self._function(x), x, vectors)
+
+    def _transposed_pull(self, vectors: Tensor) -> Tensor:
+        with torch.enable_grad():
+            x = self._repeated(len(vectors))
+            u = torch.zeros_like(x).requires_grad_()
+            (pulled,) = torch.autograd.grad(self._function(x), x, u, create_graph=True)
+            return _backward(pulled, u, vectors)
+
+    def _repeated(self, count: int) -> Tensor:
+        """The items, several times if there are few, so that a backward pass has enough to do."""
+        return self._x.repeat(min(count, self._kept), *[1] * (self._x.ndim - 1)).requires_grad_()
 
 
 def denoise_and_jacobian(
@@ -35,9 +136,9 @@ def denoise_and_jacobian(
         x_t: Noisy items, with shape (n, *shape), in the dtype and on the device of the denoiser.
         t: Their time.
     """
-    x_hat, groups = _rows(denoiser, x_t, t)
-    rows = [group.flatten(2) for _, group in groups]
-    return x_hat, torch.cat(rows).movedim(0, 1)
+    products = _products(denoiser, x_t, t)
+    rows = [products.pull(units).flatten(2) for units in _all_units(x_t, products.count)]
+    return products.value, torch.cat(rows).movedim(0, 1)
 
 
 def denoise_and_traces(
@@ -58,10 +159,11 @@ def denoise_and_traces(
     Returns:
         The posterior means, and the answers, float64, with shape (n, k): k = m, or 1 without probes.
     """
-    x_hat, groups = _rows(denoiser, x_t, t, probes)
-    parts = [(vectors * rows).flatten(2).double().sum(2) for vectors, rows in groups]
-    products = torch.cat(parts).T
-    return x_hat, products.sum(dim=1, keepdim=True) if probes is None else products
+    products = _products(denoiser, x_t, t)
+    groups = _all_units(x_t, products.count) if probes is None else iter([probes])
+    parts = [(vectors * products.pull(vectors)).flatten(2).double().sum(2) for vectors in groups]
+    answers = torch.cat(parts).T
+    return products.value, answers.sum(dim=1, keepdim=True) if probes is None else answers
 
 
 def probe_error(answers: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
@@ -83,35 +185,40 @@ def random_signs(
     return signs.to(like)
 
 
-def _rows(
-    denoiser: Denoiser, x_t: Tensor, t: float | int, probes: Tensor | None = None
-) -> tuple[Tensor, Iterator[tuple[Tensor, Tensor]]]:
-    """Posterior mean, and groups of vectors v (m, n, *shape) with their products v^T J."""
-    with torch.enable_grad():
-        x_t = x_t.detach().requires_grad_()
-        x_hat = denoiser(x_t, t)
-    dim = math.prod(denoiser.shape)
-    count = dim if probes is None else len(probes)
-    size = max(1, _NUMBERS // max(1, x_t.numel()))
+class _PlainNorms(TorchFunctionMode):
+    """Group normalization of inputs in plain memory order."""
 
-    def groups() -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, count, size):
-            stop = min(start + size, count)
-            vectors = _units(start, stop, x_t.detach()) if probes is None else probes[start:stop]
-            if not x_hat.requires_grad:  # an answer that does not depend on the question
-                yield vectors, torch.zeros_like(vectors)
-                continue
-            (rows,) = torch.autograd.grad(
-                x_hat, x_t, vectors, retain_graph=stop < count, is_grads_batched=True
-            )
-            yield vectors, rows
-
-    return x_hat.detach(), groups()
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is group_norm:
+            args = (args[0].contiguous(), *args[1:])
+        return func(*args, **(kwargs or {}))
 
 
-def _units(start: int, stop: int, like: Tensor) -> Tensor:
-    """Unit vectors `start` to `stop` - 1 for every item, with shape (stop - start, n, *shape)."""
-    count = stop - start
-    units = like.new_zeros(count, like[0].numel())
-    units[torch.arange(count), torch.arange(start, stop)] = 1
-    return units.view(count, 1, *like.shape[1:]).expand(count, *like.shape)
+@contextmanager
+def _differentiable() -> Iterator[None]:
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _PlainNorms(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop")  # a vmap without a rule of its own
+        yield
+
+
+def _backward(output: Tensor, leaf: Tensor, vectors: Tensor) -> Tensor:
+    """Backward passes from repeated items, as many vectors in each as there are repetitions."""
+    n = vectors.shape[1]
+    products = []
+    for part in vectors.split(len(leaf) // n):
+        rows = slice(0, len(part) * n)
+        (product,) = torch.autograd.grad(output[rows], leaf, part.flatten(0, 1), retain_graph=True)
+        products.append(product[rows].view_as(part))
+    return torch.cat(products)
+
+
+def _products(denoiser: Denoiser, x_t: Tensor, t: float | int) -> JacobianProducts:
+    return JacobianProducts(lambda items: denoiser(items, t), x_t)
+
+
+def _all_units(like: Tensor, size: int) -> Iterator[Tensor]:
+    """Unit vectors of all coordinates for every item, in groups with shape (size, n, *shape)."""
+    for units in torch.eye(like[0].numel(), dtype=like.dtype, device=like.device).split(size):
+        yield units.view(-1, 1, *like.shape[1:]).expand(-1, *like.shape)

@@ -125,8 +125,11 @@ def curvature(
     """
     jacobian = ScoreJacobian(denoiser, x, t, batch_size=batch_size)
     size = max(1, batch_size // jacobian.dim)
-    parts = [jacobian.at(slice(first, first + size)) for first in range(0, len(jacobian), size)]
-    spectra = [decompose(part.full()) for part in parts]
+    spectra, noise = [], []
+    for first in range(0, len(jacobian), size):
+        part = jacobian.at(slice(first, first + size))
+        spectra.append(decompose(part.full()))
+        noise.append(part.noise())
     rho, singular, asymmetry = (torch.cat(column) for column in zip(*spectra, strict=True))
-    residual = torch.cat([part.noise() for part in parts])
+    residual = torch.cat(noise)
     return Curvature(t, jacobian.alpha, jacobian.sigma, rho, singular, asymmetry, residual)

@@ -28,15 +28,11 @@ from typing import final
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd import forward_ad
-from torch.func import jvp, vjp, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from spurion.diffusion.denoiser import Denoiser
+from spurion.diffusion.jacobian import JacobianProducts
 from spurion.diffusion.schedule import Schedule
 from spurion.geometry.measure import check_points
-
-Product = Callable[[Tensor], Tensor]
 
 
 def coefficients(schedule: Schedule, t: float) -> tuple[float, float]:
@@ -49,9 +45,8 @@ def coefficients(schedule: Schedule, t: float) -> tuple[float, float]:
 class ScoreJacobian:
     r"""The normalized Jacobian :math:`N = -\sigma_t^2 J` of the score at n points; J is never formed.
 
-    Products use forward and reverse mode over a batch of vectors. What a network's modules do not support
-    is done in another way with the same result: without `vmap`, or forward mode as the transpose of the
-    reverse. A point that is not finite gives NaN, and no other point notices.
+    Products are those of `spurion.diffusion.jacobian`, in batches of vectors. A point that is not finite
+    gives NaN, and no other point notices.
 
     Arguments:
         denoiser: The model.
@@ -81,8 +76,7 @@ class ScoreJacobian:
         self.alpha, self.sigma = coefficients(denoiser.schedule, t)
         keep = self.finite.view(-1, *[1] * len(denoiser.shape))
         self.x_t = self.alpha * torch.where(keep, self._x, torch.zeros_like(self._x))
-        self._push_ways: list[Product] = [self._vmapped_push, self._repeated_push, self._transposed_pull]
-        self._pull_ways: list[Product] = [self._vmapped_pull, self._repeated_pull]
+        self._products = JacobianProducts(self._noise, self.x_t, batch_size)
 
     def __len__(self) -> int:
         return len(self.x_t)
@@ -126,75 +120,28 @@ class ScoreJacobian:
 
     def push(self, vectors: Float[Tensor, "n m D"]) -> Float[Tensor, "n m D"]:
         """Products N v with m vectors for each point; float64 on the CPU."""
-        return self._products(self._push_ways, vectors)
+        return self._applied(self._products.push, vectors)
 
     def pull(self, vectors: Float[Tensor, "n m D"]) -> Float[Tensor, "n m D"]:
         """Products N^T v with m vectors for each point; float64 on the CPU."""
-        return self._products(self._pull_ways, vectors)
+        return self._applied(self._products.pull, vectors)
 
     def symmetric(self, vectors: Float[Tensor, "n m D"]) -> Float[Tensor, "n m D"]:
         """Products (N + N^T) v / 2 with m vectors for each point; float64 on the CPU."""
         return (self.push(vectors) + self.pull(vectors)) / 2
 
     def full(self) -> Float[Tensor, "n D D"]:
-        """The matrices N themselves, by D products; float64 on the CPU."""
-        unit = torch.eye(self.dim, dtype=torch.float64).expand(len(self), -1, -1)
-        self.push(unit[:, :1])  # settles which ways work
-        if self._push_ways[0] == self._transposed_pull:  # no forward mode: rows are cheaper than columns
-            return self.pull(unit)
-        return self.push(unit).mT
+        """The matrices N themselves, row by row; float64 on the CPU."""
+        return self.pull(torch.eye(self.dim, dtype=torch.float64).expand(len(self), -1, -1))
 
-    def _products(self, ways: list[Product], vectors: Tensor) -> Tensor:
-        """Apply the first way that works, in batches; ways that do not work are dropped."""
+    def _applied(self, product: Callable[[Tensor], Tensor], vectors: Tensor) -> Tensor:
+        """A product with vectors (n, m, D), in groups that go to the device together."""
         out = torch.empty(vectors.shape, dtype=torch.float64)
-        size = max(1, self.batch_size // len(self))
-        for start in range(0, vectors.shape[1], size):
-            part = vectors[:, start : start + size].movedim(1, 0).unflatten(2, self.denoiser.shape)
-            product = self._first(ways, part.to(self.x_t).contiguous())
-            out[:, start : start + size] = product.flatten(2).movedim(0, 1)
+        for group in torch.arange(vectors.shape[1]).split(self._products.count):
+            part = vectors[:, group].movedim(1, 0).unflatten(2, self.denoiser.shape)
+            out[:, group] = product(part.to(self.x_t).contiguous()).flatten(2).movedim(0, 1).to(out)
         out[self.failed] = torch.nan
         return out
 
-    def _first(self, ways: list[Product], vectors: Tensor) -> Tensor:
-        # The attention kernels that are fast have no forward mode and no second derivative.
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-            while len(ways) > 1:
-                try:
-                    return ways[0](vectors)
-                except RuntimeError:
-                    del ways[0]
-            return ways[0](vectors)
-
     def _noise(self, x_t: Tensor) -> Tensor:
         return self.sigma * self.denoiser.epsilon(x_t, self.t)
-
-    def _vmapped_push(self, vectors: Tensor) -> Tensor:
-        return vmap(lambda v: jvp(self._noise, (self.x_t,), (v,))[1])(vectors)
-
-    def _repeated_push(self, vectors: Tensor) -> Tensor:
-        with forward_ad.dual_level():
-            dual = forward_ad.make_dual(self._repeated(len(vectors)), vectors.flatten(0, 1))
-            tangent: Tensor = forward_ad.unpack_dual(self._noise(dual)).tangent
-        return tangent.view_as(vectors)
-
-    def _vmapped_pull(self, vectors: Tensor) -> Tensor:
-        pull = vjp(self._noise, self.x_t)[1]
-        return vmap(lambda v: pull(v)[0])(vectors)
-
-    def _repeated_pull(self, vectors: Tensor) -> Tensor:
-        with torch.enable_grad():
-            x_t = self._repeated(len(vectors)).requires_grad_()
-            (product,) = torch.autograd.grad(self._noise(x_t), x_t, vectors.flatten(0, 1))
-        return product.view_as(vectors)
-
-    def _transposed_pull(self, vectors: Tensor) -> Tensor:
-        """N v as the derivative of u -> N^T u, which is linear."""
-        with torch.enable_grad():
-            x_t = self._repeated(len(vectors)).requires_grad_()
-            u = torch.zeros_like(x_t).requires_grad_()
-            (pulled,) = torch.autograd.grad(self._noise(x_t), x_t, u, create_graph=True)
-            (product,) = torch.autograd.grad(pulled, u, vectors.flatten(0, 1))
-        return product.view_as(vectors)
-
-    def _repeated(self, count: int) -> Tensor:
-        return self.x_t.repeat(count, *[1] * (self.x_t.ndim - 1))
