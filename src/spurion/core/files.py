@@ -110,9 +110,6 @@ def read_json(path: Path | str) -> Any:
         return parse_json(text)
     except ValueError as error:
         raise ValueError(f"{path} is damaged (not valid JSON: {error}).") from None
-    except (ValueError, RecursionError) as error:
-        reason = "values nested too deep" if isinstance(error, RecursionError) else "a number too long"
-        raise ValueError(f"{path} is damaged (not readable as JSON: {reason}).") from None
 
 
 def file_mode() -> int:
