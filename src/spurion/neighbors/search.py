@@ -13,8 +13,9 @@ Sets may be larger than memory (`spurion.neighbors.rows`), and a search that was
 checkpoint.
 """
 
-__all__ = ["Neighbors", "Pairs", "nearest", "within"]
+__all__ = ["Neighbors", "Pairs", "Searcher", "nearest", "within"]
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -32,6 +33,9 @@ from spurion.neighbors.rows import Rows, Source
 from spurion.neighbors.walk import Search
 
 GIBIBYTE = 2**30
+
+Searcher = Callable[..., Neighbors]
+"""What is called like `nearest`, and may find more than it."""
 
 
 def nearest(
