@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from scipy.stats import fisher_exact
 
 from spurion.core.random import generator
-from spurion.phases.leaks import SPACINGS, near_leaks
+from spurion.phases.leaks import NATURAL, SPACINGS, near_leaks
 
 
 def honest(seed, dim, count=200):
@@ -76,6 +77,37 @@ def test_a_denser_kind_of_image_is_no_leak():
     assert len(near_leaks(distances, lambda: among[50:])) == 40  # no training image lies as near
     # 4 of 450 training images do, and 40 of 400 held-out images: p = 1e-11
     assert len(near_leaks(distances, lambda: torch.cat([among[:4], among[54:]]))) == 40
+
+
+def leaked(count, nearest=0.02):
+    """200 honest distances, of which so many are replaced by those of near copies, the last the farthest."""
+    distances = honest(0, 10)
+    distances[:count] = nearest * torch.linspace(0.5, 1.0, count, dtype=torch.float64)
+    return distances
+
+
+@pytest.mark.parametrize("leaks", [8, 12])
+def test_the_gap_counts_if_fewer_training_images_lie_below_it_by_fishers_test(leaks):
+    """Of 300 training images so many lie as near as the leaks that the p-value passes 0.01 in between."""
+
+    def p_value(alike):
+        return fisher_exact([[leaks, 200 - leaks], [alike, 300 - alike]], alternative="greater").pvalue
+
+    alike = next(count for count in range(1, 300) if p_value(count) >= NATURAL)
+    assert p_value(alike) < 0.1
+    among = torch.ones(300, dtype=torch.float64)
+    for count, found in ((alike, 0), (alike - 1, leaks)):
+        among[:] = 1.0
+        among[:count] = 0.01
+        assert len(near_leaks(leaked(leaks), among.clone)) == found
+
+
+def test_a_training_image_is_as_near_up_to_the_farthest_near_copy():
+    """One training image and one held-out image of a few: p is far above 0.01, if the image counts."""
+    distances = leaked(2)
+    for at, found in ((0.02, 0), (0.0201, 2), (0.015, 0)):
+        among = torch.tensor([at, 1.0, 1.0], dtype=torch.float64)
+        assert len(near_leaks(distances, among.clone)) == found
 
 
 def test_training_images_are_looked_at_only_if_there_is_a_gap():

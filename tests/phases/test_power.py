@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import betabinom, binom
+from scipy.stats import beta, betabinom, binom
 
 from spurion.phases.intervals import proportion
-from spurion.phases.power import MISS, Power, power, samples_needed
+from spurion.phases.power import MISS, QUADRATURE, Power, _rates, power, samples_needed
 
 
 @pytest.mark.parametrize("n", [1, 10, 300, 10_000])
@@ -83,6 +83,27 @@ def test_where_false_positives_drown_everything_nothing_is_detectable():
     found = power(1, false_positive_rate=0.2)
     assert (found.count_needed, found.detectable_excess) == (None, None)
     assert found.seen_rate == pytest.approx(0.95)
+
+
+def test_a_count_could_be_chance_below_the_one_that_is_needed():
+    promised = power(1000, false_positive_rate=0.01)
+    needed = promised.count_needed
+    assert [promised.could_be_chance(count) for count in (0, needed - 1, needed, needed + 1)] == [
+        *(True, True),
+        *(False, False),
+    ]
+    drowned = power(1, false_positive_rate=0.2)
+    assert drowned.could_be_chance(1)
+    assert not power(1000).could_be_chance(0)  # no false positives are promised, so none are excused
+    assert not power(1000).could_be_chance(5)
+
+
+@pytest.mark.parametrize(("alpha", "held_out", "rank"), [(0.02, 150, 3), (0.01, 99, 1), (0.05, 999, 50)])
+def test_the_law_of_the_rate_is_cut_into_equal_shares(alpha, held_out, rank):
+    """The threshold is the distance of that rank, so a new image lies below it with a Beta probability."""
+    shares = beta.cdf(_rates(alpha, held_out), rank, held_out + 1 - rank)
+    assert shares == pytest.approx((np.arange(QUADRATURE) + 0.5) / QUADRATURE, abs=1e-9)
+    assert _rates(alpha, None).tolist() == [alpha]
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.1, 0.01, 0.0003])

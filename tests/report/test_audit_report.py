@@ -21,7 +21,9 @@ from spurion.report.audit.page import audit_page, render_audit
 from spurion.report.audit.run import read_audit
 from spurion.report.figures import Picture, Plate
 from spurion.report.figures.canvas import figure_style
+from spurion.studies.auditing.judgment import judge
 from spurion.studies.auditing.limitations import PROMISE
+from spurion.studies.auditing.verdict import Case
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;"
 FIXED = "fixed:0.5,0.5"
@@ -166,6 +168,13 @@ def change(found, **values):
     return found.audit.model_copy(update=values)
 
 
+def judged(found, **values):
+    """A changed audit with what is said of it: without signs, which a changed number would not change."""
+    audit = change(found, **values)
+    case = Case(audit, audit.power, audit.warnings, len(audit.exact_copies))
+    return audit.model_copy(update={**judge(case, None), "verdict": audit.verdict})
+
+
 def test_the_answer_has_a_form_for_every_outcome(found):
     audit = found.audit
     text = " ".join(answer(change(found, fractions=None, counts=None, exposure=(), verdict=None)))
@@ -187,16 +196,16 @@ def test_the_answer_has_a_form_for_every_outcome(found):
 def test_what_may_be_chance_is_not_called_a_copy(found):
     """60 samples are memorized: by chance if 61 were needed to be more, not if 58 and two are equal."""
     power = found.audit.power.model_copy(update={"false_positive_rate": 0.02, "count_needed": 61})
-    chance = change(found, power=power)
+    chance = judged(found, power=power)
     text = " ".join(answer(chance))
     assert "Of 100 samples, 60 lie as near to a training image as a copy: 60%" in text
     assert "calls up to 2% of new images memorized; fewer than 61 are no more than chance." in text
     assert "copies of" not in text
     tile = next(tile for tile in audit_overview(chance).tiles if tile.text == "60%")
-    assert (tile.name, tile.notes[1:]) == ("As near as copies", ("no more than chance",))
+    assert (tile.name, tile.notes[1:]) == ("As near as copies", ("perhaps no copies: see the answer",))
 
     few = {"power": power.model_copy(update={"count_needed": 58}), "exact_copies": (3, 8)}
-    copies = change(found, **few)
+    copies = judged(found, **few)
     text = " ".join(answer(copies))
     assert "Of 100 samples, 60 are copies of training images: 60%" in text
     assert "so some 2 may be false alarms. 2 of the samples equal training images, byte for byte." in text
@@ -215,8 +224,8 @@ def test_a_threshold_that_misses_known_copies_bounds_nothing(found):
     broken = found.audit.controls.noisy_copies.model_copy(update={"value": 0.5})
     controls = found.audit.controls.model_copy(update={"noisy_copies": broken})
     doubt = "the threshold misses copies: of known ones 50% are called memorized"
-    assert f"There may be more: {doubt}." in answer(change(found, controls=controls))
-    none = change(found, controls=controls, counts=(0, 50, 50), exposure=(), verdict=None)
+    assert f"There may be more: {doubt}." in answer(judged(found, controls=controls))
+    none = judged(found, controls=controls, counts=(0, 50, 50), exposure=(), verdict=None)
     assert answer(none)[0] == (
         "None of the 100 samples is called a copy of a training image, "
         f"but {doubt}: copies cannot be excluded."

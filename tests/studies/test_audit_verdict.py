@@ -11,7 +11,7 @@ from spurion.phases.intervals import ClassFractions, proportion
 from spurion.phases.power import power
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.auditing.limitations import BROKEN
-from spurion.studies.auditing.verdict import false_alarms, verdict
+from spurion.studies.auditing.verdict import Case, false_alarms, verdict
 from spurion.studies.overlap import Overlap
 from spurion.studies.results import Controls, DistanceInfo, Findings
 
@@ -55,7 +55,7 @@ def test_held_out_images_that_are_near_copies_forbid_a_pass_and_are_named():
     assert warning.sentence.startswith("6 held-out images lie within 0.00")
     assert found.verdict.outcome == "inconclusive"
     assert "it would pass, but" in found.verdict.reason
-    assert "the sets are in doubt (see the warnings)." in found.verdict.reason
+    assert "the sets are in doubt (see the warnings)" in found.verdict.reason
     by_hand = audit(TRAIN, copying(100), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
     assert by_hand.verdict.outcome == "fail"
     clean = audit(TRAIN, copying(0), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
@@ -98,7 +98,11 @@ def findings(memorized, samples, **given):
 
 
 def judged(condition, found, might, warnings, exact_copies, held_out=300):
-    return verdict(condition, found, might, warnings, exact_copies=exact_copies, held_out=held_out)
+    return verdict(condition, case(found, might, warnings, exact_copies, held_out))
+
+
+def case(found, might, warnings=(), exact_copies=0, held_out=300, **more):
+    return Case(found, might, warnings, exact_copies, held_out, **more)
 
 
 def test_honest_models_do_not_fail_for_the_share_that_the_rule_allows():
@@ -151,7 +155,9 @@ def test_chance_and_exact_copies_speak_of_memorized_samples_alone():
     assert judged(parse_condition("spurious > 0.3"), spurious, might, (), 2000).outcome == "pass"
     honest = findings(5, 2000)
     assert judged(parse_condition("memorized < 0.5"), honest, might, (), 0).outcome == "fail"
-    assert judged(parse_condition("memorized < 0.0005"), honest, might, (), 0).outcome == "pass"
+    few = judged(parse_condition("memorized < 0.0005"), honest, might, (), 0)
+    assert (few.outcome, "no more than chance" in few.reason) == ("inconclusive", True)
+    assert judged(parse_condition("memorized < 0.0005"), honest, power(2000), (), 0).outcome == "pass"
 
 
 @pytest.mark.parametrize(
@@ -222,16 +228,19 @@ def test_one_leak_and_one_equal_sample_do_not_excuse_many_near_copies():
 
 def test_false_alarms_in_words():
     some = power(2000, false_positive_rate=0.01, held_out=1000)
-    assert false_alarms(500, 500, some) is None
-    assert false_alarms(505, 495, some).endswith("besides equal images are no more than chance.")
-    assert false_alarms(500, 455, some).endswith("so some 20 may be false alarms.")
-    assert false_alarms(60, 22, power(2000, false_positive_rate=0.015)).endswith("no more than chance.")
-    assert false_alarms(5, 0, power(100)) is None
-    might = power(2000, false_positive_rate=0.01, held_out=1000)
-    assert false_alarms(0, 0, might) is None
-    assert false_alarms(500, 0, might) == (
+
+    def told(memorized, exact, might=some):
+        return false_alarms(case(findings(memorized, max(memorized, might.samples)), might, (), exact))
+
+    assert told(500, 500) is None
+    assert told(505, 495).endswith("besides equal images are no more than chance.")
+    assert told(500, 455).endswith("so some 20 may be false alarms.")
+    assert told(60, 22, power(2000, false_positive_rate=0.015)).endswith("no more than chance.")
+    assert told(5, 0, power(100)) is None
+    assert told(0, 0) is None
+    assert told(500, 0) == (
         "The threshold calls up to 1% of new images memorized, so some 20 may be false alarms."
     )
-    assert false_alarms(3, 0, power(20, false_positive_rate=0.9)) == (
+    assert told(3, 0, power(20, false_positive_rate=0.9)) == (
         "The threshold calls up to 90% of new images memorized; among so few samples that may be all of them."
     )

@@ -155,17 +155,13 @@ def _show(result: "AuditResult", out: Path | None) -> None:
 def _show_exposure(result: "AuditResult") -> None:
     if not result.exposure:
         return
-    from spurion.studies.auditing.verdict import false_alarms
-
-    memorized, near = sum(image.count for image in result.exposure), len(result.exposure)
-    exact = len(result.exact_copies)
-    called = "may be copied" if result.power.could_be_chance(memorized - exact) else "are copied"
-    say(f"Training images that {called}, most often first ({near} in all):")
+    called = "may be copied" if result.only_near else "are copied"
+    say(f"Training images that {called}, most often first ({len(result.exposure)} in all):")
     rows = [
         [f"{image.train_index} {image.name or ''}".strip(), str(image.count), str(image.duplicates)]
         for image in result.exposure[:SHOWN]
     ]
     columns = ("training image", "copies", "duplicates of it")
     show_table(columns, rows, numbers=columns[1:])
-    if told := false_alarms(memorized, exact, result.power):
-        say(told)
+    if result.false_alarms:
+        say(result.false_alarms)

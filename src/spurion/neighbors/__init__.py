@@ -7,6 +7,7 @@ __all__ = [
     "Features",
     "Neighbors",
     "Pairs",
+    "Searcher",
     "Work",
     "as_distance",
     "load_distance",
@@ -17,5 +18,5 @@ __all__ = [
 
 from spurion.neighbors.distances import DISTANCES, Distance, DistanceInfo, as_distance, load_distance
 from spurion.neighbors.distances.features import Features, save_features
-from spurion.neighbors.search import Neighbors, Pairs, nearest, within
+from spurion.neighbors.search import Neighbors, Pairs, Searcher, nearest, within
 from spurion.neighbors.work import Work

@@ -13,8 +13,9 @@ Sets may be larger than memory (`spurion.neighbors.rows`), and a search that was
 checkpoint.
 """
 
-__all__ = ["Neighbors", "Pairs", "nearest", "within"]
+__all__ = ["Neighbors", "Pairs", "Searcher", "nearest", "within"]
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,9 @@ SEARCH_KINDS: dict[str, Kind] = {
     "progress": FUNCTION,
 }
 """What the arguments of both searches must be."""
+
+Searcher = Callable[..., Neighbors]
+"""What is called like `nearest`, and may find more than it."""
 
 
 def nearest(

@@ -83,7 +83,7 @@ def searches(
         for queries, reference, depth in (
             (samples, train, DEPTH),
             (samples, holdout, DEPTH),
-            (holdout, train, REVEALING),
+            (holdout, train, DEPTH),
         )
     ]
     return Searches(*found)

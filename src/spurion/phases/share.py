@@ -33,7 +33,7 @@ References:
     | Survey Data (Korn & Graubard, 1998)
 """
 
-__all__ = ["equal_blocks", "nearest_in_blocks", "relabeling_p_value", "share_closer"]
+__all__ = ["counts_p_value", "equal_blocks", "nearest_in_blocks", "relabeling_p_value", "share_closer"]
 
 from collections.abc import Callable
 
@@ -152,12 +152,34 @@ def relabeling_p_value(train: Neighbors, holdout: Neighbors, images: tuple[int, 
         The one-sided p-value, at least 1e-4: not below any level more often than that level under the null.
     """
     wins = _wins(train.distances, holdout.distances)
-    counts = torch.cat([_per_image(train.indices, wins), _per_image(holdout.indices, 1 - wins)])
-    values, times = counts.unique(return_counts=True)
+    counts = _per_image(train.indices, wins), _per_image(holdout.indices, 1 - wins)
+    return counts_p_value(*counts, images, seed=seed)
+
+
+def counts_p_value(
+    ours: Float64[Tensor, " some"], theirs: Float64[Tensor, " others"], images: tuple[int, int], *, seed: int
+) -> float:
+    """Probability of as large a sum over the images of one set, were the images of two sets mixed at random.
+
+    Arguments:
+        ours: What the images of the set count, multiples of 1/2; those left out count 0.
+        theirs: The same for the images of the other set.
+        images: The numbers of images in both sets.
+        seed: Seed of the relabelings.
+
+    Returns:
+        The one-sided p-value, at least 1e-4.
+
+    Example:
+        >>> one, none = torch.ones(20).double(), torch.zeros(20).double()
+        >>> counts_p_value(one, none, (20, 20), seed=0), counts_p_value(none, none, (20, 20), seed=0)
+        (0.0001, 1.0)
+    """
+    values, times = torch.cat([ours, theirs]).unique(return_counts=True)
     kinds = np.array([sum(images) - int(times.sum()), *times.tolist()])
     draw = np.random.default_rng(derive_seed(seed, "null", "relabel"))
     drawn = draw.multivariate_hypergeometric(kinds, images[0], size=RELABELINGS, method="marginals")
-    reached = drawn[:, 1:] @ values.numpy() >= float(wins.sum()) - 0.25  # counts are multiples of 1/2
+    reached = drawn[:, 1:] @ values.numpy() >= float(ours.sum()) - 0.25  # counts are multiples of 1/2
     return float((1 + reached.sum()) / (1 + RELABELINGS))
 
 

@@ -94,11 +94,13 @@ class Found:
         measurement: The distances.
         to_train: The training images nearest to each sample, up to `DEPTH` of them.
         groups: Equal images of the training set, from `duplicate_groups`.
+        known: The searches of the null test; None without held-out images.
     """
 
     measurement: Measurement
     to_train: Neighbors
     groups: tuple[tuple[int, ...], ...]
+    known: Searches | None
 
 
 def measure(
@@ -151,7 +153,7 @@ def measure(
         **_held_out(known, train, samples, holdout, distance, seed, groups),
     )
     told("controls and null", 1, 1)
-    return Found(measurement, olive, groups)
+    return Found(measurement, olive, groups, known)
 
 
 def save_measurement(measurement: Measurement, path: Path) -> None:

@@ -14,7 +14,10 @@ References:
     | https://arxiv.org/abs/2301.13188
 """
 
-__all__ = ["local_scale"]
+__all__ = ["NEIGHBORHOOD", "local_scale", "locally_near"]
+
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from spurion.phases.intervals import proportion
 from spurion.phases.metrics.metric import Evidence, Metric
@@ -23,6 +26,11 @@ NEIGHBORHOOD = 50
 """Training images that set the scale (n)."""
 
 ALPHA = 0.5
+
+
+def locally_near(distances: Float[Tensor, "n k"]) -> Bool[Tensor, " n"]:
+    """Whether images have a scaled distance below 1, from those to their nearest training images."""
+    return distances[:, 0] < ALPHA * distances.mean(dim=1)
 
 
 def local_scale(evidence: Evidence) -> Metric:
@@ -37,7 +45,7 @@ def local_scale(evidence: Evidence) -> Metric:
     )
     if depth < 2:
         return metric
-    copied = int((distances[:, 0] < ALPHA * distances.mean(dim=1)).sum())
+    copied = int(locally_near(distances).sum())
     share = proportion(copied, len(distances))
     note = (
         f"Share of samples nearer to a training image than half the mean distance of the {depth} nearest, "

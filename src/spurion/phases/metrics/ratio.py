@@ -14,7 +14,10 @@ References:
     | https://arxiv.org/abs/2310.02664
 """
 
-__all__ = ["neighbor_ratio"]
+__all__ = ["much_nearer", "neighbor_ratio"]
+
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from spurion.phases.exposure import second_outside
 from spurion.phases.intervals import proportion
@@ -22,6 +25,11 @@ from spurion.phases.metrics.metric import Evidence, Metric
 
 RATIO = 1 / 3
 """Below it a sample is a copy."""
+
+
+def much_nearer(first: Float[Tensor, " n"], second: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    """Whether the ratio of the distances to the two nearest different training images is below 1/3."""
+    return first < RATIO * second
 
 
 def neighbor_ratio(evidence: Evidence) -> Metric:
@@ -35,7 +43,7 @@ def neighbor_ratio(evidence: Evidence) -> Metric:
     second = second_outside(evidence.to_train, evidence.groups, evidence.samples, evidence.train)
     if not second.isfinite().all():
         return metric
-    copied = int((evidence.to_train.distances[:, 0] < RATIO * second).sum())
+    copied = int(much_nearer(evidence.to_train.distances[:, 0], second).sum())
     share = proportion(copied, len(second))
     note = "Share of samples. In a dense training set the two neighbors are equally near and it sees no copy."
     if evidence.groups:

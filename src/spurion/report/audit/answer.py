@@ -9,7 +9,6 @@ from spurion.phases.intervals import Interval
 from spurion.report.numbers import at_most, percent, percent_interval, size, value
 from spurion.studies.auditing.limitations import PROMISE
 from spurion.studies.auditing.results import AuditResult
-from spurion.studies.auditing.verdict import doubts, false_alarms
 
 SMALL = 0.01
 """A p-value below this is called evidence."""
@@ -54,7 +53,7 @@ def _unclassified(audit: AuditResult) -> str:
 
 
 def _none(audit: AuditResult, share: Interval) -> str:
-    count, against = size(audit.inputs.samples.count), doubts("memorized", audit, audit.warnings)
+    count, against = size(audit.inputs.samples.count), audit.doubts.get("memorized")
     if against:
         return (
             f"None of the {count} samples is called a copy of a training image, but {'; '.join(against)}: "
@@ -68,17 +67,17 @@ def _none(audit: AuditResult, share: Interval) -> str:
 
 def _some(audit: AuditResult, memorized: int, share: Interval) -> Iterator[str]:
     is_one, exact = memorized == 1, len(audit.exact_copies)
-    if audit.power.could_be_chance(memorized - exact):
+    if audit.only_near:
         what = f"{'lies' if is_one else 'lie'} as near to a training image as a copy"
     else:
         what = "is a copy of a training image" if is_one else "are copies of training images"
     count = size(audit.inputs.samples.count)
     yield f"Of {count} samples, {size(memorized)} {what}: {percent_interval(share)}."
-    if told := false_alarms(memorized, exact, audit.power):
-        yield told
+    if audit.false_alarms:
+        yield audit.false_alarms
     if exact:
         yield _equal(audit)
-    if against := doubts("memorized", audit, audit.warnings):
+    if against := audit.doubts.get("memorized"):
         yield f"There may be more: {'; '.join(against)}."
 
 
@@ -90,8 +89,7 @@ def _equal(audit: AuditResult) -> str:
 
 
 def _sources(audit: AuditResult) -> Iterator[str]:
-    memorized = sum(image.count for image in audit.exposure)
-    if not audit.exposure or (audit.power.could_be_chance(memorized) and not audit.exact_copies):
+    if not audit.exposure or (audit.only_near and not audit.exact_copies):
         return
     first = audit.exposure[0]
     if audit.pictures == 1:
@@ -124,7 +122,7 @@ def _leak(audit: AuditResult) -> Iterator[str]:
         yield f"{begin}: the samples bear traces of the training set beyond chance ({p_words(p)})."
     elif share.low > 0.5:
         yield f"{begin}: a hint of traces of the training set."
-    elif against := doubts("closer_to_train", audit, audit.warnings):
+    elif against := audit.doubts.get("closer_to_train"):
         yield f"{begin}: no trace beyond chance was found, but {'; '.join(against)}."
     else:
         yield f"{begin}: no trace beyond chance was found."

@@ -7,7 +7,6 @@ from spurion.report.numbers import fraction, percent, size, value
 from spurion.report.overview import Fact, Overview, Tile
 from spurion.report.words import DEFINITIONS, sampler_in_words
 from spurion.studies.auditing.results import AuditResult
-from spurion.studies.auditing.verdict import doubts
 from spurion.studies.results import SourceInfo
 
 VERDICT_KIND = {"pass": "generalized", "fail": "memorized", "inconclusive": "spurious"}
@@ -87,20 +86,18 @@ def _copies(audit: AuditResult) -> Tile | None:
     if audit.fractions is None or audit.counts is None:
         return None
     share = audit.fractions.memorized
-    near = audit.counts[0] - len(audit.exact_copies)
-    chance = near > 0 and audit.power.could_be_chance(near)
     notes = [f"95% interval {percent(share.low)} to {percent(share.high)}"]
-    if chance:
-        notes.append("no more than chance")
+    if audit.only_near:
+        notes.append("perhaps no copies: see the answer")
     elif audit.exposure:
         notes.append(f"of {size(audit.pictures)} different training images")
     if audit.exact_copies:
         notes.append(f"{size(len(audit.exact_copies))} equal a training image")
-    if doubts("memorized", audit, audit.warnings):
+    if audit.doubts.get("memorized"):
         notes.append("in doubt: see the answer")
     return Tile(
         "memorized",
-        "As near as copies" if chance else "Copies of training images",
+        "As near as copies" if audit.only_near else "Copies of training images",
         percent(share.value),
         tuple(notes),
         f"{size(audit.counts[0])} of {size(audit.inputs.samples.count)} samples",

@@ -16,7 +16,6 @@ from spurion.report.run import Run
 from spurion.report.sections.attractors import census, rarefaction
 from spurion.report.sections.classes import definitions, sensitivity
 from spurion.studies.auditing.results import AuditResult
-from spurion.studies.auditing.verdict import false_alarms
 
 MOST_ROWS = 50
 """Copied training images in the table."""
@@ -46,10 +45,8 @@ def _exposure(run: AuditRun) -> Section | None:
     ]
     if not audit.exposure:
         return Section("exposure", "Copied training images", (*paragraphs, "No sample is called memorized."))
-    if told := false_alarms(
-        sum(image.count for image in audit.exposure), len(audit.exact_copies), audit.power
-    ):
-        paragraphs.append(f"{told} An image that came out once may be one of these.")
+    if audit.false_alarms:
+        paragraphs.append(f"{audit.false_alarms} An image that came out once may be one of these.")
     if twins := sum(image.like is not None for image in audit.exposure):
         paragraphs.append(
             f"{size(twins)} of these images lie within δm of a more copied one, alone or in a chain, and may "

@@ -17,6 +17,8 @@ from spurion.phases.exposure import Exposure
 from spurion.phases.gate import Verdict
 from spurion.phases.metrics import Metric
 from spurion.phases.power import Power
+from spurion.phases.separation import Separation
+from spurion.phases.signs import Sign
 from spurion.studies.geometry.results import GeometryResult, ScanResult
 from spurion.studies.overlap import Overlap
 from spurion.studies.results import Findings, SourceInfo
@@ -83,6 +85,21 @@ class AuditResult(StoredResult, Findings):
     )
     metrics: tuple[Metric, ...] = Field((), max_length=1000)
     power: Power
+    signs: tuple[Sign, ...] = Field(
+        (), description="What speaks of copies without a threshold; one with a small p-value speaks."
+    )
+    separation: Separation | None = Field(
+        None, description="Whether other images lie below the threshold as often; null without one."
+    )
+    doubts: dict[str, tuple[str, ...]] = Field(
+        {}, description="For each share, what forbids to believe that it is no higher than its interval says."
+    )
+    only_near: bool = Field(
+        False, description="Whether samples called memorized may be near for another reason than copying."
+    )
+    false_alarms: str | None = Field(
+        None, description="How many samples called memorized may be no copies; null if nothing says so."
+    )
     verdict: Verdict | None = Field(None, description="Null if none was asked for.")
     warnings: tuple[Overlap, ...] = Field((), max_length=1000)
     limitations: Notes = Field(description="What cannot be concluded, a sentence each.")

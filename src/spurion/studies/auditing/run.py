@@ -29,6 +29,7 @@ from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_fo
 from spurion.studies.auditing.evidence import metrics, missed, model_geometry
 from spurion.studies.auditing.folder import AuditFolder
 from spurion.studies.auditing.histograms import histograms
+from spurion.studies.auditing.judgment import gather, judge
 from spurion.studies.auditing.limitations import limitations
 from spurion.studies.auditing.mistakes import mistakes
 from spurion.studies.auditing.readings import readings
@@ -42,7 +43,6 @@ from spurion.studies.auditing.request import (
 )
 from spurion.studies.auditing.results import AuditResult, Inputs, ModelInfo
 from spurion.studies.auditing.sources import Images, Model, open_sets
-from spurion.studies.auditing.verdict import verdict
 from spurion.studies.environment import Crew, environment
 from spurion.studies.measurement import Found, Stages, equal_images, measure, unseen
 from spurion.studies.results import SourceInfo
@@ -191,15 +191,9 @@ def _conclude(
     values["warnings"] = warnings = mistakes(images, found, distance, seed=seed)
     values |= _copies(images, found, labels, thresholds.memorized, distance)
     power = missed(count, thresholds, len(found.measurement.holdout_train))
-    if request.condition is not None:
-        values["verdict"] = verdict(
-            request.condition,
-            findings,
-            power,
-            warnings,
-            exact_copies=len(values["exact_copies"]),
-            held_out=0 if images.holdout is None else len(images.holdout),
-        )
+    equal = len(values["exact_copies"])
+    case = gather(images, found, findings, power, warnings, exact_copies=equal, distance=distance, seed=seed)
+    values |= judge(case, request.condition)
     device = "cpu" if model is None else str(model.denoiser.device)
     result = AuditResult(
         **dict(findings) | {"notes": (*findings.notes, *notes, *readings(images))},

@@ -1,0 +1,136 @@
+"""From measurements to what is said of them: the evidence for and against an answer, and every doubt, once.
+
+Terminal, page and gate say what is stored here, so that they say the same.
+"""
+
+__all__ = ["gather", "judge"]
+
+from collections.abc import Sequence
+from typing import Any
+
+from spurion.core.random import derive_seed
+from spurion.data.storage import taken
+from spurion.neighbors import Distance
+from spurion.phases.exposure import second_outside
+from spurion.phases.gate import Condition
+from spurion.phases.power import Power
+from spurion.phases.separation import Separation, by_held_out, by_others
+from spurion.phases.signs import Approach, among_themselves, signs
+from spurion.studies.auditing.request import ASKED
+from spurion.studies.auditing.sources import Images
+from spurion.studies.auditing.verdict import Case, doubts, false_alarms, only_near, verdict
+from spurion.studies.measurement import Found, equal_images
+from spurion.studies.overlap import Overlap
+from spurion.studies.results import Findings
+
+
+def gather(
+    images: Images,
+    found: Found,
+    findings: Findings,
+    power: Power,
+    warnings: Sequence[Overlap],
+    *,
+    exact_copies: int,
+    distance: Distance,
+    seed: int,
+) -> Case:
+    """Put together all that an answer is judged by.
+
+    Arguments:
+        images: The sets.
+        found: Their distances.
+        findings: What the samples are.
+        power: What their number could have missed.
+        warnings: What is wrong with the sets.
+        exact_copies: How many samples are byte for byte training images.
+        distance: The distance.
+        seed: The seed of choices and relabelings.
+    """
+    ours, theirs = _approaches(images, found, distance, seed=seed)
+    threshold = findings.thresholds.memorized if findings.thresholds else None
+    return Case(
+        findings=findings,
+        power=power,
+        warnings=warnings,
+        exact_copies=exact_copies,
+        held_out=0 if images.holdout is None else len(images.holdout),
+        signs=() if theirs is None else signs(ours, theirs, findings.null),
+        separation=_separation(images, found, theirs, threshold, distance, seed=seed),
+    )
+
+
+def judge(case: Case, condition: Condition | None) -> dict[str, Any]:
+    """What is said of the evidence: fields of an `AuditResult`.
+
+    Arguments:
+        case: The evidence.
+        condition: What the gate decides; None if nothing was asked.
+    """
+    return {
+        "signs": tuple(case.signs),
+        "separation": case.separation,
+        "doubts": {name: doubts(name, case) for name in ASKED},
+        "only_near": only_near(case),
+        "false_alarms": false_alarms(case),
+        "verdict": None if condition is None else verdict(condition, case),
+    }
+
+
+def _approaches(
+    images: Images, found: Found, distance: Distance, *, seed: int
+) -> tuple[Approach, Approach | None]:
+    """How near samples come to the training set, and others that are no copies; see `spurion.phases.signs`.
+
+    Returns:
+        The approach of samples, and that of held-out images, or without them of training images among
+        themselves; None where there are too few.
+    """
+    train, measured = images.train.images, found.measurement
+    if images.holdout is not None and found.known is not None:
+        ours = Approach(distance.radius(found.to_train.distances), distance.radius(measured.distance_train_2))
+        near = found.known.holdout_to_train
+        new = ~equal_images(images.holdout.images, train, near.distances[:, 0])
+        second = second_outside(near, found.groups, images.holdout.images, train, distance=distance)
+        theirs = Approach(distance.radius(near.distances[new]), distance.radius(second[new]))
+        return ours, theirs if new.any() else None
+    among = among_themselves(
+        train,
+        measured.first_equal,
+        measured.nearest_train,
+        distance=distance,
+        seed=derive_seed(seed, "signs"),
+    )
+    theirs, gaps = among if among else (None, None)
+    near, second = distance.radius(found.to_train.distances), distance.radius(measured.distance_train_2)
+    return Approach(near, second, gaps), theirs
+
+
+def _separation(
+    images: Images,
+    found: Found,
+    others: Approach | None,
+    threshold: float | None,
+    distance: Distance,
+    *,
+    seed: int,
+) -> Separation | None:
+    """Whether the threshold of memorization separates copies; None if there is no threshold."""
+    if threshold is None:
+        return None
+    train, samples = images.train.images, images.samples.images
+    seed = derive_seed(seed, "separation")
+    if found.known is not None and images.holdout is not None:
+        sizes = (len(train), len(images.holdout))
+        near = found.known.to_train, found.known.to_holdout
+        return by_held_out(*near, found.measurement.holdout_train, threshold, sizes, seed=seed)
+    firsts = found.measurement.first_equal.unique()
+    return by_others(
+        found.measurement.distance_train,
+        None if others is None else distance.value(others.near[:, 0]),
+        train if len(firsts) == len(train) else taken(train, firsts),
+        samples,
+        threshold,
+        distance=distance,
+        seed=seed,
+    )
