@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
+
+import spurion
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -43,3 +46,20 @@ def test_the_readme_names_every_recipe():
 
     text = (ROOT / "README.md").read_text()
     assert [name for name in RECIPES if f"`{name}`" not in text] == []
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == spurion.__version__
+    assert [author["name"] for author in citation["authors"]] == ["The Spurion authors"]
+    title = citation["references"][0]["title"]
+    assert title in (ROOT / "README.md").read_text()
+
+
+def test_workflows_and_hooks_call_what_exists():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    files = [*(ROOT / ".github").rglob("*.yml"), ROOT / ".pre-commit-config.yaml"]
+    assert len(files) == 5
+    for file in files:
+        assert yaml.safe_load(file.read_text())
+        assert set(re.findall(r"run: make (\w+)", file.read_text())) <= set(targets)
