@@ -70,7 +70,7 @@ def test_all_measures_in_a_table(place):
     result = run("geometry", place / "exact", place / "patterns.npz", "--limit", 6)
     assert result.exit_code == 0, result.output
     assert all(name in result.stdout for name in MEASURES)
-    assert "6 images of" in result.stdout
+    assert "Images: 6 of" in result.stdout
     assert "within 0.4 (l2)" in result.stdout  # 0.1 sqrt(16)
     assert "at a noise of 0.0987." in result.stdout  # of the step nearest to 0.1
     assert "95 % interval" in result.stdout

@@ -134,7 +134,7 @@ def test_the_file_of_neighbors_says_that_weights_are_random(planted, tmp_path):
 def test_neighbors_are_shown_nearest_first(planted):
     train, samples, _ = planted
     shown = run("neighbors", "--queries", samples, "--reference", train).stdout
-    assert "18 images of samples among 20 of train." in shown
+    assert shown.startswith("Queries: 18 of samples.\nReference: 20 of train.\n")
     assert re.search(r"Compared: 360 pairs by \w+, of which \d+\.\d\d% were recomputed\.", shown)
     assert "Exact copies (distance 0): 1." in shown
     assert "Distance to the nearest: from 0 to " in shown

@@ -1,4 +1,4 @@
-"""Which files are images: by content where the suffix does not tell; what is not read is named, never dropped."""
+"""Which files are images, by content where the suffix does not tell; what is not read is never dropped."""
 
 import io
 import zipfile
@@ -134,8 +134,8 @@ def test_what_may_hold_images_and_is_not_read_is_named(name, tmp_path):
         assert images.reading == Reading(unread=Files(count=1, names=(name,)))
         (sentence,) = images.reading.sentences()
         assert sentence == (
-            f"1 file that may hold images was not read: {name}; convert or unpack what belongs to the set, and "
-            "move the rest away."
+            f"1 file that may hold images was not read: {name}; convert or unpack what belongs to the set, "
+            "and move the rest away."
         )
 
 
@@ -147,8 +147,8 @@ def test_other_files_and_those_of_systems_are_counted_and_named(tmp_path):
         assert (reading.unread.count, reading.rotated.count, reading.upright.count) == (0, 0, 0)
         assert set(reading.other.names) == set(OTHER)
         assert set(reading.left_out.names) == {
-            "@eaDir/", "b/@eaDir/", "__MACOSX/", ".AppleDouble/", "$RECYCLE.BIN/", "System Volume Information/",
-            "Thumbs.db", ".DS_Store", "._a.png", ".hidden.png", "b/desktop.ini",
+            "@eaDir/", "b/@eaDir/", "__MACOSX/", ".AppleDouble/", "$RECYCLE.BIN/",
+            "System Volume Information/", "Thumbs.db", ".DS_Store", "._a.png", ".hidden.png", "b/desktop.ini",
         }  # fmt: skip
         told = reading.sentences()
         assert told[0].startswith("5 files are no images: ")

@@ -1,4 +1,4 @@
-"""Orientation tags: files are read as they are stored, data sets of Hugging Face upright, and both is said."""
+"""Orientation tags: files are read as stored, data sets of Hugging Face upright, and both is said."""
 
 import io
 
@@ -14,7 +14,6 @@ from spurion.data.reading import Files, Reading
 
 COLOR = random_levels(1, 8, 8, 3)[0]
 TAG = 274
-LOSSLESS = ["PNG", "TIFF"]
 
 
 def tagged(tag, form="PNG", pixels=COLOR):
