@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+import spurion
 from cli.command_line import refused, run, write_images
 from data.corrupt import damage, sound_files
 from data.encoded import encode, write_folder, write_zip
 from planted import planted
-from spurion.data import ImageSet
+from spurion.data import ImageSet, open_images
+from spurion.diffusion.denoisers.exact import ExactDenoiser
+from spurion.diffusion.folder import save_denoiser
+from spurion.diffusion.samplers import SamplerConfig
+from spurion.diffusion.schedule import DDPMSchedule
 
 FIXED = "--thresholds=fixed:0.5,0.5"
 EVIL = "<script>document.title='owned'</script><img src=x onerror=document.title='owned'>.png"
@@ -126,12 +131,68 @@ def test_a_range_is_declared_for_arrays_that_do_not_say_theirs(given, tmp_path):
     np.savez(tmp_path / "floats.npz", images=(ImageSet(sets.train.clamp(-1, 1)).images.numpy() + 1) / 2)
     arguments = ("audit", "--train", tmp_path / "floats.npz", "--samples", given["samples"], FIXED, "--json")
     assert "with `value_range`, such as -1,1 or 0,1" in refused(*arguments)
-    found = json.loads(run(*arguments, "--value-range", "0,1").stdout)
-    assert (found["inputs"]["value_range"], found["counts"]) == ([0, 1], [30, 15, 25])
+    found = json.loads(run(*arguments, "--value-range", "train=0,1").stdout)
+    assert (found["inputs"]["value_range"], found["counts"]) == ({"train": [0, 1]}, [30, 15, 25])
+    both = ("--value-range", "train=0,1", "--value-range", "samples=-1,1")
+    assert json.loads(run(*arguments, *both).stdout)["counts"] == [30, 15, 25]
+    assert "for all sets or for each" in refused(*arguments, "--value-range", "0,1")
     wide = json.loads(run(*arguments, "--value-range", "-1,3").stdout)
     assert wide["inputs"]["train"]["sha256"] != found["inputs"]["train"]["sha256"]
-    assert "must look like 0,1, got 0;1" in refused(*arguments, "--value-range", "0;1")
-    assert "there is none" in refused("audit", *sources(given), "--value-range", "0,1")
+    assert wide["inputs"]["value_range"] == [-1, 3]
+    assert "must look like 0,1 or samples=0,1, got 0;1" in refused(*arguments, "--value-range", "0;1")
+    mixed = ("--value-range", "0,1", "--value-range", "train=0,1")
+    assert "one range for all sets, or SET=A,B for every one" in refused(*arguments, *mixed)
+    assert "declared for train, samples, holdout" in refused(*arguments, "--value-range", "test=0,1")
+    digits = ("--train", "digits", "--samples", "digits:holdout")
+    assert "there is none" in refused("audit", *digits, "--value-range", "0,1")
+
+
+def test_copies_in_another_range_are_found_once_it_is_declared(tmp_path):
+    """Undeclared they are near to nothing, which must not pass; and no advice leads to a refusal."""
+    chosen = torch.randint(1438, (400,), generator=torch.Generator().manual_seed(0))
+    levels = open_images("digits").to_uint8()[chosen].numpy().astype(np.float32)
+    gate = ("--fail-if", "memorized > 0.02", "--json")
+    for name, scale, ends in (("unit", 255, "0,1"), ("bytes", 1, "0,255")):
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, samples=levels / scale)
+        arguments = ("audit", "--train=digits", "--holdout=digits:holdout", "--samples", path, *gate)
+        found = run(*arguments, "--value-range", ends)
+        assert (found.exit_code, json.loads(found.stdout)["counts"]) == (1, [400, 0, 0])
+        if name == "unit":
+            silent = run(*arguments)
+            assert silent.exit_code == 3
+            assert [one["kind"] for one in json.loads(silent.stdout)["warnings"]] == ["other_range"]
+        else:
+            assert "give the true range as `value_range`" in refused(*arguments)
+
+
+def test_what_is_sampled_without_clipping_can_be_audited(tmp_path):
+    patterns = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    save_denoiser(ExactDenoiser(1.3 * patterns, DDPMSchedule()), tmp_path / "model")
+    drawing = ("--count=40", "--steps=6", "--no-clip")
+    assert run("sample", tmp_path / "model", *drawing, "--out", tmp_path / "a.npz").exit_code == 0
+    samples = np.load(tmp_path / "a.npz")["samples"]
+    beyond = int((abs(samples).max(axis=(1, 2, 3)) > 1).sum())
+    assert beyond > 9
+    train = write_images(tmp_path / "train.npz", patterns)
+    told = f"{beyond} of the 40 samples reached beyond their range and were clipped."
+    shared = ("--train", train, "--samples", tmp_path / "a.npz", FIXED)
+    assert told in run("audit", *shared).stdout
+    low, high = float(samples.min()), float(samples.max())
+    assert "clipped" not in run("audit", *shared, "--value-range", f"samples={low},{high}").stdout
+    note = f"Note: {beyond} of the 40 images of a reached beyond their range and were clipped.\n"
+    assert note in run("classify", *shared).stderr
+    pair = ("--queries", tmp_path / "a.npz", "--reference", train)
+    assert note in run("neighbors", *pair).stderr
+    np.savez(tmp_path / "others.npz", samples=samples)
+    pair = ("--queries", tmp_path / "others.npz", "--reference", train)
+    assert "or `clip` what lies outside" in refused("neighbors", *pair)
+    assert "40 images of others reached beyond" in run("neighbors", *pair, "--clip").stderr
+    drawn = spurion.audit(
+        train, model=tmp_path / "model", generate=40, sampler=SamplerConfig(steps=6, clip=False),
+        thresholds="fixed:0.1,0.1",
+    )  # fmt: skip
+    assert told in drawn.notes
 
 
 @pytest.fixture(scope="module")

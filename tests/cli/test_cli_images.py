@@ -180,10 +180,10 @@ def test_a_range_is_declared_for_classify_and_neighbors(planted, tmp_path):
     np.savez(tmp_path / "floats.npz", images=(np.load(train)["samples"] + 1) / 2)
     pair = ("--train", tmp_path / "floats.npz", "--samples", samples, "--thresholds=fixed:0.1,0.2", "--json")
     assert "`value_range`" in refused("classify", *pair)
-    assert json.loads(run("classify", *pair, "--value-range=0,1").stdout)["counts"] == [7, 6, 5]
+    assert json.loads(run("classify", *pair, "--value-range=train=0,1").stdout)["counts"] == [7, 6, 5]
     pair = ("--queries", tmp_path / "floats.npz", "--reference", train, "--json")
     assert "`value_range`" in refused("neighbors", *pair)
-    found = json.loads(run("neighbors", *pair, "--value-range=0,1").stdout)
+    found = json.loads(run("neighbors", *pair, "--value-range=queries=0,1").stdout)
     assert (
         max(distance for one in found["neighbors"] for distance in one["distances"]) < 1e-5
     )  # rounding of (x + 1) / 2

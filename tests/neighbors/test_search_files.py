@@ -101,7 +101,7 @@ class TestSources:
     def test_not_numbers(self, tmp_path):
         for given in (np.zeros((3, 4), dtype=np.int64), torch.zeros(3, 4, dtype=torch.int32)):
             with pytest.raises(
-                ValueError, match=r"`reference` must hold floats of 16 to 64 bits or bytes, got .*int"
+                ValueError, match=r"`reference` must hold floats or bytes, got .*int.*; convert it"
             ):
                 nearest(normal(3, 4), given)
         (tmp_path / "bad.npy").write_bytes(b"nothing")

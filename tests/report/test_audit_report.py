@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -19,6 +20,7 @@ from spurion.report.audit.gallery import Line, copied, ranked
 from spurion.report.audit.overview import audit_overview
 from spurion.report.audit.page import audit_page, render_audit
 from spurion.report.audit.run import read_audit
+from spurion.report.audit.sections import AUDIT_SECTIONS
 from spurion.report.figures import Picture, Plate
 from spurion.report.figures.canvas import figure_style
 from spurion.studies.auditing.judgment import judge
@@ -237,7 +239,8 @@ def test_a_threshold_that_misses_known_copies_bounds_nothing(found):
 @pytest.mark.parametrize(
     ("low", "p", "words"),
     [
-        (0.6, 0.001, "traces of the training set beyond chance (p = 0.001)"),
+        (0.6, 0.001, "traces of the training set beyond chance (p = 0.0010)"),
+        (0.6, 1e-208, "traces of the training set beyond chance (p < 0.0001)"),
         (0.6, 0.2, "a hint of traces"),
         (0.4, 0.001, "no trace beyond chance was found, but the sets are in doubt (see the warnings)."),
     ],
@@ -246,6 +249,17 @@ def test_what_the_held_out_null_says(low, p, words, found):
     share = found.audit.null.share_closer_to_train.model_copy(update={"low": low})
     null = found.audit.null.model_copy(update={"share_closer_to_train": share, "share_p_value": p})
     assert words in " ".join(answer(change(found, null=null)))
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"), [(1e-208, "< 0.0001"), (0.0, "< 0.0001"), (1e-4, "0.0001"), (0.2, "0.20"), (None, "–")]
+)
+def test_p_values_in_the_table(p, shown, found):
+    null = found.audit.null.model_copy(update=dict.fromkeys(("share_p_value", "ct_p_value"), p))
+    (table,) = next(one for one in AUDIT_SECTIONS if one.__name__ == "_null")(
+        replace(found, audit=found.audit.model_copy(update={"null": null}))
+    ).tables
+    assert [row[3].text for row in table.rows[:2]] == [shown, shown]
 
 
 def test_certainty_names_the_rule_and_what_failed(found):

@@ -189,8 +189,9 @@ def test_sets_of_one_range_are_fine_whatever_it_is(scaled, kind):
 def test_the_sentence_says_what_was_seen_and_what_to_do():
     found = overlaps(digits(300), SCALES["[0, 1]"](digits(200, 1)))
     assert [warning.sentence for warning in found] == [
-        "The samples have values from 0 to 1 only, and the training images from -1 to 1, where -1 is black and 1 "
-        "is white: are they scaled otherwise? Then say with `value_range` what stands for black and white in them."
+        "The samples have values from 0 to 1 only, and the training images from -1 to 1, where -1 is black "
+        "and 1 is white: are they scaled otherwise? Then say with `value_range` what stands for black and "
+        "white in them."
     ]
 
 

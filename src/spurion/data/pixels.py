@@ -61,7 +61,7 @@ def scale(
     if not clip and abs(x).max() > 1 + _RANGE_TOLERANCE:
         raise ValueError(
             f"{label} holds values from {exact.min():g} to {exact.max():g}, outside [{low:g}, {high:g}]; "
-            "give the true range as `value_range`, or `clip` what lies outside."
+            "give the true range as `value_range`, for all sets or for each, or `clip` what lies outside."
         )
     levels = (x.clip(-1, 1) + 1) * 127.5
     nearest = np.rint(levels)
