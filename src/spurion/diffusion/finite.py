@@ -37,6 +37,7 @@ def check_answers(denoiser: Denoiser) -> None:
         ValueError: If it does not.
     """
     x_t = torch.zeros(1, *denoiser.shape, dtype=denoiser.dtype, device=denoiser.device)
-    discrete = isinstance(denoiser.schedule, DDPMSchedule)
-    for t in (0, denoiser.schedule.steps - 1) if discrete else (_LEAST_TIME, 1.0):
+    schedule = denoiser.schedule
+    ends = (0, schedule.steps - 1) if isinstance(schedule, DDPMSchedule) else (_LEAST_TIME, 1.0)
+    for t in ends:
         finite_answer(denoiser, x_t, t)

@@ -38,8 +38,10 @@ def find_parts(folder: Path) -> Parts:
     """
     if (folder / INDEX_FILE).is_file():
         classes = _classes(folder / INDEX_FILE)
-        places = (folder / part if (folder / part).is_dir() else folder for part in ("unet", "scheduler"))
-        return Parts(*places, classes["unet"], classes["scheduler"])
+        network, scheduler = (
+            folder / part if (folder / part).is_dir() else folder for part in ("unet", "scheduler")
+        )
+        return Parts(network, scheduler, classes["unet"], classes["scheduler"])
     if (folder / NETWORK_FILE).is_file():
         return Parts(folder, folder if (folder / SCHEDULER_FILE).is_file() else folder / "scheduler")
     raise ValueError(

@@ -57,20 +57,19 @@ def denoiser_hash(denoiser: Denoiser) -> str:
     Raises:
         ValueError: If the denoiser is of a kind that cannot be saved.
     """
-    network = isinstance(denoiser, NetworkDenoiser)
-    settings = {
+    settings: dict[str, Any] = {
         "kind": type(denoiser).__name__,
         "schedule": repr(denoiser.schedule),
         "shape": list(denoiser.shape),
         "dtype": str(denoiser.dtype),
         "clip_range": denoiser.clip_range,
-        "prediction": denoiser.prediction if network else None,
-        "network": network_config(denoiser.network) if network else None,
     }
-    if network:
-        settings["network"].pop("_diffusers_version", None)
+    if isinstance(denoiser, NetworkDenoiser):
+        config = network_config(denoiser.network)
+        config.pop("_diffusers_version", None)
+        settings |= {"prediction": denoiser.prediction, "network": config}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name, value in sorted(denoiser_state(denoiser).items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode() + b"\0")
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
