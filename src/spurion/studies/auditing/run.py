@@ -31,14 +31,7 @@ from spurion.studies.auditing.folder import AuditFolder
 from spurion.studies.auditing.histograms import histograms
 from spurion.studies.auditing.limitations import limitations
 from spurion.studies.auditing.mistakes import mistakes
-from spurion.studies.auditing.request import (
-    AUDIT_KINDS,
-    Request,
-    check_seed,
-    check_sources,
-    condition_of,
-    rule_for,
-)
+from spurion.studies.auditing.request import AUDIT_KINDS, Request, check_sources, condition_of, rule_for
 from spurion.studies.auditing.results import AuditResult, Inputs, ModelInfo
 from spurion.studies.auditing.sources import Images, Model, open_sets
 from spurion.studies.auditing.verdict import verdict
@@ -106,7 +99,6 @@ def audit(
     """
     check_arguments(locals(), AUDIT_KINDS)
     check_sources(samples, model, generate, geometry)
-    check_seed(seed)
     request = Request(
         rule=rule_for(thresholds, holdout is not None),
         condition=None if fail_if is None else condition_of(fail_if),
