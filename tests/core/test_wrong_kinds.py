@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import spurion
 
@@ -82,3 +83,9 @@ def test_an_argument_of_a_wrong_kind_is_one_sentence(tmp_path):
 def test_a_misspelt_keyword_is_python_s_own_error():
     with pytest.raises(TypeError, match="hold_out"):
         spurion.audit("train.npz", "samples.npz", hold_out="x")
+
+
+def test_a_seed_is_not_negative():
+    images = torch.zeros(2, 1, 4, 4)
+    with pytest.raises(ValueError, match=r"^`seed` must be at least 0, got -1\.$"):
+        spurion.audit(images, images, seed=-1)

@@ -1,15 +1,6 @@
 """What an audit was asked to do, checked before anything is read."""
 
-__all__ = [
-    "ASKED",
-    "AUDIT_KINDS",
-    "DEFAULT_ALPHA",
-    "Request",
-    "check_seed",
-    "check_sources",
-    "condition_of",
-    "rule_for",
-]
+__all__ = ["ASKED", "AUDIT_KINDS", "DEFAULT_ALPHA", "Request", "check_sources", "condition_of", "rule_for"]
 
 import os
 from collections.abc import Callable, Mapping
@@ -78,6 +69,9 @@ class Request:
         points: Points of each class at which geometry is measured; 0 for none.
         redact: Whether names and images are left out.
         progress: Called with the stage and how far it is.
+
+    Raises:
+        ValueError: If the seed is below 0.
     """
 
     rule: str
@@ -90,6 +84,10 @@ class Request:
     points: int
     redact: bool
     progress: Stages
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"`seed` must be at least 0, got {self.seed}.")
 
 
 def check_sources(
@@ -110,16 +108,6 @@ def check_sources(
         raise ValueError("`model` needs `generate`, or with samples that are given `geometry`.")
     if points and points < 6:
         raise ValueError(f"`geometry` must be at least 6 points of each class, got {points}.")
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed below 0.
-
-    Raises:
-        ValueError: If it is.
-    """
-    if seed < 0:
-        raise ValueError(f"`seed` must be at least 0, got {seed}.")
 
 
 def rule_for(thresholds: str | None, held_out: bool) -> str:

@@ -36,7 +36,6 @@ from spurion.studies.auditing.readings import readings
 from spurion.studies.auditing.request import (
     AUDIT_KINDS,
     Request,
-    check_seed,
     check_sources,
     condition_of,
     rule_for,
@@ -109,7 +108,6 @@ def audit(
     """
     check_arguments(locals(), AUDIT_KINDS)
     check_sources(samples, model, generate, geometry)
-    check_seed(seed)
     request = Request(
         rule=rule_for(thresholds, holdout is not None),
         condition=None if fail_if is None else condition_of(fail_if),
