@@ -9,6 +9,7 @@ __all__ = [
 ]
 
 from collections.abc import Sequence
+from typing import Any
 
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.report.numbers import absent, size, value
@@ -33,23 +34,24 @@ RULES = {
 }
 
 
-def sampler_in_words(sampler: SamplerConfig | None) -> str:
+def sampler_in_words(sampler: dict[str, Any]) -> str:
     """A sampler's name and settings.
 
     Example:
-        >>> sampler_in_words(SamplerConfig(kind="ddpm", steps=250))
+        >>> sampler_in_words({"kind": "ddpm", "steps": 250, "eta": 0.0, "clip": True, "batch_size": 500})
         'DDPM, 250 steps, clipped'
-        >>> sampler_in_words(SamplerConfig(kind="ddim", steps=50, clip=False))
+        >>> sampler_in_words({"kind": "ddim", "steps": 50, "eta": 0.0, "clip": False})
         'DDIM, 50 steps, η = 0, not clipped'
-        >>> sampler_in_words(None)
+        >>> sampler_in_words({})
         'not known'
     """
-    if sampler is None:
+    if not sampler:
         return "not known"
-    parts = [sampler.kind.upper(), f"{sampler.steps} steps"]
-    if sampler.kind == "ddim":
-        parts.append(f"η = {sampler.eta:g}")
-    parts.append("clipped" if sampler.clip else "not clipped")
+    known = SamplerConfig.model_validate(sampler)
+    parts = [known.kind.upper(), f"{known.steps} steps"]
+    if known.kind == "ddim":
+        parts.append(f"η = {known.eta:g}")
+    parts.append("clipped" if known.clip else "not clipped")
     return ", ".join(parts)
 
 

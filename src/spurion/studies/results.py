@@ -11,15 +11,16 @@ __all__ = [
     "DistanceInfo",
     "Findings",
     "PointResult",
+    "SamplerSettings",
     "SourceInfo",
     "StudyResult",
     "TrainingSummary",
     "study_schema",
 ]
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from spurion.core.config import Config, StoredResult, build_config
 from spurion.core.quantities import Count, Distance, Notes, Number, Seconds, Settings, Share, Size
@@ -50,6 +51,16 @@ SAMPLE_COLUMNS = (
 
 MOST_SIZES = 200
 """Training sizes of one study: each has panels of its own in the figures."""
+
+
+def _of_a_sampler(values: dict[str, Any]) -> dict[str, Any]:
+    if values:
+        build_config(SamplerConfig, values, "sampler")
+    return values
+
+
+SamplerSettings = Annotated[dict[str, Any], AfterValidator(_of_a_sampler)]
+"""The fields of a `SamplerConfig`; empty where it is not known."""
 
 
 class SourceInfo(Config):
@@ -134,7 +145,7 @@ class PointResult(Findings):
     sample_size: Size
     status: Literal["done", "failed"]
     message: str = Field("", description="Why a point failed; empty otherwise.")
-    sampler: SamplerConfig | None
+    sampler: SamplerSettings
     train_duplicates: Count | None = Field(
         None, description="Training images with an exact copy elsewhere in the training set."
     )

@@ -35,7 +35,7 @@ class AuditRun:
             train_size=audit.inputs.train.count,
             sample_size=audit.inputs.samples.count,
             status="done",
-            sampler=audit.model and audit.model.sampler,
+            sampler=(audit.model and audit.model.sampler) or {},
             train_duplicates=sum(map(len, audit.train_duplicates)),
             geometry=audit.geometry,
         )

@@ -12,7 +12,6 @@ from pydantic import Field, model_validator
 
 from spurion.core.config import Config, StoredResult
 from spurion.core.quantities import Count, Notes, Number, Positive, Settings, Size, check_lengths
-from spurion.diffusion.samplers import SamplerConfig
 from spurion.phases.exposure import Exposure
 from spurion.phases.gate import Verdict
 from spurion.phases.metrics import Metric
@@ -21,7 +20,7 @@ from spurion.phases.separation import Separation
 from spurion.phases.signs import Sign
 from spurion.studies.geometry.results import GeometryResult, ScanResult
 from spurion.studies.overlap import Overlap
-from spurion.studies.results import Findings, SourceInfo
+from spurion.studies.results import Findings, SamplerSettings, SourceInfo
 
 
 class Inputs(Config):
@@ -44,7 +43,7 @@ class ModelInfo(Config):
 
     name: str
     sha256: str = Field(description="Hash of the folder's weights and configurations; see `folder_hash`.")
-    sampler: SamplerConfig | None = Field(None, description="Null if its samples were given.")
+    sampler: SamplerSettings | None = Field(None, description="Null if its samples were given.")
     seed: int | None = Field(None, description="Seed of the samples; null if they were given.")
 
 

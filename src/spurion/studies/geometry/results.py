@@ -157,5 +157,5 @@ class GeometryResult(Config):
     def _one_end_for_each(self) -> "GeometryResult":
         for ends in (self.spectra_low, self.spectra_high):
             for name, values in ends.items():
-                check_lengths(f"`spectra` of {name}", len(self.spectra.get(name, ())), ends=values)
+                check_lengths(f"`spectra` of {name}", len(self.spectra.get(name, ())), ends=values or None)
         return self

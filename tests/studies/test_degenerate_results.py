@@ -1,0 +1,38 @@
+"""The bounds of results hold for every audit that can be made, however poor its sets."""
+
+import pytest
+import torch
+
+from spurion import audit
+from spurion.core.random import generator
+from spurion.studies.auditing.results import AuditResult
+
+DRAW = generator(0, "degenerate")
+
+
+def images(count, scale=1.0):
+    return (torch.rand(count, 1, 4, 4, generator=DRAW) * 2 - 1) * scale
+
+
+FEW, SAME = images(9), images(4)
+SETS = {
+    "one training image": (images(1), images(5), images(5)),
+    "constant": (torch.zeros(6, 1, 4, 4), torch.zeros(5, 1, 4, 4), torch.zeros(6, 1, 4, 4)),
+    "two samples": (images(3), images(2), images(2)),
+    "three equal sets": (SAME, SAME.clone(), SAME.clone()),
+    "no held-out images": (images(2), images(2), None),
+    "next to no contrast": (images(9, 1e-30), images(8, 1e-30), images(9, 1e-30)),
+    "one held-out image": (images(9), images(8), images(1)),
+    "one image copied": (FEW, FEW[[0] * 40], images(9)),
+    "black and white": (-torch.ones(2, 1, 4, 4), torch.ones(2, 1, 4, 4), None),
+}
+
+
+@pytest.mark.parametrize("rule", ["valley", "fixed:0,0", "fixed:1e30,1", "holdout:0.2"])
+@pytest.mark.parametrize("name", SETS)
+def test_true_results_are_in_bounds_and_come_back(name, rule):
+    train, samples, holdout = SETS[name]
+    if holdout is None and rule.startswith("holdout"):
+        return
+    found = audit(train, samples, holdout, thresholds=rule, fail_if="memorized > 0.5")
+    assert AuditResult.model_validate(found.to_json()) == found
