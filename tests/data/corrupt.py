@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from data.encoded import encode, random_levels
+from data.gray_tiff import gray_tiff
 
 
 def sound_files():
@@ -34,6 +35,18 @@ def sound_files():
         "deflate.tif": encode(gray, "TIFF", compression="tiff_deflate"),
         "jpeg.tif": encode(color, "TIFF", compression="jpeg"),
         "deep.tif": encode(gray.astype(np.uint16) * 200, "TIFF"),
+        "inverted.tif": gray_tiff(gray.astype(int) * 16, 12, photometric=0, order=">", packed=True),
+        "color.gif": encode(color, "GIF", mode="P"),
+        "color.jp2": encode(color, "JPEG2000"),
+        "deep.j2k": encode(gray.astype(np.uint16) * 200, "JPEG2000", no_jp2=True),
+        "color.avif": encode(color, "AVIF"),
+        "color.ppm": encode(color, "PPM"),
+        "scaled.pgm": b"P5 10 12 999\n" + gray.astype(">u2").tobytes(),
+        "color.tga": encode(alpha, "TGA", compression="tga_rle"),
+        "color.qoi": encode(color, "QOI"),
+        "color.pcx": encode(color, "PCX"),
+        "color.sgi": encode(color, "SGI"),
+        "color.dib": encode(color, "DIB"),
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -27,7 +27,7 @@ def snapshot(root):
     return {path: path.is_file() and path.read_bytes() for path in Path(root).rglob("*")}
 
 
-@pytest.mark.parametrize("seed", range(220))
+@pytest.mark.parametrize("seed", range(330))
 def test_damaged_files_are_read_or_refused_in_one_sentence(seed, tmp_path, recwarn):
     name = list(SOUND)[seed % len(SOUND)]
     (tmp_path / name).write_bytes(damage(SOUND[name], np.random.default_rng(seed)))
