@@ -31,11 +31,11 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d import UNet2DModel
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from spurion.core.config import Config, build_config
 from spurion.core.files import file_mode, read_json, write_json
+from spurion.core.sealed import check_tensors, load_tensors, save_tensors
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.fourier_mlp import FourierMLP
@@ -79,7 +79,7 @@ def save_denoiser(denoiser: Denoiser, folder: Path | str) -> None:
         else:
             kind = "exact" if isinstance(denoiser, ExactDenoiser) else "gaussian"
             write_json(new / "denoiser.json", {"kind": kind})
-            save_file(state, new / "denoiser.safetensors")
+            save_tensors(new / "denoiser.safetensors", state, {})
         prediction = denoiser.prediction if isinstance(denoiser, NetworkDenoiser) else "sample"
         save_schedule(denoiser.schedule, prediction, new / "scheduler")
 
@@ -167,7 +167,7 @@ def _save_network(denoiser: NetworkDenoiser, state: dict[str, Tensor], folder: P
     config = json.loads(network.to_json_string())
     config.pop("_name_or_path", None)  # where it was loaded from is nobody's business
     write_json(folder / "unet" / "config.json", config)
-    save_file(state, folder / "unet" / _WEIGHTS, metadata={"format": "pt"})
+    save_tensors(folder / "unet" / _WEIGHTS, state, {"format": "pt"})
 
 
 def _load_network(folder: Path) -> tuple[Any, tuple[int, ...]]:
@@ -180,6 +180,8 @@ def _load_network(folder: Path) -> tuple[Any, tuple[int, ...]]:
     if name not in _NETWORKS:
         raise ValueError(f"{folder} holds a network of kind {name}; known are {', '.join(_NETWORKS)}.")
     try:
+        for weights in folder.glob("*.safetensors"):
+            check_tensors(weights)
         with torch.random.fork_rng(devices=[]):  # diffusers draws weights before it reads them
             network, report = cast(Any, _NETWORKS[name]).from_pretrained(
                 folder,
@@ -216,7 +218,8 @@ def _load_closed_form(folder: Path, device: torch.device) -> Denoiser:
     kind = build_config(_ClosedForm, read_json(folder / "denoiser.json"), str(folder / "denoiser.json")).kind
     schedule, _ = load_schedule(folder / "scheduler")
     try:
-        state = load_file(folder / "denoiser.safetensors", device=str(device))
+        tensors, _ = load_tensors(folder / "denoiser.safetensors")
+        state = {name: value.to(device) for name, value in tensors.items()}
         if kind == "exact":
             return ExactDenoiser(state["patterns"], schedule)
         spectrum = Spectrum(state["variances"], state.get("directions"))

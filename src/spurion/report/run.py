@@ -19,7 +19,6 @@ __all__ = [
 import csv
 import json
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -29,8 +28,12 @@ from jaxtyping import Float, Int, UInt8
 
 from spurion.core.config import Config, build_config
 from spurion.core.files import read_json
+from spurion.core.sealed import Damaged, Seal, load_arrays
 from spurion.phases.classification import CLASSES
 from spurion.studies.results import SAMPLE_COLUMNS, PointResult, StudyResult
+
+REMEDY = "run the study again to have it made again, or delete `.seals` beside it to have it read as it is"
+"""What to do about a file that is not as it was written."""
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
@@ -119,6 +122,7 @@ def read_run(folder: Path | str) -> Run:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
     folder = Path(folder)
+    Seal(folder, "study").check(REMEDY)
     study = read_stored(StudyResult, folder / "study.json", "a run")
     points = sorted(study.points, key=lambda point: point.train_size)
     return Run(study, tuple(_read_point(folder / "points" / f"{p.train_size:06d}", p) for p in points))
@@ -145,6 +149,8 @@ def read_stored(kind: type[ConfigT], path: Path, of: str) -> ConfigT:
 
 def _read_point(folder: Path, result: PointResult) -> PointFiles:
     loss = folder / "training.jsonl"
+    Seal(folder, "train").check(REMEDY, loss)
+    Seal(folder, "conclude").check(REMEDY, folder / "samples.csv", folder / "gallery.npz")
     if result.status == "failed":
         return PointFiles(result, None, None, _read_loss(loss) if loss.is_file() else None)
     samples = read_samples(folder / "samples.csv", result.sample_size)
@@ -205,13 +211,14 @@ def read_gallery(path: Path, samples: int) -> Gallery:
         ValueError: If it is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("index", "label", "sample", "train", "other")}
+        arrays = load_arrays(path, "index", "label", "sample", "train", "other")
         _check_gallery(arrays, samples)
     except FileNotFoundError:
         raise ValueError(f"There is no file {path}.") from None
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged ({str(error).strip(chr(39))}).") from None
+    except Damaged:
+        raise
+    except ValueError as error:
+        raise Damaged(f"{path} is damaged ({error}).") from None
     index, label = (arrays[name].astype(np.int64) for name in ("index", "label"))
     return Gallery(index, label, arrays["sample"], arrays["train"], arrays["other"])
 

@@ -5,6 +5,7 @@ __all__ = ["AuditRun", "read_audit"]
 from dataclasses import dataclass
 from pathlib import Path
 
+from spurion.core.sealed import Seal
 from spurion.report.run import Gallery, PointFiles, Run, Samples, read_gallery, read_samples, read_stored
 from spurion.studies.auditing.results import AuditResult
 from spurion.studies.results import Findings, PointResult, StudyResult
@@ -58,6 +59,7 @@ def read_audit(folder: Path) -> AuditRun:
     Raises:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
+    Seal(folder, "audit").check("audit again, or delete `.seals` beside it to have it read as it is")
     audit = read_stored(AuditResult, folder / "audit.json", "an audit")
     if audit.redacted:
         return AuditRun(audit, None, None)

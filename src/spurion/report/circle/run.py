@@ -2,7 +2,6 @@
 
 __all__ = ["CircleRun", "Grids", "Landscape", "read_circle"]
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from jaxtyping import Float
 
 from spurion.core.config import build_config
 from spurion.core.files import read_json
+from spurion.core.sealed import Seal, load_arrays
+from spurion.report.run import REMEDY
 from spurion.studies.circle.results import CircleResult, State, TrainedResult
 
 
@@ -65,6 +66,7 @@ def read_circle(folder: Path) -> CircleRun:
     Raises:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
+    Seal(folder, "study").check(REMEDY)
     study = build_config(CircleResult, read_json(folder / "study.json"), str(folder / "study.json"))
     return CircleRun(study, tuple(_landscapes(folder, study)), tuple(_trained(folder, study)))
 
@@ -99,12 +101,9 @@ def _trained(folder: Path, study: CircleResult) -> list[Grids]:
 
 def _arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in shapes}
+        arrays = load_arrays(path, *shapes)
     except FileNotFoundError:
         raise ValueError(f"There is no file {path}.") from None
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged ({str(error).strip(chr(39))}).") from None
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise ValueError(f"{path} is damaged (`{name}` must have the shape {shape}).")

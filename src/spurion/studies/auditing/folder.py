@@ -3,9 +3,10 @@
 `audit.json` is the mark of a whole audit: an old one goes first and the new one comes last, so that a folder
 with one never holds parts of two audits. One folder is for one training set, one set of samples and one
 held-out set: an audit of the same sets, by another rule say, takes the place of the last; one of others is
-refused.
+refused. The checksums of all files are in `.seals/audit.json`; what was damaged since is refused.
 
-A redacted audit leaves `audit.json` alone, and it goes into no folder in which an open one left its images.
+A redacted audit leaves `audit.json` alone, with its checksum, and it goes into no folder in which an open one
+left its images.
 """
 
 __all__ = ["AUDIT_FILE", "AuditFolder"]
@@ -18,6 +19,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from spurion.core.files import read_json, write_json
+from spurion.core.sealed import Seal
 from spurion.studies.auditing.gallery import chosen
 from spurion.studies.auditing.results import AuditResult, Inputs
 from spurion.studies.auditing.sources import ROLES, Images
@@ -64,6 +66,8 @@ class AuditFolder:
     def _last(self) -> dict[str, Any] | None:
         """The audit that is there, as stored."""
         path = self.path / AUDIT_FILE
+        if path.is_file():
+            Seal(self.path, "audit").check("delete it to audit again, or choose another folder", path)
         values = read_json(path) if path.is_file() else None
         return values if isinstance(values, dict) or values is None else {}
 
@@ -113,6 +117,8 @@ class AuditFolder:
         Raises:
             OSError: If the folder cannot be written or the disk is full.
         """
+        seal, files = Seal(self.path, "audit"), [self.path / AUDIT_FILE]
+        seal.remove()
         for name in (AUDIT_FILE, REPORT_FILE):
             (self.path / name).unlink(missing_ok=True)
         if not self.redact:
@@ -125,4 +131,6 @@ class AuditFolder:
                 images.train.images,
                 chosen(measurement, result.exposure),
             )
+            files += [self.path / "samples.csv", self.path / "gallery.npz"]
         write_json(self.path / AUDIT_FILE, result.to_json())
+        seal.put(*files)
