@@ -15,15 +15,11 @@ __all__ = [
     "measured_from",
     "parameter_count",
     "point_data",
-    "raise_if_refused",
     "train_point",
 ]
 
-import errno
 import json
 import math
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -36,7 +32,6 @@ from safetensors import safe_open
 from torch import Tensor
 
 from spurion.core.engine import Report
-from spurion.core.files import refusal
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
 from spurion.core.sealed import Damaged, Seal, load_arrays, tell
@@ -48,11 +43,10 @@ from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import AuditRules, conclude, labels_of
 from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
 from spurion.studies.evidence import gallery_indices, write_gallery, write_samples_csv
+from spurion.studies.failures import one_sentence, raise_if_refused
 from spurion.studies.folder import AGAIN, keep, recall, stage_seconds, timed, vectors_of
 from spurion.studies.measurement import load_measurement, measure, save_measurement
 from spurion.studies.results import Findings, PointResult, TrainingSummary
-
-LEAST_FREE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -217,24 +211,6 @@ def _measure(task: PointTask, report: Report) -> None:
 
 def _stage(report: Report, name: str, stage: str) -> Progress:
     return partial(report, name, stage)
-
-
-def one_sentence(error: Exception) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def raise_if_refused(error: Exception, folder: Path) -> None:
-    """Turn a failure on a full disk, or at another limit of the place, into the system's own error.
-
-    Raises:
-        OSError: If that is what the error came from; it ends the study.
-    """
-    number = refusal(error)
-    if number is None and shutil.disk_usage(folder).free < LEAST_FREE_BYTES:
-        number = errno.ENOSPC
-    if number is not None:
-        raise OSError(number, os.strerror(number), str(folder)) from error
 
 
 def load_samples(path: Path) -> Float[Tensor, "n channels height width"]:

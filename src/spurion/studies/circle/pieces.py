@@ -27,8 +27,8 @@ from spurion.studies.circle.config import CircleConfig
 from spurion.studies.circle.landscapes import branches, landscape, table
 from spurion.studies.circle.phases import capacity_law, phase_point, ripple_law
 from spurion.studies.circle.trained import train_and_compare
+from spurion.studies.failures import one_sentence, raise_if_refused
 from spurion.studies.folder import AGAIN, keep, recall
-from spurion.studies.point import raise_if_refused
 
 RIPPLE_COUNT = 1000
 RIPPLE_SETS = 24
@@ -133,7 +133,7 @@ def run_piece(piece: Piece, report: Report) -> str:
         if piece.kind != "trained":
             raise
         raise_if_refused(error, piece.folder)
-        return " ".join(str(error).split()) or type(error).__name__
+        return one_sentence(error)
     seconds = round(time.process_time() - start, 3)
     values = {"seconds": seconds, "result": [part.model_dump(mode="json") for part in result]}
     keep(piece.seal, piece.file, values, *piece.beside)

@@ -23,6 +23,7 @@ from spurion.diffusion.folder import load_denoiser
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.measures import MEASURES
 from spurion.studies.audit import labels_of
+from spurion.studies.failures import one_sentence, raise_if_refused
 from spurion.studies.folder import keep, recall, timed
 from spurion.studies.geometry.config import GeometryConfig
 from spurion.studies.geometry.groups import Group, choose_groups
@@ -32,15 +33,7 @@ from spurion.studies.geometry.rows import write_rows
 from spurion.studies.geometry.scan import scan
 from spurion.studies.geometry.summary import left_out, middle, orders, rank_medians, reading
 from spurion.studies.measurement import load_measurement
-from spurion.studies.point import (
-    PointTask,
-    concluded_from,
-    load_samples,
-    measured_from,
-    one_sentence,
-    point_data,
-    raise_if_refused,
-)
+from spurion.studies.point import PointTask, concluded_from, load_samples, measured_from, point_data
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,7 @@ def geometry_point(task: GeometryTask, report: Report) -> GeometryResult | str:
     folder, thresholds = task.point.folder, task.point.thresholds
     stored, rows, seal = folder / "geometry.json", folder / "geometry.csv", Seal(folder, "geometry")
     asked = {"time": task.time, "thresholds": thresholds and thresholds.model_dump(mode="json")}
-    key = measured_from(folder) + concluded_from(folder)
+    key = concluded_from(folder)
     known = recall(seal, stored, _parsed, rows, key=key)
     if known is not None and known[0] == asked:
         return known[1]
