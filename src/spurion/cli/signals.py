@@ -14,6 +14,7 @@ from typing import NoReturn
 
 ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 SHOW_CURSOR = b"\x1b[?25h"
+AT_ONCE = b"spurion: Ended at once; files are whole or absent, and the same command may be given again.\n"
 
 
 class Terminated(KeyboardInterrupt):
@@ -45,4 +46,5 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     if sys.stderr.isatty():
         os.write(2, SHOW_CURSOR)
+    os.write(2, AT_ONCE)
     os._exit(128 + number)
