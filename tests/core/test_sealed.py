@@ -90,7 +90,7 @@ def test_arrays(tmp_path):
             assert load_arrays(path, "a")["a"].tolist() == [0, 1, 2, 3, 4]
         except Damaged:
             noticed += 1
-    assert noticed > 0.5 * len(whole)
+    assert noticed > 100
     np.save(tmp_path / "lone.npy", np.arange(3))
     with pytest.raises(Damaged, match="is damaged"):
         load_arrays(tmp_path / "lone.npy", "a")

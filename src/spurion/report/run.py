@@ -122,8 +122,8 @@ def read_run(folder: Path | str) -> Run:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
     folder = Path(folder)
-    Seal(folder, "study").check(REMEDY)
     study = read_stored(StudyResult, folder / "study.json", "a run")
+    Seal(folder, "study").check(REMEDY)
     points = sorted(study.points, key=lambda point: point.train_size)
     return Run(study, tuple(_read_point(folder / "points" / f"{p.train_size:06d}", p) for p in points))
 
@@ -149,17 +149,18 @@ def read_stored(kind: type[ConfigT], path: Path, of: str) -> ConfigT:
 
 def _read_point(folder: Path, result: PointResult) -> PointFiles:
     loss = folder / "training.jsonl"
-    Seal(folder, "train").check(REMEDY, loss)
-    Seal(folder, "conclude").check(REMEDY, folder / "samples.csv", folder / "gallery.npz")
     if result.status == "failed":
         return PointFiles(result, None, None, _read_loss(loss) if loss.is_file() else None)
     samples = read_samples(folder / "samples.csv", result.sample_size)
-    return PointFiles(
+    files = PointFiles(
         result,
         samples,
         read_gallery(folder / "gallery.npz", len(samples)),
         _read_loss(loss) if result.training is not None else None,
     )
+    Seal(folder, "conclude").check(REMEDY, folder / "samples.csv", folder / "gallery.npz")
+    Seal(folder, "train").check(REMEDY, loss)
+    return files
 
 
 def read_samples(path: Path, count: int) -> Samples:

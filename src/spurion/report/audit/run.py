@@ -59,9 +59,10 @@ def read_audit(folder: Path) -> AuditRun:
     Raises:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
-    Seal(folder, "audit").check("audit again, or delete `.seals` beside it to have it read as it is")
     audit = read_stored(AuditResult, folder / "audit.json", "an audit")
-    if audit.redacted:
-        return AuditRun(audit, None, None)
-    samples = read_samples(folder / "samples.csv", audit.inputs.samples.count)
-    return AuditRun(audit, samples, read_gallery(folder / "gallery.npz", len(samples)))
+    samples, gallery = None, None
+    if not audit.redacted:
+        samples = read_samples(folder / "samples.csv", audit.inputs.samples.count)
+        gallery = read_gallery(folder / "gallery.npz", len(samples))
+    Seal(folder, "audit").check("audit again, or delete `.seals` beside it to have it read as it is")
+    return AuditRun(audit, samples, gallery)

@@ -66,8 +66,8 @@ def read_circle(folder: Path) -> CircleRun:
     Raises:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
-    Seal(folder, "study").check(REMEDY)
     study = build_config(CircleResult, read_json(folder / "study.json"), str(folder / "study.json"))
+    Seal(folder, "study").check(REMEDY)
     return CircleRun(study, tuple(_landscapes(folder, study)), tuple(_trained(folder, study)))
 
 

@@ -66,8 +66,6 @@ class AuditFolder:
     def _last(self) -> dict[str, Any] | None:
         """The audit that is there, as stored."""
         path = self.path / AUDIT_FILE
-        if path.is_file():
-            Seal(self.path, "audit").check("delete it to audit again, or choose another folder", path)
         values = read_json(path) if path.is_file() else None
         return values if isinstance(values, dict) or values is None else {}
 
@@ -91,7 +89,7 @@ class AuditFolder:
             raise ValueError(f"{self.path} holds an audit of samples that were given; choose another folder.")
 
     def check_inputs(self, inputs: Inputs) -> None:
-        """Refuse a folder with an audit of other sets.
+        """Refuse a folder with an audit of other sets, or with one that is damaged.
 
         Raises:
             ValueError: If it holds one.
@@ -104,6 +102,8 @@ class AuditFolder:
             source = getattr(inputs, role)
             if (stored.get(role) or {}).get("sha256") != (source and source.sha256):
                 raise ValueError(f"{self.path} holds an audit of other {name}; choose another folder.")
+        remedy = "delete it to audit again, or choose another folder"
+        Seal(self.path, "audit").check(remedy, self.path / AUDIT_FILE)
 
     def write(
         self,
