@@ -94,6 +94,9 @@ def test_a_lost_piece_is_computed_again_and_is_the_same(small):
     folder, result, _ = small
     for name in ("phases-5.0-40.json", "capacity-10.0.json", "trained-2-paper.json"):
         (folder / "pieces" / name).unlink()
+    for name in ("pieces/landscape-2.json", "landscapes/2.npz", "trained/000002-paper/samples.npz"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
     again = spurion.study("circle", out=folder, overrides=SMALL, workers=1)
     left = {"seconds"}
     assert again.model_dump(exclude=left) == result.model_dump(exclude=left)

@@ -101,6 +101,14 @@ def ending(monkeypatch, error):
             Exception("Error: No space left on device (os error 28)"),
             "No space left for the output folder; free",
         ),
+        (
+            OSError(errno.EFBIG, "x", "runs/a"),
+            "A file would be larger than the system allows (runs/a); raise the limit (`ulimit -f`) or choose",
+        ),
+        (
+            Exception("Error: I/O error: File too large (os error 27)"),
+            "A file would be larger than the system allows (the output folder); raise",
+        ),
         (PermissionError(errno.EACCES, "x", "runs/a"), "No permission for runs/a; choose another place or"),
         (OSError(errno.EROFS, "x", "runs/a"), "No permission for runs/a; choose another place or"),
         (FileNotFoundError(errno.ENOENT, "x", "a.yaml"), "There is no file a.yaml."),

@@ -61,7 +61,7 @@ def test_a_folder_gets_the_result_the_evidence_and_a_report(given, tmp_path):
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == json.loads((out / "audit.json").read_text())
     names = sorted(path.name for path in out.iterdir())
-    assert names == ["audit.json", "figures", "gallery.npz", "report.html", "samples.csv"]
+    assert names == [".seals", "audit.json", "figures", "gallery.npz", "report.html", "samples.csv"]
     page = (out / "report.html").read_bytes()
     (out / "report.html").unlink()
     assert run("report", out).exit_code == 0

@@ -1,3 +1,5 @@
+import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -98,3 +100,82 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 
 def test_available_cores_is_positive():
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+def warn(task, report):
+    logging.getLogger("spurion").warning("task %s is told", task)
+    return task
+
+
+def test_what_workers_tell_is_told_here(caplog):
+    list(run_tasks(warn, [1, 2], workers=2, threads=1, report=collect([])))
+    assert sorted(record.getMessage() for record in caplog.records) == ["task 1 is told", "task 2 is told"]
+
+
+def of_group(group):
+    """The numbers and command lines of the living processes of a group."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, _, of = (place / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(of) == group and state != "Z":
+                found[int(place.name)] = (place / "cmdline").read_text()
+    return found
+
+
+STUDY = (
+    "train_sizes=[2, 8]",
+    "training.iterations=100000",
+    "training.checkpoint_every=5",
+    "denoiser.width=8",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are read from /proc")
+@pytest.mark.parametrize(
+    ("ending", "moment", "code"),
+    [
+        (signal.SIGKILL, "workers import", -signal.SIGKILL),
+        (signal.SIGKILL, "workers train", -signal.SIGKILL),
+        (signal.SIGTERM, "workers train", 143),
+        (signal.SIGINT, "workers import", 130),
+    ],
+)
+def test_nobody_writes_after_the_parent_is_gone(tmp_path, ending, moment, code):
+    options = [word for field in STUDY for word in ("--set", field)]
+    command = [sys.executable, "-m", "spurion", "study", "digits", "--out", str(tmp_path), "--workers", "2"]
+    parent = subprocess.Popen(
+        [*command, *options],
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (
+            moment == "workers import"
+            and sum("spawn_main" in line for line in of_group(parent.pid).values()) == 2
+        ):
+            break
+        if moment == "workers train" and len(list(tmp_path.glob("points/*/state/state.safetensors"))) == 2:
+            break
+        time.sleep(0.02)
+    os.killpg(parent.pid, ending) if ending == signal.SIGINT else parent.send_signal(ending)
+    words = parent.communicate()[1]
+    assert parent.returncode == code
+    gone = (
+        time.monotonic() + 10
+    )  # a worker looks for its parent in its first half second; this machine is slow
+    while of_group(parent.pid) and time.monotonic() < gone:
+        time.sleep(0.02)
+    assert not of_group(parent.pid)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    time.sleep(0.5)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    if code > 0:
+        assert words.splitlines()[-1] == (
+            "spurion study: Interrupted; what was finished is kept, and the same command continues."
+        )
+        assert "Traceback" not in words

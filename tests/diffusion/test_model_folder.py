@@ -187,7 +187,7 @@ def test_a_failed_save_leaves_the_old_model(saved, tmp_path, monkeypatch):
     def full(*arguments, **more):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr(module, "save_tensors", full)
     with pytest.raises(OSError, match="no space left"):
         save_denoiser(unet(seed=1), saved)
     assert torch.equal(load_denoiser(saved)(noisy(), 50), unet()(noisy(), 50))

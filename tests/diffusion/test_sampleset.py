@@ -5,6 +5,7 @@ import pytest
 import torch
 from diffusers import UNet2DModel
 
+from spurion.core.sealed import Damaged
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.finite import check_answers
@@ -255,15 +256,42 @@ def test_nothing_is_written_of_a_model_that_overflows(tmp_path):
 
 @pytest.mark.parametrize("keep", [0, 4, 60, -8])
 def test_damaged_files_are_named(tmp_path, keep):
-    shard = started(tmp_path / "shard")
-    shard.write_bytes(shard.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"000000.safetensors is damaged \(.*\); delete it and run again"):
-        draw(tmp_path / "shard")
     draw(tmp_path / "final")
     final = tmp_path / "final" / "samples.npz"
     final.write_bytes(final.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"samples.npz is damaged \(.*\); delete it and run again"):
         draw(tmp_path / "final")
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "first", "middle", "last"])
+def test_a_damaged_shard_is_told_and_drawn_again(tmp_path, damage, caplog):
+    draw(tmp_path / "calm")
+    shard = started(tmp_path / "killed")
+    whole = shard.read_bytes()
+    if damage in ("empty", "cut"):
+        shard.write_bytes(whole[:60] if damage == "cut" else b"")
+    else:
+        place = {"first": 0, "middle": len(whole) // 2, "last": len(whole) - 1}[damage]
+        shard.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+    draw(tmp_path / "killed")
+    name = "samples.npz"
+    assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{shard} is damaged (")
+    assert record.getMessage().endswith("); its samples are drawn again.")
+
+
+def test_every_flipped_byte_of_a_sample_set_is_noticed_or_changes_nothing(tmp_path):
+    expected = draw(tmp_path)
+    final = tmp_path / "samples.npz"
+    whole, noticed = final.read_bytes(), 0
+    for place in range(len(whole)):
+        final.write_bytes(whole[:place] + bytes([whole[place] ^ 0x11]) + whole[place + 1 :])
+        try:
+            assert torch.equal(draw(tmp_path), expected)
+        except Damaged:
+            noticed += 1
+    assert noticed > 0.8 * len(whole)
 
 
 def test_a_foreign_archive_is_refused(tmp_path):

@@ -62,7 +62,7 @@ def test_two_patterns_are_learned_to_the_exact_posterior_mean(tmp_path):
 
 
 def test_the_folder_holds_log_model_and_state(undisturbed):
-    assert {name.split("/")[0] for name in undisturbed} == {"training.jsonl", "model", "state"}
+    assert {name.split("/")[0] for name in undisturbed} == {".seals", "training.jsonl", "model", "state"}
     lines = [json.loads(line) for line in undisturbed["training.jsonl"].decode().splitlines()]
     assert [line["step"] for line in lines] == [4, 8, 12, 16, 20, 23]
     assert all(math.isfinite(line["loss"]) and line["loss"] > 0 for line in lines)
@@ -146,16 +146,56 @@ def test_another_training_in_the_same_folder_is_refused(tmp_path, changed, words
     assert contents(tmp_path) == before
 
 
-def test_a_truncated_state_is_named_and_deleting_it_helps(undisturbed, tmp_path):
+def flipped(content, place):
+    place %= len(content)
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("place", [0, 100, 400, -1, None])
+def test_a_damaged_state_is_told_and_the_training_starts_again(undisturbed, tmp_path, place, caplog):
     with pytest.raises(Stopped):
         run(tmp_path, progress=stop_after(12))
     state = tmp_path / "state" / "state.safetensors"
-    state.write_bytes(state.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"state\.safetensors is damaged .*; delete it to train this model"):
-        run(tmp_path)
-    state.unlink()
-    run(tmp_path)
+    whole = state.read_bytes()
+    state.write_bytes(whole[:-100] if place is None else flipped(whole, place))
+    taken = []
+    run(tmp_path, progress=lambda done, total: taken.append(done))
+    assert taken == list(range(1, 24))
     assert contents(tmp_path) == undisturbed
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{state} is damaged (")
+    assert record.getMessage().endswith("; the training starts again.")
+
+
+@pytest.mark.parametrize("what", ["flipped", "gone"])
+@pytest.mark.parametrize(
+    "name",
+    ["training.jsonl", "model/model_index.json", "model/scheduler/scheduler_config.json"]
+    + [f"model/unet/{name}" for name in ("config.json", "diffusion_pytorch_model.safetensors")],
+)
+def test_what_is_damaged_of_a_finished_training_is_made_from_its_state(
+    undisturbed, tmp_path, name, what, caplog
+):
+    run(tmp_path)
+    if what == "gone":
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(flipped(undisturbed[name], len(undisturbed[name]) // 2))
+    run(tmp_path, progress=stop_after(0))
+    assert contents(tmp_path) == undisturbed
+    why = "is gone" if what == "gone" else "is damaged (its checksum differs)"
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"{tmp_path / name} {why}; it is made again."]
+
+
+@pytest.mark.parametrize("lost", ["seal", "state"])
+def test_a_finished_training_needs_no_seal_and_no_state(undisturbed, tmp_path, lost):
+    run(tmp_path)
+    (tmp_path / {"seal": ".seals/train.json", "state": "state/state.safetensors"}[lost]).unlink()
+    run(tmp_path, progress=stop_after(0))
+    left = contents(tmp_path)
+    assert left == {name: content for name, content in undisturbed.items() if name in left}
+    assert ("state/state.safetensors" in left) == (lost == "seal")
 
 
 def test_a_diverging_loss_stops_the_training_with_its_step(tmp_path):
@@ -172,7 +212,7 @@ def test_a_diverging_loss_stops_the_training_with_its_step(tmp_path):
 @pytest.mark.parametrize("kind", ["exact", "gaussian"])
 def test_closed_forms_go_through_the_same_door(tmp_path, kind):
     made = [run(tmp_path, denoiser=DENOISERS[kind]()) for _ in range(2)]
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".seals", "model"]
     assert torch.equal(made[0](ITEMS, 500), made[1](ITEMS, 500))
 
 

@@ -82,7 +82,7 @@ def test_a_folder_keeps_them_for_others(tmp_path):
     found, embedded = kept(images.flip(0), tmp_path)
     assert embedded == 4
     assert torch.equal(found, vectors(images.flip(0)))
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".sha256", ".vectors"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".sha256", ".sums", ".vectors"]
 
 
 def test_two_that_are_open_at_once(tmp_path):
@@ -190,6 +190,35 @@ def test_what_was_interrupted_or_damaged(tmp_path, damage, embedded):
         assert count == expected
         assert torch.equal(found, vectors(images))
         assert len(digests_file(tmp_path).read_bytes()) == (2 + 6) * 32
+
+
+def test_a_row_that_is_damaged_is_told_and_made_again(tmp_path, caplog):
+    images = normal(6, 2, 3)
+    kept(images, tmp_path)
+    rows = rows_file(tmp_path)
+    whole = rows.read_bytes()
+    rows.write_bytes(whole[: 4 * 72 + 5] + bytes([whole[4 * 72 + 5] ^ 1]) + whole[4 * 72 + 6 :])
+    assert kept(images[:2], tmp_path)[1] == 0
+    for expected in (1, 0):
+        found, embedded = kept(images, tmp_path)
+        assert embedded == expected
+        assert torch.equal(found, vectors(images))
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"A row of {rows} is damaged; it is made again."]
+    assert rows.read_bytes()[8 * 72 :] == whole[4 * 72 : 5 * 72]
+
+
+def test_files_of_a_former_version_get_their_checksums(tmp_path):
+    images = normal(6, 2, 3)
+    kept(images, tmp_path)
+    (sums,) = tmp_path.glob("*.sums")
+    whole = sums.read_bytes()
+    assert len(whole) == (2 + 6) * 16
+    sums.unlink()
+    found, embedded = kept(images, tmp_path)
+    assert embedded == 0
+    assert torch.equal(found, vectors(images))
+    assert sums.read_bytes() == whole
 
 
 def test_digests_without_rows_are_forgotten(tmp_path):

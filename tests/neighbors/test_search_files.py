@@ -279,10 +279,21 @@ class TestCheckpoint:
         with pytest.raises(ValueError, match="belongs to another search"):
             nearest(queries, queries, checkpoint=tmp_path / "self", exclude_self=True)
 
-    def test_damaged(self, tmp_path, sets):
-        (tmp_path / "search").write_bytes(b"nothing")
-        with pytest.raises(ValueError, match="is not a checkpoint of a search"):
-            nearest(*sets, checkpoint=tmp_path / "search")
-        save_file({"a": torch.zeros(1)}, tmp_path / "search")
-        with pytest.raises(ValueError, match="belongs to another search"):
-            nearest(*sets, checkpoint=tmp_path / "search")
+    @pytest.mark.parametrize("damage", ["foreign", "empty", "cut", "flipped", "other tensors"])
+    def test_what_is_damaged_is_told_and_kept_and_searched_again(self, tmp_path, sets, damage, caplog):
+        path, expected = tmp_path / "search", nearest(*sets)
+        nearest(*sets, checkpoint=path)
+        whole = path.read_bytes()
+        if damage == "other tensors":
+            save_file({"a": torch.zeros(1)}, path)
+        else:
+            flipped = whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:]
+            path.write_bytes({"foreign": b"a,b\n", "empty": b"", "cut": whole[:50]}.get(damage, flipped))
+        damaged = path.read_bytes()
+        assert same(nearest(*sets, checkpoint=path), expected)
+        assert path.read_bytes() == whole
+        assert (tmp_path / "search.damaged").read_bytes() == damaged
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{path} is damaged or no checkpoint of a search; it is kept as search.damaged, and the search "
+            f"starts again."
+        ]

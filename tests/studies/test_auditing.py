@@ -131,7 +131,8 @@ def test_the_stored_audit_follows_the_packaged_schema(sets, tmp_path):
     needed = "inputs distance thresholds fractions ratio_fractions null exposure train_duplicates census"
     needed += " rarefaction metrics power verdict warnings limitations"
     assert set(needed.split()) <= set(stored)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["audit.json", "gallery.npz", "samples.csv"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".seals", "audit.json", "gallery.npz", "samples.csv"]
 
 
 def test_metrics_and_the_ratio_rule_see_past_duplicates(sets):
@@ -323,12 +324,29 @@ def test_folders_of_others_are_refused(tmp_path):
         audit(sets.train, sets.samples, thresholds=FIXED, out=tmp_path)
 
 
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_damaged_audit_is_refused_and_not_overwritten(tmp_path):
+    sets = planted()
+    audit(sets.train, sets.samples, thresholds=FIXED, out=tmp_path)
+    path = tmp_path / "audit.json"
+    path.write_text(path.read_text().replace("0.", "1.", 1))
+    kept = contents(tmp_path)
+    with pytest.raises(ValueError, match=r"audit\.json is damaged .*; delete it to audit again"):
+        audit(sets.train, sets.samples, thresholds=FIXED, out=tmp_path)
+    assert contents(tmp_path) == kept
+    path.unlink()
+    audit(sets.train, sets.samples, thresholds=FIXED, out=tmp_path)
+
+
 def test_a_folder_is_for_one_training_set_one_set_of_samples_and_one_held_out_set(tmp_path):
     sets, more = planted(), planted(5)
     out = tmp_path / "out"
     for _ in range(2):
         first = audit(sets.train, sets.samples, thresholds=FIXED, out=out)
-    kept = {path: path.read_bytes() for path in out.iterdir()}
+    kept = contents(out)
     for other, message in (
         ((more.train, sets.samples), "holds an audit of other training images; choose another folder"),
         ((sets.train, more.samples), "holds an audit of other samples; choose"),
@@ -336,7 +354,7 @@ def test_a_folder_is_for_one_training_set_one_set_of_samples_and_one_held_out_se
     ):
         with pytest.raises(ValueError, match=message):
             audit(*other, thresholds=FIXED, out=out)
-    assert {path: path.read_bytes() for path in out.iterdir()} == kept
+    assert contents(out) == kept
     (out / "report.html").write_text("old")
     second = audit(sets.train, sets.samples, thresholds="fixed:0.1,0.1", out=out)
     assert AuditResult.model_validate_json((out / "audit.json").read_text()) == second != first
@@ -391,7 +409,7 @@ def test_redacted_results_never_lie_beside_open_ones(tmp_path):
     (tmp_path / "audit.json").unlink()
     for _ in range(2):
         audit(sets.train, sets.samples, redact=True, **how)
-    assert [path.name for path in tmp_path.iterdir()] == ["audit.json"]
+    assert contents(tmp_path).keys() == {tmp_path / "audit.json", tmp_path / ".seals" / "audit.json"}
 
 
 def test_redacted_weights_keep_their_hash_alone(sets):

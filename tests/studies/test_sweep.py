@@ -133,23 +133,6 @@ def test_a_diverging_point_fails_alone(tmp_path):
     assert "K = 2 failed" in result.notes[0]
 
 
-def test_a_truncated_checkpoint_fails_its_point_and_the_rest_goes_on(small, tmp_path):
-    overrides = [*SMALL, "seed=1"]
-    study("digits", out=tmp_path, overrides=overrides, workers=1)
-    point = tmp_path / "points" / "000008"
-    state = point / "state" / "state.safetensors"
-    whole = state.read_bytes()
-    state.write_bytes(whole[: len(whole) // 2])
-    (point / "measurement.safetensors").unlink()
-    result = study("digits", out=tmp_path, overrides=overrides, workers=1)
-    assert [p.status for p in result.points] == ["done", "failed", "done"]
-    assert "damaged" in result.points[1].message
-    assert "delete it" in result.points[1].message
-    state.write_bytes(whole)
-    again = study("digits", out=tmp_path, overrides=overrides, workers=1)
-    assert [p.status for p in again.points] == ["done"] * 3
-
-
 def test_sample_sizes_that_differ_are_compared_at_the_common_one(tmp_path):
     overrides = (*SMALL, "train_sizes=[2, 400]", "sample_size=3x", "training.iterations=2", "sampler.steps=2")
     result = study("digits", out=tmp_path, overrides=overrides, workers=1)

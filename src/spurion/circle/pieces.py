@@ -6,9 +6,10 @@
 
 A file holds the processor seconds of the piece and its result. It is written when the piece is done, so a
 study that was killed computes again what was under way and nothing else. A training goes on where it was.
+A piece whose files are damaged is told and computed again.
 """
 
-__all__ = ["Piece", "exact_pieces", "read_piece", "run_piece", "trained_pieces"]
+__all__ = ["Piece", "exact_pieces", "is_done", "read_piece", "run_piece", "trained_pieces"]
 
 import time
 from collections.abc import Callable
@@ -23,8 +24,11 @@ from spurion.circle.phases import capacity_law, phase_point, ripple_law
 from spurion.circle.trained import train_and_compare
 from spurion.core.config import Config
 from spurion.core.engine import Report
-from spurion.core.files import read_json, write_json
-from spurion.studies.point import raise_if_full
+from spurion.core.files import read_json
+from spurion.core.sealed import Seal, tell
+from spurion.diffusion.training import is_trained
+from spurion.studies.failures import one_sentence, raise_if_refused
+from spurion.studies.folder import AGAIN, keep, recall
 
 RIPPLE_COUNT = 1000
 RIPPLE_SETS = 24
@@ -55,6 +59,23 @@ class Piece:
         """Where the grid of a landscape is stored."""
         return self.folder / "landscapes" / f"{self.key[0] or 'ring'}.npz"
 
+    @property
+    def trained(self) -> Path:
+        """The folder of a training."""
+        return self.folder / "trained" / f"{int(self.key[0]):06d}-{self.key[1]}"
+
+    @property
+    def beside(self) -> tuple[Path, ...]:
+        """The other files of the piece."""
+        if self.kind == "trained":
+            return (self.trained / "samples.npz", self.trained / "grid.npz")
+        return (self.grid,) if self.kind == "landscape" else ()
+
+    @property
+    def seal(self) -> Seal:
+        """The checksums of its files."""
+        return Seal(self.folder, self.file.stem)
+
 
 def exact_pieces(folder: Path, config: CircleConfig) -> list[Piece]:
     """All pieces of the exact part, those that take longest first."""
@@ -79,6 +100,19 @@ def trained_pieces(folder: Path, config: CircleConfig) -> list[Piece]:
     ]
 
 
+def is_done(piece: Piece) -> bool:
+    """Whether a piece is there as it was left; what is damaged is told and taken away."""
+    damage = piece.seal.damage()
+    for path, error in damage.items():
+        tell(error, AGAIN)
+        path.unlink(missing_ok=True)
+    if damage:
+        piece.seal.remove()
+        piece.file.unlink(missing_ok=True)
+    done = recall(piece.seal, piece.file, _parsed, *piece.beside) is not None
+    return done and (piece.kind != "trained" or is_trained(piece.trained))
+
+
 def run_piece(piece: Piece, report: Report) -> str:
     """Compute a piece and store it, unless that is done.
 
@@ -88,18 +122,21 @@ def run_piece(piece: Piece, report: Report) -> str:
     Raises:
         OSError: If the disk is full or cannot be written.
     """
-    if piece.file.exists():
+    if is_done(piece):
         return ""
+    piece.seal.remove()
+    piece.file.unlink(missing_ok=True)
     start = time.process_time()
     try:
         result = COMPUTE[piece.kind](piece, report)
     except (ValueError, RuntimeError) as error:
         if piece.kind != "trained":
             raise
-        raise_if_full(piece.folder)
-        return " ".join(str(error).split()) or type(error).__name__
+        raise_if_refused(error, piece.folder)
+        return one_sentence(error)
     seconds = round(time.process_time() - start, 3)
-    write_json(piece.file, {"seconds": seconds, "result": [part.model_dump(mode="json") for part in result]})
+    values = {"seconds": seconds, "result": [part.model_dump(mode="json") for part in result]}
+    keep(piece.seal, piece.file, values, *piece.beside)
     return ""
 
 
@@ -109,11 +146,14 @@ def read_piece(piece: Piece) -> tuple[list[dict[str, Any]], float]:
     Raises:
         ValueError: If the file is damaged.
     """
-    stored = read_json(piece.file)
     try:
-        return list(stored["result"]), float(stored["seconds"])
+        return _parsed(read_json(piece.file))
     except (KeyError, TypeError):
         raise ValueError(f"{piece.file} is damaged; delete it and run the study again.") from None
+
+
+def _parsed(values: Any) -> tuple[list[dict[str, Any]], float]:
+    return list(values["result"]), float(values["seconds"])
 
 
 def _landscape(piece: Piece, report: Report) -> list[Config]:
@@ -152,8 +192,7 @@ def _ripple(piece: Piece, report: Report) -> list[Config]:
 
 def _trained(piece: Piece, report: Report) -> list[Config]:
     count, network = int(piece.key[0]), str(piece.key[1])
-    folder = piece.folder / "trained" / f"{count:06d}-{network}"
-    return [train_and_compare(piece.config, count, network, folder, report)]
+    return [train_and_compare(piece.config, count, network, piece.trained, report)]
 
 
 COMPUTE: dict[str, Callable[[Piece, Report], list[Config]]] = {

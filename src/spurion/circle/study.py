@@ -20,7 +20,7 @@ import torch
 from spurion.circle.config import CircleConfig, circle_config
 from spurion.circle.landscapes import pattern_set
 from spurion.circle.phases import saturation_law
-from spurion.circle.pieces import Piece, exact_pieces, read_piece, run_piece, trained_pieces
+from spurion.circle.pieces import Piece, exact_pieces, is_done, read_piece, run_piece, trained_pieces
 from spurion.circle.results import (
     Branches,
     CircleResult,
@@ -31,7 +31,6 @@ from spurion.circle.results import (
 )
 from spurion.core.config import Config, build_config
 from spurion.core.engine import Report, available_cores, run_tasks
-from spurion.core.files import write_json
 from spurion.studies.environment import Crew, environment
 from spurion.studies.folder import RunFolder
 
@@ -93,7 +92,7 @@ def circle_study(
         _run_all(exact, crew, report)
         failures = _run_all(trained, crew, report)
         result = _assemble(config, crew, exact, trained, failures)
-        write_json(folder.study_file, result.to_json())
+        folder.write_study(result)
     return result
 
 
@@ -138,7 +137,7 @@ def _crew(device: str | None, workers: int | None) -> Crew:
 
 def _run_all(pieces: list[Piece], crew: Crew, report: Report) -> dict[str, str]:
     """Compute the pieces that are not done; returns why trainings failed, by the name of the piece."""
-    missing = [piece for piece in pieces if not piece.file.exists()]
+    missing = [piece for piece in pieces if not is_done(piece)]
     failures = {}
     for index, message in run_tasks(
         run_piece, missing, workers=crew.workers, threads=crew.threads, report=report

@@ -31,6 +31,7 @@ from spurion.core.engine import Report
 from spurion.core.files import atomic_write
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
+from spurion.core.sealed import Damaged, load_arrays, tell
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.euler_maruyama import sample_sde
 from spurion.diffusion.fixed_points import FixedPoints, fixed_points
@@ -39,6 +40,7 @@ from spurion.diffusion.schedule import VESchedule
 from spurion.diffusion.training import train
 from spurion.memory.dense import DenseAM
 from spurion.phases.intervals import Interval, proportion
+from spurion.studies.folder import AGAIN
 from spurion.studies.point import parameter_count
 
 NEAR = 0.1
@@ -262,10 +264,14 @@ def _known(value: float) -> float | None:
 
 
 def _stored(path: Path, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The arrays of a file, computed and written first if it is not there."""
-    if not path.exists():
-        arrays = compute()
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    """The arrays of a file, computed and written first if it is not there or damaged, which is told."""
+    try:
+        return load_arrays(path)
+    except FileNotFoundError:
+        pass
+    except Damaged as error:
+        tell(error, AGAIN)
+    arrays = compute()
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return arrays

@@ -19,6 +19,7 @@ from spurion.cli.geometry import geometry
 from spurion.cli.models import sample, train
 from spurion.cli.neighbors import neighbors
 from spurion.cli.show import say
+from spurion.cli.signals import stopped_by_signals
 from spurion.cli.study import report, study
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
@@ -58,9 +59,9 @@ class Verbs(TyperGroup):
         """Run a verb; an error that ends it is one sentence."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             _complain(_interrupted(ctx.invoked_subcommand))
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(getattr(interrupt, "code", INTERRUPTED)) from None
         except (USAGE_ERROR, typer.Exit, BrokenPipeError):
             raise
         except Exception as error:
@@ -119,4 +120,5 @@ for verb in (study, audit, train, sample, neighbors, classify, geometry, report,
 
 def main() -> None:
     """Run the command line of this process."""
+    stopped_by_signals()
     app(prog_name="spurion")

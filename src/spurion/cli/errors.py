@@ -6,13 +6,15 @@ A user's mistake never shows a traceback, unless the environment variable SPURIO
 __all__ = ["BAD_INPUT", "EXTRAS", "INTERNAL", "INTERRUPTED", "explain"]
 
 import errno
+import os
 from typing import NamedTuple
+
+from spurion.core.files import refusal
 
 BAD_INPUT = 2
 INTERNAL = 70
 INTERRUPTED = 130
 
-NO_SPACE = "No space left on device"
 WORKER_DIED = "A worker process died"
 
 
@@ -35,8 +37,8 @@ def explain(error: Exception) -> tuple[str, int]:
     """Turn an exception that ended a verb into (one sentence, exit code)."""
     if isinstance(error, OSError):
         return _explain_system(error), BAD_INPUT
-    if NO_SPACE in str(error):  # libraries wrap the system's error in their own
-        return _explain_system(OSError(errno.ENOSPC, NO_SPACE)), BAD_INPUT
+    if (number := refusal(error)) is not None:  # libraries wrap the system's error in their own
+        return _explain_system(OSError(number, os.strerror(number))), BAD_INPUT
     if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
         extra = EXTRAS[error.name]
         install = f"pip install 'spurion[{extra.name}]'"
@@ -59,6 +61,11 @@ def _explain_system(error: OSError) -> str:
     place = str(where) if where is not None else "the output folder"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"No space left for {place}; free some and give the same command again."
+    if error.errno == errno.EFBIG:
+        return (
+            f"A file would be larger than the system allows ({place}); raise the limit (`ulimit -f`) or "
+            f"choose another place, and give the same command again."
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"No permission for {place}; choose another place or change its permissions."
     if isinstance(error, FileNotFoundError):

@@ -2,32 +2,26 @@
 
 `run_tasks` yields results as they finish. With one worker it is a loop. With several, every worker is
 a fresh process (spawned, so that no thread or accelerator state is inherited) with a fixed number of
-threads, so that numbers do not depend on how many run. Workers end with their parent, however it ends:
-a killed run leaves nobody writing into its folder.
+threads, so that numbers do not depend on how many run. Workers end with their parent, however it ends (see
+`spurion.core.worker`): a killed run leaves nobody writing into its folder.
 """
 
-__all__ = ["available_cores", "run_tasks"]
+__all__ = ["Report", "available_cores", "run_tasks"]
 
+import logging
 import os
 import queue
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 from spurion.core.spawning import WorkerContext, may_start_workers
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-Report = Callable[[str, str, int, int], None]
-"""Called as ``report(task name, stage, done, total)``."""
-
-_channel: Any = None
+from spurion.core.worker import Report, Result, Task, run_one, start_worker
 
 
 def available_cores() -> int:
@@ -86,12 +80,13 @@ def _pool(
     context = WorkerContext()
     channel = context.Queue()
     pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(os.getpid(), threads, channel)
+        workers, mp_context=context, initializer=start_worker, initargs=(os.getpid(), threads, channel)
     )
     try:
-        futures: dict[Future[Result], int] = {
-            pool.submit(_run_one, function, task): index for index, task in enumerate(tasks)
-        }
+        with _signals_held():  # workers start with the same: the parent decides when to stop
+            futures: dict[Future[Result], int] = {
+                pool.submit(run_one, function, task): index for index, task in enumerate(tasks)
+            }
         pending = set(futures)
         while pending:
             done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -99,6 +94,7 @@ def _pool(
             for future in done:
                 yield futures[future], future.result()
         pool.shutdown()
+        _drain(channel, report)
     except BrokenProcessPool:
         raise RuntimeError(
             "A worker process died, perhaps for want of memory; run the same command again to continue, "
@@ -111,44 +107,36 @@ def _pool(
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join(5)
+    """End all workers at once; what they leave is whole, and a second signal does not cut this short."""
+    with _signals_held():
+        processes = list((pool._processes or {}).values())
+        for process in processes:
+            process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.join(5)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let signals that end a run wait; processes that are started meanwhile never get those of a terminal."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _drain(channel: Any, report: Report) -> None:
     while True:
         try:
-            report(*channel.get_nowait())
+            message = channel.get_nowait()
         except queue.Empty:
             return
-
-
-def _run_one(function: Callable[[Task, Report], Result], task: Task) -> Result:
-    last_time, last_stage = 0.0, ""
-
-    def report(name: str, stage: str, done: int, total: int) -> None:
-        nonlocal last_time, last_stage
-        now = time.monotonic()
-        if stage != last_stage or done >= total or now - last_time > 0.2:
-            last_time, last_stage = now, stage
-            _channel.put((name, stage, done, total))
-
-    return function(task, report)
-
-
-def _start_worker(parent: int, threads: int, channel: Any) -> None:
-    global _channel
-    _channel = channel
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    torch.set_num_threads(threads)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.25)
-    os._exit(1)
+        if isinstance(message, logging.LogRecord):
+            logging.getLogger(message.name).handle(message)
+        else:
+            report(*message)

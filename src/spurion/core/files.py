@@ -1,7 +1,8 @@
 """Files that are either whole or absent.
 
 A file is written beside its place and then renamed over it, so that a process killed at any moment
-leaves the old file or the new one, never half of one.
+leaves the old file or the new one, never half of one. What the place has against it (a full disk, a quota, a
+limit on the size of files, no permission) is an `OSError`, whichever library wrote.
 """
 
 __all__ = [
@@ -9,13 +10,17 @@ __all__ = [
     "file_mode",
     "read_bounded",
     "read_json",
+    "refusal",
     "remove_leftovers",
     "write_json",
+    "write_only_under",
     "write_text",
 ]
 
+import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +32,17 @@ from spurion.core.plain import parse_json
 
 LARGEST_FILE = 2**27
 """Bytes of the largest text file that is read."""
+
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What the system answers to nothing but writing: no room, a limit, a place that is never written."""
+
+_parent: int | None = None
+
+
+def write_only_under(parent: int) -> None:
+    """End this process instead of finishing a file once its parent is gone, which has this number."""
+    global _parent
+    _parent = parent
 
 
 @contextmanager
@@ -41,17 +57,52 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix or ".tmp")
-    os.close(handle)
-    temporary = Path(name)
+    with _in_the_name_of(path):
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix or ".tmp"
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(file_mode())
+            if _parent not in (None, os.getppid()):
+                os._exit(1)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _in_the_name_of(path: Path) -> Iterator[None]:
+    """Let errors of the system name a file and not the one that is written beside it."""
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(file_mode())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.filename is None or Path(str(error.filename)).name.startswith(f".{path.name}."):
+            error.filename = str(path)
+        raise
+    except Exception as error:
+        if (number := refusal(error)) is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def refusal(error: BaseException) -> int | None:
+    """Why the system refused to write, as one of `REFUSALS`; None if it is something else.
+
+    Libraries wrap the system's error in one of their own, which quotes it or was raised while it was handled.
+    """
+    known: BaseException | None = error
+    while known is not None:
+        quoted = re.search(r"\(os error (\d+)\)", str(known))
+        number = known.errno if isinstance(known, OSError) else int(quoted[1]) if quoted else None
+        if number in REFUSALS:
+            return number
+        known = known.__cause__ or known.__context__
+    return None
 
 
 def remove_leftovers(path: Path | str) -> None:

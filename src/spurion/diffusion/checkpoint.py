@@ -2,11 +2,11 @@
 
 A state holds everything that a training carries from step to step: weights, moving average, the
 optimizer's two moments, the log so far and the losses not yet in it. Random numbers and data order are
-functions of the seed and the step, so the step is all they need. The file is safetensors, written beside
-its place and renamed over it; it names the training it belongs to by its `identity`.
+functions of the seed and the step, so the step is all they need. The file is safetensors under a checksum,
+written beside its place and renamed over it; it names the training it belongs to by its `identity`.
 """
 
-__all__ = ["TrainingState", "load_state", "save_state", "saved_step"]
+__all__ = ["TrainingState", "load_state", "save_state"]
 
 import json
 from collections.abc import Mapping
@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from spurion.core.files import atomic_write
+from spurion.core.sealed import Damaged, load_tensors, save_tensors
 
 
 @dataclass
@@ -49,19 +47,8 @@ def save_state(path: Path | str, state: TrainingState, identity: Mapping[str, An
     Raises:
         OSError: If the folder cannot be written or the disk is full; an older state is then untouched.
     """
-    tensors = {name: getattr(state, name).detach().cpu().contiguous() for name in _TENSORS}
-    header = {"training": json.dumps({"step": state.step, "identity": identity}, sort_keys=True)}
-    with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
-
-
-def saved_step(path: Path | str, identity: Mapping[str, Any]) -> int | None:
-    """How many steps the state on disk has done, without reading its tensors; None if there is no state.
-
-    Raises:
-        ValueError: If the file is damaged or belongs to another training.
-    """
-    return None if not Path(path).exists() else _read(Path(path), identity, tensors=False)[0]
+    facts = {"training": json.dumps({"step": state.step, "identity": identity}, sort_keys=True)}
+    save_tensors(path, {name: getattr(state, name) for name in _TENSORS}, facts)
 
 
 def load_state(path: Path | str, identity: Mapping[str, Any]) -> TrainingState | None:
@@ -72,31 +59,25 @@ def load_state(path: Path | str, identity: Mapping[str, Any]) -> TrainingState |
         identity: What the training at hand is; see `save_state`.
 
     Raises:
-        ValueError: If the file is damaged or belongs to another training.
+        Damaged: If the file is damaged.
+        ValueError: If it belongs to another training.
     """
     if not Path(path).exists():
         return None
-    step, tensors = _read(Path(path), identity, tensors=True)
-    return TrainingState(step=step, **tensors)
-
-
-def _read(path: Path, identity: Mapping[str, Any], *, tensors: bool) -> tuple[int, dict[str, Tensor]]:
+    tensors, facts = load_tensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["training"])
-            step, found = int(header["step"]), dict(header["identity"])
-            values = {name: file.get_tensor(name) for name in _TENSORS} if tensors else {}
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"The training state {path} is damaged ({error}); delete it to train this model from the start."
-        ) from None
+        header = json.loads(facts["training"])
+        step, found = int(header["step"]), dict(header["identity"])
+        state = TrainingState(step=step, **{name: tensors[name] for name in _TENSORS})
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{path} is damaged (it holds no training state: {error}).") from None
     difference = _difference(json.loads(json.dumps(identity)), found)
     if difference:
         raise ValueError(
             f"The training state {path} belongs to another training ({difference}); "
             f"delete it to train anew, or choose another folder."
         )
-    return step, values
+    return state
 
 
 def _difference(wanted: Any, found: Any, name: str = "") -> str:

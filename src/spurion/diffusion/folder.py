@@ -29,12 +29,12 @@ from typing import Any, Literal
 import diffusers
 import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
-from safetensors.torch import save_file
 from torch import Tensor
 
 from spurion.core.arguments import PATH, check_arguments
 from spurion.core.config import Config, build_config
 from spurion.core.files import file_mode, read_json, write_json
+from spurion.core.sealed import save_tensors
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser, Spectrum
@@ -71,7 +71,7 @@ def save_denoiser(denoiser: Denoiser, folder: Path | str) -> None:
         else:
             kind = "exact" if isinstance(denoiser, ExactDenoiser) else "gaussian"
             write_json(new / "denoiser.json", {"kind": kind})
-            save_file(state, new / "denoiser.safetensors")
+            save_tensors(new / "denoiser.safetensors", state, {})
         prediction = denoiser.prediction if isinstance(denoiser, NetworkDenoiser) else "sample"
         save_schedule(denoiser.schedule, prediction, new / "scheduler", denoiser.clip_range)
 
@@ -130,7 +130,7 @@ def _save_network(denoiser: NetworkDenoiser, state: dict[str, Tensor], folder: P
     }
     write_json(folder / INDEX_FILE, index)
     write_json(folder / "unet" / NETWORK_FILE, network_config(network))
-    save_file(state, folder / "unet" / WEIGHTS_FILE, metadata={"format": "pt"})
+    save_tensors(folder / "unet" / WEIGHTS_FILE, state, {"format": "pt"})
 
 
 def _load_closed_form(folder: Path, process: Process, device: torch.device) -> Denoiser:

@@ -14,19 +14,17 @@ __all__ = ["sample_to_file", "sample_to_folder"]
 
 import json
 import shutil
-import zipfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from spurion.core.files import atomic_write
 from spurion.core.progress import Progress, silent
+from spurion.core.sealed import Damaged, load_arrays, load_tensors, save_tensors, tell
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.samplers import SamplerConfig, sample
 from spurion.diffusion.state import denoiser_hash
@@ -72,8 +70,8 @@ def sample_to_file(
         The samples of `sample`, in float32.
 
     Raises:
-        ValueError: If `path` is no ``.npz``, the file or a shard is of another request, of a former version
-            or damaged, or as `sample`.
+        ValueError: If `path` is no ``.npz``, the file or a shard is of another request or of a former
+            version, the file is damaged, or as `sample`.
         OSError: If the file cannot be written or the disk is full; finished shards stay.
     """
     if count < 1:
@@ -89,13 +87,13 @@ def sample_to_file(
         starts = range(0, count, config.batch_size)
         for index, first in enumerate(starts):
             shard = shards / f"{index:06d}.safetensors"
-            if not shard.exists():
+            batch = _read_shard(shard, request)
+            if batch is None:
                 size = min(config.batch_size, count - first)
                 tick = partial(_shifted, progress, index * config.steps, len(starts) * config.steps)
-                batch = sample(denoiser, size, config, seed=seed, first=first, progress=tick)
-                with atomic_write(shard) as temporary:
-                    save_file({"samples": batch.float()}, temporary, metadata={"request": request})
-            parts.append(_read_shard(shard, request))
+                batch = sample(denoiser, size, config, seed=seed, first=first, progress=tick).float().cpu()
+                save_tensors(shard, {"samples": batch}, {"request": request})
+            parts.append(batch)
         with atomic_write(final) as temporary:
             np.savez(temporary, samples=torch.cat(parts).numpy(), request=np.array(request))
     samples = _read_set(final, request)
@@ -115,25 +113,26 @@ def _request(denoiser: Denoiser, count: int, config: SamplerConfig, seed: int) -
     return json.dumps(values)
 
 
-def _read_shard(path: Path, request: str) -> Tensor:
+def _read_shard(path: Path, request: str) -> Tensor | None:
+    """The samples of a batch; None if it is not there, or damaged, which is told."""
+    if not path.exists():
+        return None
     try:
-        with safe_open(path, framework="pt") as file:
-            found = (file.metadata() or {}).get("request")
-            samples = file.get_tensor("samples")
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it and run again.") from None
-    _check_request(path, found, request)
-    return samples
+        tensors, facts = load_tensors(path)
+    except Damaged as error:
+        tell(error, "its samples are drawn again")
+        return None
+    _check_request(path, facts.get("request"), request)
+    return tensors["samples"]
 
 
 def _read_set(path: Path, request: str) -> Tensor:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found, samples = str(file["request"]), torch.from_numpy(file["samples"])
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it and run again.") from None
-    _check_request(path, found, request)
-    return samples
+        arrays = load_arrays(path, "request", "samples")
+    except Damaged as error:
+        raise Damaged(f"{str(error).removesuffix('.')}; delete it and run again.") from None
+    _check_request(path, str(arrays["request"]), request)
+    return torch.from_numpy(arrays["samples"])
 
 
 def _check_request(path: Path, found: str | None, request: str) -> None:

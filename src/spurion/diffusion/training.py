@@ -19,10 +19,12 @@ A training owns a folder::
     training.jsonl           the log; see `spurion.diffusion.log`
     state/state.safetensors  what the next step needs; see `spurion.diffusion.checkpoint`
     model/                   the denoiser with the averaged weights, written when all steps are done
+    .seals/train.json        the checksums of model and log, written last; see `spurion.core.sealed`
 
 Every random number is a function of the seed and the step, and the state is written atomically, so that a
 training killed at any moment and started again ends with the same bytes as one that was left alone: on
-the same machine, with the same versions and number of threads.
+the same machine, with the same versions and number of threads. What is damaged is made again: model and log
+from the last state, and without that from the start.
 
 References:
     | Denoising Diffusion Probabilistic Models (Ho et al., 2020), Eq. 14
@@ -30,9 +32,10 @@ References:
     | A connection between score matching and denoising autoencoders (Vincent, 2011)
 """
 
-__all__ = ["TrainingConfig", "TrainingDiverged", "train"]
+__all__ = ["TrainingConfig", "TrainingDiverged", "is_trained", "train"]
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -45,8 +48,9 @@ from torch import Tensor
 from spurion.core.files import remove_leftovers
 from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
+from spurion.core.sealed import Damaged, Seal, tell
 from spurion.diffusion.batches import Batches
-from spurion.diffusion.checkpoint import load_state, save_state, saved_step
+from spurion.diffusion.checkpoint import TrainingState, load_state, save_state
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers import DenoiserConfig
 from spurion.diffusion.denoisers.network import NetworkDenoiser
@@ -88,8 +92,8 @@ def train(
         The denoiser in ``folder/model``, on the device it was trained on.
 
     Raises:
-        ValueError: If the images are not as above, the device is not there, the folder holds a damaged
-            training state or another training's, or the last steps spoilt the weights.
+        ValueError: If the images are not as above, the device is not there, the folder holds another
+            training's state, or the last steps spoilt the weights.
         TrainingDiverged: If the loss becomes NaN or infinite.
         OSError: If the folder cannot be written or the disk is full.
     """
@@ -97,13 +101,16 @@ def train(
     folder = Path(folder)
     fresh = denoiser.build(images, schedule, generator=generator(seed, "weights"))
     if not isinstance(fresh, NetworkDenoiser):
+        _seal(folder).remove()
         save_denoiser(fresh, folder / "model")
+        _seal(folder).put(folder / "model")
         return fresh
     execution = choose_execution(
         training.device, training.precision, training.channels_last, training.compile, fresh.shape
     )
     identity = _identity(images, denoiser, training, execution, schedule, seed)
-    if saved_step(folder / _STATE, identity) != training.iterations:
+    seal, key = _seal(folder), json.dumps(identity, sort_keys=True)
+    if not seal.fits(key) or not seal.is_whole("it is made again"):
         batches = Batches(
             images,
             schedule,
@@ -116,6 +123,7 @@ def train(
         with execution.reproducible():
             learner = Learner(fresh, training, execution, seed=seed)
             _run(learner, batches, training, folder, identity, progress)
+        seal.put(folder / "model", folder / _LOG, key=key)
     return load_denoiser(folder / "model", device=execution.device)
 
 
@@ -146,11 +154,12 @@ def _run(
     identity: Mapping[str, Any],
     progress: Progress,
 ) -> None:
-    """Take all steps that are not yet done; save the model, then the state that says so."""
+    """Take all steps that are not yet done; save the last state, then the model, which follows from it."""
     for file in (folder / _STATE, folder / _LOG):
         remove_leftovers(file)
+    state = _last_state(folder, identity) or learner.state(0, torch.empty(0), torch.empty(0, 3))
+    _seal(folder).remove()
     log = TrainingLog(folder / _LOG, training.log_every, learner.device)
-    state = load_state(folder / _STATE, identity) or learner.state(0, torch.empty(0), torch.empty(0, 3))
     learner.restore(state)
     log.start(state.step, state.losses, state.log)
     for step in range(state.step, training.iterations):
@@ -159,11 +168,27 @@ def _run(
         if done == training.iterations:
             log.end_interval(training.learning_rate_at(step))
         if done == training.iterations or done % training.checkpoint_every == 0:
-            state = learner.state(done, log.pending(), log.rows())
-            if done == training.iterations:
-                save_denoiser(_trained(learner), folder / "model")
-            save_state(folder / _STATE, state, identity)
+            save_state(folder / _STATE, learner.state(done, log.pending(), log.rows()), identity)
         progress(done, training.iterations)
+    save_denoiser(_trained(learner), folder / "model")
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether a folder holds a finished training as it was left; `train` tells damage and mends it."""
+    return _seal(folder).key is not None and not _seal(folder).damage()
+
+
+def _seal(folder: Path) -> Seal:
+    return Seal(folder, "train")
+
+
+def _last_state(folder: Path, identity: Mapping[str, Any]) -> TrainingState | None:
+    """The state to go on from; None if there is none or it is damaged."""
+    try:
+        return load_state(folder / _STATE, identity)
+    except Damaged as error:
+        tell(error, "the training starts again")
+        return None
 
 
 def _trained(learner: Learner) -> NetworkDenoiser:

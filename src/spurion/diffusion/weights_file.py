@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from spurion.core.files import read_json
+from spurion.core.sealed import check_tensors
 
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 _PLAIN = (WEIGHTS_FILE, f"{WEIGHTS_FILE}.index.json", "model.safetensors", "model.safetensors.index.json")
@@ -60,6 +61,7 @@ def weight_shapes(files: list[Path]) -> dict[str, tuple[int, ...]]:
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for path in files:
+        check_tensors(path)
         try:
             with safe_open(path, framework="pt") as file:
                 names = list(file.keys())
@@ -82,6 +84,7 @@ def read_tensors(files: list[Path], *, keep_float64: bool = False) -> dict[str, 
     """
     tensors = {}
     for path in files:
+        check_tensors(path)
         try:
             with safe_open(path, framework="pt") as file:
                 for name in list(file.keys()):

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxtyping import Shaped
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from spurion.core.files import atomic_write, remove_leftovers
+from spurion.core.files import remove_leftovers
+from spurion.core.sealed import Damaged, load_tensors, save_tensors, tell
 from spurion.neighbors.work import Work
 
 SECONDS = 5.0
@@ -51,26 +50,34 @@ class Checkpoint:
     def load(self) -> Saved:
         """What was saved, nothing if there is no file; what a killed search left half written is removed.
 
+        A file that is damaged is told, and kept beside its place: it could be something else.
+
         Raises:
-            ValueError: If the file is damaged or belongs to another search.
+            ValueError: If the file belongs to another search.
         """
+        nothing = Saved(0, {}, None)
         if self._path is None:
-            return Saved(0, {}, None)
+            return nothing
         remove_leftovers(self._path)
         if not self._path.exists():
-            return Saved(0, {}, None)
+            return nothing
         try:
-            with safe_open(self._path, "pt") as file:
-                facts = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise ValueError(f"{self._path} is not a checkpoint of a search ({error!s:.80}).") from None
-        if facts.get("search") != self._key:
+            tensors, facts = load_tensors(self._path)
+            key, blocks, work = facts["search"], int(facts["blocks"]), Work(**json.loads(facts["work"]))
+        except (Damaged, KeyError, TypeError, ValueError):
+            aside = self._path.with_name(f"{self._path.name}.damaged")
+            self._path.replace(aside)
+            tell(
+                Damaged(f"{self._path} is damaged or no checkpoint of a search."),
+                f"it is kept as {aside.name}, and the search starts again",
+            )
+            return nothing
+        if key != self._key:
             raise ValueError(
                 f"{self._path} belongs to another search (other images, distance, k, radius or memory limit);"
                 f" delete it or give another `checkpoint`."
             )
-        return Saved(int(facts["blocks"]), tensors, Work(**json.loads(facts["work"])))
+        return Saved(blocks, tensors, work)
 
     def is_due(self) -> bool:
         """Whether there is a file and it was last saved some time ago."""
@@ -85,8 +92,6 @@ class Checkpoint:
         """Save what is done."""
         if self._path is None or saved.work is None:
             return
-        content = {name: tensor.to("cpu", copy=True).contiguous() for name, tensor in saved.tensors.items()}
         facts = {"search": self._key, "blocks": str(saved.blocks), "work": json.dumps(asdict(saved.work))}
-        with atomic_write(self._path) as temporary:
-            save_file(content, temporary, facts)
+        save_tensors(self._path, saved.tensors, facts)
         self._saved = time.monotonic()

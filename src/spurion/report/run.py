@@ -24,12 +24,16 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from spurion.core.quantities import LARGEST
+from spurion.core.sealed import Damaged, Seal
 from spurion.phases.classification import CLASSES
 from spurion.report.stored import read_arrays, read_loss, read_rows, read_stored
 from spurion.studies.results import SAMPLE_COLUMNS, PointResult, StudyResult
 
 LABELS = {"": -1, **{name: index for index, name in enumerate(CLASSES)}}
 """What `samples.csv` calls the classes; nothing where no threshold gave one."""
+
+REMEDY = "run the study again to have it made again, or delete `.seals` beside it to have it read as it is"
+"""What to do about a file that is not as it was written."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ def read_run(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     study = read_stored(StudyResult, folder / "study.json", "a run")
+    Seal(folder, "study").check(REMEDY)
     points = sorted(study.points, key=lambda point: point.train_size)
     return Run(study, tuple(_read_point(folder / "points" / f"{p.train_size:06d}", p) for p in points))
 
@@ -126,12 +131,15 @@ def _read_point(folder: Path, result: PointResult) -> PointFiles:
     if result.status == "failed":
         return PointFiles(result, None, None, _read_loss(loss) if loss.is_file() else None)
     samples = read_samples(folder / "samples.csv", result.sample_size, result.train_size)
-    return PointFiles(
+    files = PointFiles(
         result,
         samples,
         read_gallery(folder / "gallery.npz", len(samples)),
         _read_loss(loss) if result.training is not None else None,
     )
+    Seal(folder, "conclude").check(REMEDY, folder / "samples.csv", folder / "gallery.npz")
+    Seal(folder, "train").check(REMEDY, loss)
+    return files
 
 
 def read_samples(path: Path, count: int, images: int) -> Samples:
@@ -198,7 +206,7 @@ def read_gallery(path: Path, samples: int) -> Gallery:
     try:
         _check_gallery(arrays, samples)
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}).") from None
+        raise Damaged(f"{path} is damaged ({error}).") from None
     index, label = (arrays[name].astype(np.int64) for name in ("index", "label"))
     return Gallery(index, label, arrays["sample"], arrays["train"], arrays["other"])
 

@@ -11,30 +11,37 @@
         samples.csv            one row a sample: label, distances, neighbors
         gallery.npz            images for the report
         measurement.safetensors, point.json, seconds.json
+        .seals/                checksums of all these; see `spurion.core.sealed`
     vectors/                   those of a network's distance, shared by all points, until the study is done
+    damage.log                 what was damaged and made again, if anything was
 
 A study of the circle (`spurion.circle`) has `pieces/`, `landscapes/` and `trained/` instead.
 
 One process at a time works in a run folder: a lock, released by the system when its holder ends, says so.
 """
 
-__all__ = ["RunFolder", "stage_seconds", "timed", "vectors_of"]
+__all__ = ["AGAIN", "RunFolder", "keep", "recall", "stage_seconds", "timed", "vectors_of"]
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from filelock import FileLock, Timeout
 
-from spurion.core.config import Config, build_config
+from spurion.core.config import Config, StoredResult, build_config
 from spurion.core.files import read_json, write_json, write_text
+from spurion.core.sealed import Damaged, Seal, tell
 from spurion.studies.config import load_config
 
 RESULTS = ("points", "pieces")
 """Folders of results: of a study of images, and of the circle."""
+
+AGAIN = "it is made again"
+"""What a study does about damage."""
 
 LOCK_PATIENCE = 5.0
 """Seconds to wait for the workers of a killed run, which notice within a second that they are alone."""
@@ -61,6 +68,12 @@ class RunFolder:
         """Folder of the vectors of the distance, which all points share until the study is done."""
         return vectors_of(self.point(0))
 
+    def write_study(self, result: StoredResult) -> None:
+        """Write `study.json` and seal it; an old seal goes first."""
+        seal = Seal(self.root, "study")
+        seal.remove()
+        keep(seal, self.study_file, result.to_json())
+
     @contextmanager
     def opened(self, config: Config) -> Iterator[None]:
         """Hold the folder for one study.
@@ -81,7 +94,8 @@ class RunFolder:
             ) from None
         try:
             self._claim(config)
-            yield
+            with _damage_logged(self.root / "damage.log"):
+                yield
         finally:
             lock.release()
 
@@ -108,6 +122,24 @@ class RunFolder:
             )
 
 
+@contextmanager
+def _damage_logged(path: Path) -> Iterator[None]:
+    """Write what is told of damage to a file as well; without any there is none."""
+    logger = logging.getLogger("spurion")
+    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8", delay=True)]
+    handlers[0].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    if not logger.hasHandlers() and logging.lastResort is not None:
+        handlers.append(logging.lastResort)
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+        handlers[0].close()
+
+
 def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any] | None:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
@@ -123,6 +155,47 @@ def vectors_of(point: Path) -> Path:
     return point.parents[1] / "vectors"
 
 
+ValueT = TypeVar("ValueT")
+
+
+def recall(
+    seal: Seal, path: Path, parse: Callable[[Any], ValueT], *beside: Path, key: str = ""
+) -> ValueT | None:
+    """What a stage left in a JSON file.
+
+    Files of a former version, which have no seal, are sealed as they are.
+
+    Arguments:
+        seal: The seal of the stage.
+        path: The file.
+        parse: Makes the result of its value.
+        beside: The other files of the stage.
+        key: What the stage stands on.
+
+    Returns:
+        The result; None if the stage must be done, for the first time or because it stands on something else
+        now or a file is damaged, which is told.
+    """
+    if not path.exists() and seal.key is None:
+        return None
+    if seal.key is not None and not (seal.fits(key) and seal.is_whole(AGAIN)):
+        return None
+    try:
+        result = parse(read_json(path))
+    except (KeyError, TypeError, ValueError) as error:
+        tell(Damaged(f"{path} is damaged ({' '.join(str(error).split())})."), AGAIN)
+        return None
+    if seal.key is None and all(file.exists() for file in beside):
+        seal.put(path, *beside, key=key)
+    return result
+
+
+def keep(seal: Seal, path: Path, value: Any, *beside: Path, key: str = "") -> None:
+    """Write the result of a stage to a JSON file, the last of its files, and seal them; see `recall`."""
+    write_json(path, value)
+    seal.put(path, *beside, key=key)
+
+
 @contextmanager
 def timed(folder: Path, stage: str) -> Iterator[None]:
     """Add the wall time of a stage to the point's `seconds.json`."""
@@ -136,4 +209,11 @@ def timed(folder: Path, stage: str) -> Iterator[None]:
 def stage_seconds(folder: Path) -> dict[str, float]:
     """Wall time of the stages a point has finished."""
     path = folder / "seconds.json"
-    return read_json(path) if path.exists() else {}
+    try:
+        return {str(name): float(seconds) for name, seconds in read_json(path).items()}
+    except FileNotFoundError:
+        return {}
+    except (AttributeError, TypeError, ValueError):
+        tell(Damaged(f"{path} is damaged."), "times are counted anew")
+        path.unlink()
+        return {}

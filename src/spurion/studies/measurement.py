@@ -38,12 +38,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from spurion.core.files import atomic_write
 from spurion.core.random import generator
+from spurion.core.sealed import Damaged, load_tensors, save_tensors
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, DistanceInfo, Neighbors, as_distance, nearest
 from spurion.phases.exposure import digests, duplicate_groups, second_outside
@@ -157,34 +155,28 @@ def measure(
 
 
 def save_measurement(measurement: Measurement, path: Path) -> None:
-    """Store a measurement as one safetensors file, atomically."""
+    """Store a measurement as one safetensors file, atomically and under a checksum."""
     tensors = {name: value for name, value in vars(measurement).items() if isinstance(value, Tensor)}
     null = measurement.null.model_dump_json() if measurement.null else "null"
-    contiguous = {name: value.contiguous() for name, value in tensors.items()}
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(
-            save(contiguous, {"distance": measurement.distance.model_dump_json(), "null": null})
-        )
+    save_tensors(path, tensors, {"distance": measurement.distance.model_dump_json(), "null": null})
 
 
 def load_measurement(path: Path) -> Measurement:
     """Read a stored measurement.
 
     Raises:
-        ValueError: If the file is damaged.
+        Damaged: If the file is damaged.
     """
+    tensors, facts = load_tensors(path)
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        null = json.loads(metadata["null"])
+        null = json.loads(facts["null"])
         return Measurement(
-            distance=DistanceInfo.model_validate_json(metadata["distance"]),
+            distance=DistanceInfo.model_validate_json(facts["distance"]),
             null=NullTest.model_validate(null) if null else None,
             **tensors,
         )
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it to measure this point again.") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{path} is damaged (it holds no measurement: {error}).") from None
 
 
 def _check(train: Tensor, samples: Tensor, holdout: Tensor | None) -> None:

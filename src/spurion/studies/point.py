@@ -1,52 +1,52 @@
 """One training size of a study: train, sample, measure, and later conclude.
 
-Every stage leaves its result in the point's folder and is never computed twice; a stage that was
-interrupted goes on where it was. What goes wrong with one model (a loss that is not a number, a damaged
-checkpoint) is recorded as a failed point; what goes wrong with the machine (a full disk) stops the study.
+Every stage leaves its result in the point's folder, under checksums, and is never computed twice; a stage
+that was interrupted goes on where it was, and what was damaged since is told and made again. What goes wrong
+with one model (a loss that is not a number) is recorded as a failed point; what goes wrong with the machine
+(a full disk) stops the study.
 """
 
 __all__ = [
     "PointTask",
     "conclude_point",
+    "concluded_from",
     "load_samples",
     "measure_point",
+    "measured_from",
     "parameter_count",
     "point_data",
-    "raise_if_full",
     "train_point",
 ]
 
-import errno
 import json
 import math
-import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor
 
 from spurion.core.engine import Report
-from spurion.core.files import read_json, write_json
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
+from spurion.core.sealed import Damaged, Seal, load_arrays, tell
 from spurion.data import ImageSet, Split, load_split, nested_order
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.sampleset import sample_to_folder
-from spurion.diffusion.training import train
+from spurion.diffusion.training import is_trained, train
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import AuditRules, conclude, labels_of
 from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
 from spurion.studies.evidence import gallery_indices, write_gallery, write_samples_csv
-from spurion.studies.folder import stage_seconds, timed, vectors_of
+from spurion.studies.failures import one_sentence, raise_if_refused
+from spurion.studies.folder import AGAIN, keep, recall, stage_seconds, timed, vectors_of
 from spurion.studies.measurement import load_measurement, measure, save_measurement
 from spurion.studies.results import Findings, PointResult, TrainingSummary
-
-LEAST_FREE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,11 @@ def measure_point(task: PointTask, report: Report) -> str:
         OSError: If the disk is full or cannot be written.
     """
     try:
-        if not task.measurement_file.exists():
+        if not _is_measured(task):
             _measure(task, report)
         return ""
     except (ValueError, RuntimeError, MemoryError) as error:
-        raise_if_full(task.folder)
+        raise_if_refused(error, task.folder)
         return one_sentence(error)
 
 
@@ -136,12 +136,59 @@ def train_point(task: PointTask, images: Float[Tensor, "K *shape"], progress: Pr
     )
 
 
+def measured_from(folder: Path) -> str:
+    """The weights that samples and distances of a point stem from, as the key of their seal."""
+    return Seal(folder, "train").fingerprint(".safetensors")
+
+
+def concluded_from(folder: Path) -> str:
+    """The samples and distances that classes and geometry of a point stand on, as the key of their seals."""
+    return Seal(folder, "measure").fingerprint()
+
+
+def _is_measured(task: PointTask) -> bool:
+    """Whether model, samples and distances are there as they were left.
+
+    What is damaged is told and taken away, but for the model, which `train` looks after. Files of a former
+    version, which have no seal, are sealed if they can be read.
+    """
+    seal, folder = Seal(task.folder, "measure"), task.folder
+    files = {folder / "samples.npz": load_samples, task.measurement_file: load_measurement}
+    damage = seal.damage() if seal.key is not None else _unreadable(files)
+    for path, error in damage.items():
+        tell(error, AGAIN)
+        path.unlink(missing_ok=True)
+    if not all(path.exists() for path in files):
+        return False
+    key = measured_from(folder)
+    if seal.key is None:
+        seal.put(*files, key=key)
+    return seal.fits(key) and (not key or is_trained(folder))
+
+
+def _unreadable(files: Mapping[Path, Callable[[Path], Any]]) -> dict[Path, Damaged]:
+    wrong = {}
+    for path, read in files.items():
+        try:
+            if path.exists():
+                read(path)
+        except Damaged as error:
+            wrong[path] = error
+    return wrong
+
+
 def _measure(task: PointTask, report: Report) -> None:
     config = task.config
     pool, holdout = point_data(config, task.allow_download)
     images = pool.images[: task.train_size]
     with timed(task.folder, "train"):
         denoiser = train_point(task, images, _stage(report, task.name, "train"))
+    seal, files = Seal(task.folder, "measure"), (task.folder / "samples.npz", task.measurement_file)
+    key = measured_from(task.folder)
+    if seal.key is not None and not seal.fits(key):  # the model was made again, with other numbers
+        seal.remove()
+        for path in files:
+            path.unlink(missing_ok=True)
     with timed(task.folder, "sample"):
         samples = sample_to_folder(
             denoiser,
@@ -151,6 +198,8 @@ def _measure(task: PointTask, report: Report) -> None:
             folder=task.folder,
             progress=_stage(report, task.name, "sample"),
         )
+    if seal.key is not None and not seal.damage():
+        return
     with timed(task.folder, "measure"):
         held_out = None if holdout is None else holdout.images
         seed = derive_seed(task.seed, "measure")
@@ -158,31 +207,20 @@ def _measure(task: PointTask, report: Report) -> None:
         told = partial(report, task.name)
         found = measure(images, samples, held_out, distance=distance, seed=seed, progress=told)
         save_measurement(found.measurement, task.measurement_file)
+    seal.put(*files, key=key)
 
 
 def _stage(report: Report, name: str, stage: str) -> Progress:
     return partial(report, name, stage)
 
 
-def one_sentence(error: Exception) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def raise_if_full(folder: Path) -> None:
-    """Turn a failure on a full disk into the system's own error, which ends the study.
+def load_samples(path: Path) -> Float[Tensor, "n channels height width"]:
+    """The samples of a point.
 
     Raises:
-        OSError: If the disk is full.
+        Damaged: If the file is damaged.
     """
-    if shutil.disk_usage(folder).free < LEAST_FREE_BYTES:
-        raise OSError(errno.ENOSPC, "no space left on the device", str(folder))
-
-
-def load_samples(folder: Path) -> Float[Tensor, "n channels height width"]:
-    """The samples of a point."""
-    with np.load(folder / "samples.npz", allow_pickle=False) as arrays:
-        return torch.from_numpy(arrays["samples"])
+    return torch.from_numpy(load_arrays(path, "samples")["samples"])
 
 
 def conclude_point(task: PointTask, report: Report) -> PointResult:
@@ -190,13 +228,15 @@ def conclude_point(task: PointTask, report: Report) -> PointResult:
     config, thresholds = task.config, task.thresholds
     if thresholds is None:
         raise ValueError("`thresholds` must be known before a point is concluded.")
-    stored = task.folder / "point.json"
-    if stored.exists():
-        result = PointResult.model_validate(read_json(stored))
-        if result.thresholds == thresholds:
-            return result
+    seal, stored, key = Seal(task.folder, "conclude"), task.folder / "point.json", concluded_from(task.folder)
+    beside = (task.folder / "samples.csv", task.folder / "gallery.npz")
+    known = recall(seal, stored, PointResult.model_validate, *beside, key=key)
+    if known is not None and known.thresholds == thresholds:
+        return known
+    seal.remove()
+    stored.unlink(missing_ok=True)
     measurement = load_measurement(task.measurement_file)
-    samples = load_samples(task.folder)
+    samples = load_samples(task.folder / "samples.npz")
     with timed(task.folder, "conclude"):
         rules = AuditRules(
             holdout_alpha=config.holdout_alpha,
@@ -208,11 +248,11 @@ def conclude_point(task: PointTask, report: Report) -> PointResult:
         audited = conclude(measurement, thresholds, samples, rules, distance=distance)
         labels = labels_of(measurement, thresholds)
         pool, _ = point_data(config, task.allow_download)
-        write_samples_csv(task.folder / "samples.csv", measurement, labels)
+        write_samples_csv(beside[0], measurement, labels)
         shown = gallery_indices(measurement.distance_train, labels, config.gallery)
-        write_gallery(task.folder / "gallery.npz", measurement, labels, samples, pool.images, shown)
+        write_gallery(beside[1], measurement, labels, samples, pool.images, shown)
     result = _result(task, audited, measurement.duplicates)
-    write_json(stored, result.model_dump(mode="json"))
+    keep(seal, stored, result.model_dump(mode="json"), *beside, key=key)
     report(task.name, "conclude", 1, 1)
     return result
 

@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from spurion.core.engine import Report, run_tasks
-from spurion.core.files import write_json
 from spurion.core.random import derive_seed
 from spurion.data import ImageSet
 from spurion.phases.capacities import Capacities, capacities
@@ -84,7 +83,7 @@ def study(
         ]
         points, curvature = add_geometry(points, tasks, crew, report)
         result = _assemble(config, crew, pool, holdout, points, curvature)
-        write_json(folder.study_file, result.to_json())
+        folder.write_study(result)
         shutil.rmtree(folder.vectors, ignore_errors=True)
     return result
 

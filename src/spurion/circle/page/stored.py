@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from spurion.circle.results import CircleResult, State, TrainedResult
+from spurion.core.sealed import Seal
+from spurion.report.run import REMEDY
 from spurion.report.stored import read_arrays, read_stored
 
 
@@ -64,6 +66,7 @@ def read_circle(folder: Path) -> CircleRun:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
     study = read_stored(CircleResult, folder / "study.json", "a run")
+    Seal(folder, "study").check(REMEDY)
     return CircleRun(study, tuple(_landscapes(folder, study)), tuple(_trained(folder, study)))
 
 

@@ -7,7 +7,8 @@ orders and copies find their vectors, and two equal images have the same vector,
 In a folder the name of a file is a digest of the distance, of the shape and type of its images, and of the
 vectors of two fixed images: other weights or another version of a library, which may round differently, have
 a file of their own. The same two vectors are the first rows of the file and are compared when it is opened;
-a file that is damaged is started over.
+a file that begins otherwise is started over. Every row has a checksum, which is verified when a process looks
+the row up for the first time; a row that is damaged is told and made again, at the end of the file.
 """
 
 __all__ = ["Embed", "Keeper", "VectorFile", "image_digests"]
@@ -29,9 +30,12 @@ from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
 from spurion.core.random import generator
+from spurion.core.sealed import Damaged, tell
 
 DIGEST_BYTES = 32
 """Bytes of a SHA-256."""
+SUM_BYTES = 16
+"""Bytes of the checksum of a row, of its SHA-256 the first."""
 PROBES = 2
 """Fixed images whose vectors tell one file from another."""
 
@@ -87,8 +91,8 @@ class VectorFile:
     """A file of vectors that only grows, and the digests of their images; see the module.
 
     Arguments:
-        path: The files are this path with ".vectors" (the rows), ".sha256" (the digests in the same order)
-            and ".lock"; None for a nameless file.
+        path: The files are this path with ".vectors" (the rows), ".sums" (their checksums), ".sha256" (the
+            digests in the same order) and ".lock"; None for a nameless file.
         digests: The digests of the first rows of a file with a name.
         first: These rows.
     """
@@ -101,17 +105,20 @@ class VectorFile:
     ) -> None:
         self._known: dict[bytes, int] = {}
         self._count = 0
+        self._name = path
+        self._sound = bytearray()  # which rows were written or verified here
         self._like = torch.empty(0, 0) if first is None else first[:0]
         self._lock: AbstractContextManager[object] = nullcontext()
         if path is None or first is None:
             self._rows: io.FileIO = tempfile.TemporaryFile(prefix="spurion-", buffering=0)  # noqa: SIM115
+            self._sums: File = io.BytesIO()
             self._digests: File = io.BytesIO()
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(f"{path}.lock")
             with self._lock:
                 self._open(path, list(digests), first)
-        weakref.finalize(self, _close, self._rows, self._digests)
+        weakref.finalize(self, _close, self._rows, self._sums, self._digests)
 
     @property
     def width(self) -> int:
@@ -132,6 +139,7 @@ class VectorFile:
         digests = image_digests(images)
         with self._lock:
             self._refresh()
+        self._forget_damaged(digests)
         fresh: dict[bytes, int] = {}
         for index, digest in enumerate(digests):
             if digest not in self._known:
@@ -161,18 +169,45 @@ class VectorFile:
 
     def _open(self, path: Path, digests: list[bytes], first: Float[Tensor, "c d"]) -> None:
         """Open the files, or start them over if they do not begin with the first rows."""
-        files = [Path(f"{path}.{end}") for end in ("vectors", "sha256")]
-        self._rows, self._digests = map(_opened, files)
+        files = [Path(f"{path}.{end}") for end in ("vectors", "sums", "sha256")]
+        self._rows, self._sums, self._digests = map(_opened, files)
+        self._complete_sums()
         self._refresh()
         begins_so = list(self._known)[: len(digests)] == digests
         if begins_so and np.array_equal(_bytes(self.read(torch.arange(len(digests)))), _bytes(first)):
             return
-        _close(self._rows, self._digests)
+        if self._count:
+            tell(Damaged(f"{path}.vectors is damaged."), "it is started over")
+        _close(self._rows, self._sums, self._digests)
         for file in files:  # whoever has them open goes on reading the old ones
             file.unlink()
-        self._rows, self._digests = map(_opened, files)
-        self._known, self._count = {}, 0
+        self._rows, self._sums, self._digests = map(_opened, files)
+        self._known, self._count, self._sound = {}, 0, bytearray()
         self._append(digests, first)
+
+    def _complete_sums(self) -> None:
+        """Make the checksums that a former version did not write, or that were cut."""
+        known = self._sums.seek(0, os.SEEK_END) // SUM_BYTES
+        digests = self._digests.seek(0, os.SEEK_END) // DIGEST_BYTES
+        whole = min(digests, self._rows.seek(0, os.SEEK_END) // self.row_bytes)
+        self._sums.seek(known * SUM_BYTES)
+        for place in range(known, whole):
+            _write(self._sums, memoryview(_row_sum(self.read(torch.tensor([place]))[0])))
+
+    def _forget_damaged(self, digests: Sequence[bytes]) -> None:
+        """Forget the rows of some images that do not fit their checksums; each row is looked at once."""
+        if self._name is None:
+            return
+        for digest in digests:
+            place = self._known.get(digest)
+            if place is None or self._sound[place]:
+                continue
+            self._sums.seek(place * SUM_BYTES)
+            if self._sums.read(SUM_BYTES) == _row_sum(self.read(torch.tensor([place]))[0]):
+                self._sound[place] = True
+            else:
+                del self._known[digest]
+                tell(Damaged(f"A row of {self._name}.vectors is damaged."), "it is made again")
 
     def _refresh(self) -> None:
         """Look up what others have added."""
@@ -180,10 +215,12 @@ class VectorFile:
         added = self._digests.read()
         whole = len(added) // DIGEST_BYTES
         if whole:
-            whole = min(whole, self._rows.seek(0, os.SEEK_END) // self.row_bytes - self._count)
+            rows = self._rows.seek(0, os.SEEK_END) // self.row_bytes
+            whole = min(whole, rows - self._count, self._sums.seek(0, os.SEEK_END) // SUM_BYTES - self._count)
         for index in range(whole):
             self._known[added[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES]] = self._count + index
         self._count += max(0, whole)
+        self._sound.extend(bytes(self._count - len(self._sound)))
 
     def _append(self, digests: list[bytes], vectors: Float[Tensor, "n d"]) -> None:
         """Add vectors that others have not added meanwhile: first the rows, then the digests."""
@@ -198,17 +235,26 @@ class VectorFile:
         self._digests.seek(self._count * DIGEST_BYTES)
         self._digests.truncate()
         self._rows.seek(self._count * self.row_bytes)
-        _write(self._rows, _bytes(vectors[torch.tensor(new, dtype=torch.int64)]).data)
+        rows = vectors[torch.tensor(new, dtype=torch.int64)]
+        _write(self._rows, _bytes(rows).data)
         if not isinstance(self._lock, nullcontext):
             os.fsync(self._rows.fileno())  # the digests must not outlive their rows
+        self._sums.seek(self._count * SUM_BYTES)
+        self._sums.truncate()
+        _write(self._sums, memoryview(b"".join(map(_row_sum, rows))))
         _write(self._digests, memoryview(b"".join(digests[index] for index in new)))
         self._known |= {digests[index]: self._count + number for number, index in enumerate(new)}
         self._count += len(new)
+        self._sound.extend(b"\x01" * len(new))
 
 
 def _bytes(values: Shaped[Tensor, "..."]) -> UInt8[np.ndarray, " b"]:
     """The bytes of a tensor on the CPU: the same memory if its numbers lie in a row."""
     return values.contiguous().flatten().view(torch.uint8).numpy()
+
+
+def _row_sum(row: Float[Tensor, " d"]) -> bytes:
+    return hashlib.sha256(_bytes(row).data).digest()[:SUM_BYTES]
 
 
 def _runs(places: Int64[Tensor, " p"]) -> Iterator[tuple[int, int]]:

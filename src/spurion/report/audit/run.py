@@ -5,6 +5,7 @@ __all__ = ["AuditRun", "read_audit"]
 from dataclasses import dataclass
 from pathlib import Path
 
+from spurion.core.sealed import Seal
 from spurion.report.run import Gallery, PointFiles, Run, Samples, read_gallery, read_samples
 from spurion.report.stored import read_stored
 from spurion.studies.auditing.results import AuditResult
@@ -60,7 +61,9 @@ def read_audit(folder: Path) -> AuditRun:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
     audit = read_stored(AuditResult, folder / "audit.json", "an audit")
-    if audit.redacted:
-        return AuditRun(audit, None, None)
-    samples = read_samples(folder / "samples.csv", audit.inputs.samples.count, audit.inputs.train.count)
-    return AuditRun(audit, samples, read_gallery(folder / "gallery.npz", len(samples)))
+    samples, gallery = None, None
+    if not audit.redacted:
+        samples = read_samples(folder / "samples.csv", audit.inputs.samples.count, audit.inputs.train.count)
+        gallery = read_gallery(folder / "gallery.npz", len(samples))
+    Seal(folder, "audit").check("audit again, or delete `.seals` beside it to have it read as it is")
+    return AuditRun(audit, samples, gallery)

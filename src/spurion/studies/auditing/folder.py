@@ -3,9 +3,10 @@
 `audit.json` is the mark of a whole audit: an old one goes first and the new one comes last, so that a folder
 with one never holds parts of two audits. One folder is for one training set, one set of samples and one
 held-out set: an audit of the same sets, by another rule say, takes the place of the last; one of others is
-refused.
+refused. The checksums of all files are in `.seals/audit.json`; what was damaged since is refused.
 
-A redacted audit leaves `audit.json` alone, and it goes into no folder in which an open one left its images.
+A redacted audit leaves `audit.json` alone, with its checksum, and it goes into no folder in which an open one
+left its images.
 """
 
 __all__ = ["AUDIT_FILE", "AuditFolder"]
@@ -18,6 +19,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from spurion.core.files import read_json, write_json
+from spurion.core.sealed import Seal
 from spurion.studies.auditing.gallery import chosen
 from spurion.studies.auditing.results import AuditResult, Inputs
 from spurion.studies.auditing.sources import ROLES, Images
@@ -87,7 +89,7 @@ class AuditFolder:
             raise ValueError(f"{self.path} holds an audit of samples that were given; choose another folder.")
 
     def check_inputs(self, inputs: Inputs) -> None:
-        """Refuse a folder with an audit of other sets.
+        """Refuse a folder with an audit of other sets, or with one that is damaged.
 
         Raises:
             ValueError: If it holds one.
@@ -100,6 +102,8 @@ class AuditFolder:
             source = getattr(inputs, role)
             if (stored.get(role) or {}).get("sha256") != (source and source.sha256):
                 raise ValueError(f"{self.path} holds an audit of other {name}; choose another folder.")
+        remedy = "delete it to audit again, or choose another folder"
+        Seal(self.path, "audit").check(remedy, self.path / AUDIT_FILE)
 
     def write(
         self,
@@ -113,6 +117,8 @@ class AuditFolder:
         Raises:
             OSError: If the folder cannot be written or the disk is full.
         """
+        seal, files = Seal(self.path, "audit"), [self.path / AUDIT_FILE]
+        seal.remove()
         for name in (AUDIT_FILE, REPORT_FILE):
             (self.path / name).unlink(missing_ok=True)
         if not self.redact:
@@ -125,4 +131,6 @@ class AuditFolder:
                 images.train.images,
                 chosen(measurement, result.exposure),
             )
+            files += [self.path / "samples.csv", self.path / "gallery.npz"]
         write_json(self.path / AUDIT_FILE, result.to_json())
+        seal.put(*files)

@@ -9,13 +9,14 @@ __all__ = ["GeometryTask", "geometry_point", "geometry_result", "scan_point"]
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spurion.core.engine import Report
-from spurion.core.files import read_json, write_json
 from spurion.core.random import derive_seed, generator
+from spurion.core.sealed import Seal
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.device import choose_device
 from spurion.diffusion.finite import check_answers
@@ -23,7 +24,8 @@ from spurion.diffusion.folder import folder_hash, load_denoiser
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.measures import MEASURES
 from spurion.studies.audit import labels_of
-from spurion.studies.folder import timed
+from spurion.studies.failures import one_sentence, raise_if_refused
+from spurion.studies.folder import keep, recall, timed
 from spurion.studies.geometry.config import GeometryConfig
 from spurion.studies.geometry.groups import Group, choose_groups
 from spurion.studies.geometry.measuring import Geometry, Setting, measure_geometry
@@ -32,7 +34,7 @@ from spurion.studies.geometry.rows import write_rows
 from spurion.studies.geometry.scan import scan
 from spurion.studies.geometry.summary import left_out, middle, orders, rank_medians, reading
 from spurion.studies.measurement import load_measurement
-from spurion.studies.point import PointTask, load_samples, one_sentence, point_data, raise_if_full
+from spurion.studies.point import PointTask, concluded_from, load_samples, measured_from, point_data
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ def scan_point(task: PointTask, report: Report) -> ScanResult | str:
         OSError: If the disk is full or cannot be written.
     """
     stored, config = task.folder / "scan.json", task.config.geometry or GeometryConfig()
-    if stored.exists():
-        return ScanResult.model_validate(read_json(stored))
+    seal, key = Seal(task.folder, "scan"), measured_from(task.folder)
+    known = recall(seal, stored, ScanResult.model_validate, key=key)
+    if known is not None:
+        return known
     pool, _ = point_data(task.config, task.allow_download)
     order = torch.randperm(task.train_size, generator=generator(task.seed, "geometry", "scan"))
     points = pool.images[order[: config.scan_points]]
@@ -63,9 +67,9 @@ def scan_point(task: PointTask, report: Report) -> ScanResult | str:
         with timed(task.folder, "scan"):
             found = scan(_model(task), points, config, train_size=task.train_size, seed=_seed(task))
     except (ValueError, RuntimeError, MemoryError) as error:
-        raise_if_full(task.folder)
+        raise_if_refused(error, task.folder)
         return one_sentence(error)
-    write_json(stored, found.model_dump(mode="json"))
+    keep(seal, stored, found.model_dump(mode="json"), key=key)
     report(task.name, "scan", 1, 1)
     return found
 
@@ -79,23 +83,32 @@ def geometry_point(task: GeometryTask, report: Report) -> GeometryResult | str:
     Raises:
         OSError: If the disk is full or cannot be written.
     """
-    folder = task.point.folder
-    stored, thresholds = folder / "geometry.json", task.point.thresholds
-    key = {
+    folder, thresholds = task.point.folder, task.point.thresholds
+    stored, rows, seal = folder / "geometry.json", folder / "geometry.csv", Seal(folder, "geometry")
+    asked = {
         "time": task.time,
         "thresholds": thresholds and thresholds.model_dump(mode="json"),
         "model": folder_hash(folder / "model"),
     }
-    if stored.exists() and (values := read_json(stored))["key"] == key:
-        return GeometryResult.model_validate(values["result"])
+    key = concluded_from(folder)
+    known = recall(seal, stored, _parsed, rows, key=key)
+    if known is not None and known[0] == asked:
+        return known[1]
+    seal.remove()
+    stored.unlink(missing_ok=True)
     try:
         with timed(folder, "geometry"):
             result = _measure(task, report)
     except (ValueError, RuntimeError, MemoryError) as error:
-        raise_if_full(folder)
+        raise_if_refused(error, folder)
         return one_sentence(error)
-    write_json(stored, {"key": key, "result": result.model_dump(mode="json")})
+    keep(seal, stored, {"key": asked, "result": result.model_dump(mode="json")}, rows, key=key)
     return result
+
+
+def _parsed(values: Any) -> tuple[Any, GeometryResult]:
+    """What a stored geometry was asked for, and the result."""
+    return values["key"], GeometryResult.model_validate(values["result"])
 
 
 def _measure(task: GeometryTask, report: Report) -> GeometryResult:
@@ -123,7 +136,7 @@ def _groups(task: GeometryTask) -> list[Group]:
     if point.thresholds is not None:
         labels = labels_of(load_measurement(point.measurement_file), point.thresholds)
     return choose_groups(
-        load_samples(point.folder),
+        load_samples(point.folder / "samples.npz"),
         labels,
         pool.images[: point.train_size],
         None if holdout is None else holdout.images,
