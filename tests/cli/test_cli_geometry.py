@@ -138,7 +138,7 @@ def test_a_measure_that_a_model_cannot_have_is_noted(place, tmp_path):
     options = ("geometry", tmp_path, place / "patterns.npz", "--measures")
     result = run(*options, "mean-curvature,log-density")
     assert result.exit_code == 0, result.output
-    assert "Note: No log-density: " in result.stdout
+    assert "Note: No log-density: " in result.stderr
     assert "`denoiser` must have a DDPMSchedule" in refused(*options, "log-density")
 
 

@@ -122,6 +122,8 @@ def _show(result: "AuditResult", out: Path | None) -> None:
     for warning in result.warnings:
         typer.echo(f"Warning: {warning.sentence}")
     show_notes(result)
+    for note in result.geometry.notes if result.geometry else ():
+        typer.echo(f"Note: {note}")
     typer.echo(result.limitations[0])
     if result.verdict is not None:
         typer.echo(f"{result.verdict.expression}: {result.verdict.outcome}. {result.verdict.reason}")

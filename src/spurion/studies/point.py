@@ -31,6 +31,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from spurion.core.engine import Report
+from spurion.core.failures import FAILURES, one_sentence
 from spurion.core.files import read_json, write_json
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
@@ -111,7 +112,7 @@ def measure_point(task: PointTask, report: Report) -> str:
         if not task.measurement_file.exists():
             _measure(task, report)
         return ""
-    except (ValueError, RuntimeError, MemoryError) as error:
+    except FAILURES as error:
         raise_if_full(task.folder)
         return one_sentence(error)
 
@@ -161,11 +162,6 @@ def _measure(task: PointTask, report: Report) -> None:
 
 def _stage(report: Report, name: str, stage: str) -> Progress:
     return partial(report, name, stage)
-
-
-def one_sentence(error: Exception) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def raise_if_full(folder: Path) -> None:

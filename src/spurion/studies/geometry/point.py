@@ -1,7 +1,7 @@
 """The geometry of one training size: the scan that chooses the noise, and the measures themselves.
 
-Both leave their results in the point's folder and are not computed twice. A model at which geometry fails
-keeps its other results, with a note.
+Both leave their results in the point's folder and are not computed twice, but for measures that failed. A
+model at which geometry fails keeps its other results, with a note.
 """
 
 __all__ = ["GeometryTask", "geometry_point", "geometry_result", "scan_point"]
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from spurion.core.engine import Report
+from spurion.core.failures import FAILURES, one_sentence
 from spurion.core.files import read_json, write_json
 from spurion.core.random import derive_seed, generator
 from spurion.diffusion.denoiser import Denoiser
@@ -31,7 +32,7 @@ from spurion.studies.geometry.rows import write_rows
 from spurion.studies.geometry.scan import scan
 from spurion.studies.geometry.summary import left_out, middle, orders, rank_medians, reading
 from spurion.studies.measurement import load_measurement
-from spurion.studies.point import PointTask, load_samples, one_sentence, point_data, raise_if_full
+from spurion.studies.point import PointTask, load_samples, point_data, raise_if_full
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def scan_point(task: PointTask, report: Report) -> ScanResult | str:
     try:
         with timed(task.folder, "scan"):
             found = scan(_model(task), points, config, train_size=task.train_size, seed=_seed(task))
-    except (ValueError, RuntimeError, MemoryError) as error:
+    except FAILURES as error:
         raise_if_full(task.folder)
         return one_sentence(error)
     write_json(stored, found.model_dump(mode="json"))
@@ -82,11 +83,13 @@ def geometry_point(task: GeometryTask, report: Report) -> GeometryResult | str:
     stored, thresholds = folder / "geometry.json", task.point.thresholds
     key = {"time": task.time, "thresholds": thresholds and thresholds.model_dump(mode="json")}
     if stored.exists() and (values := read_json(stored))["key"] == key:
-        return GeometryResult.model_validate(values["result"])
+        known = GeometryResult.model_validate(values["result"])
+        if not known.failed:
+            return known
     try:
         with timed(folder, "geometry"):
             result = _measure(task, report)
-    except (ValueError, RuntimeError, MemoryError) as error:
+    except FAILURES as error:
         raise_if_full(folder)
         return one_sentence(error)
     write_json(stored, {"key": key, "result": result.model_dump(mode="json")})
@@ -156,6 +159,7 @@ def geometry_result(
     notes = []
     if tolerance is None:
         notes.append("Basins were not looked for: without a threshold nothing says what counts as recovered.")
+    notes += found.losses.sentences()
     measures = tuple(_measure_result(name, found) for name in found.values)
     if missing := left_out(measures):
         notes.append(missing)
@@ -172,6 +176,7 @@ def geometry_result(
         spectra_high={name: high for name, (_, _, high) in spectra.items()},
         asymmetry={name: middle(values) for name, values in found.asymmetry.items()},
         notes=tuple(notes),
+        failed=found.losses.sentences(),
     )
 
 

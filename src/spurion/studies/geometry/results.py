@@ -9,6 +9,7 @@ __all__ = [
     "EXPECTED",
     "GROUPS",
     "NEEDED",
+    "NOT_MEASURED",
     "GeometryResult",
     "GroupReading",
     "GroupSize",
@@ -31,6 +32,9 @@ GROUPS = (*CLASSES, "training", "held-out")
 
 NEEDED = 6
 """Points with a place in the order that a median with a 95 % interval needs."""
+
+NOT_MEASURED = "The geometry was not measured: "
+"""How the note of a model begins at which nothing could be measured."""
 
 EXPECTED: dict[str, bool] = {
     "critical-noise": True,
@@ -128,3 +132,4 @@ class GeometryResult(Config):
     spectra_high: dict[str, tuple[float, ...]] = Field(default_factory=dict, description="The upper ends.")
     asymmetry: dict[str, float | None] = Field(description="Median ||J - J^T|| / ||J|| of each group.")
     notes: tuple[str, ...] = ()
+    failed: tuple[str, ...] = Field((), description="The notes that say which measures failed, and why.")
