@@ -66,6 +66,7 @@ def unet(kind, dtype=torch.float64):
         **UNETS[kind],
     }
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
         network = UNet2DModel(**config)
     random = generator(0, "unet", kind)
     for parameter in network.parameters():

@@ -13,6 +13,7 @@ from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.folder import save_denoiser
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 from spurion.geometry.measures import MEASURES
+from unets import unet
 
 CHEAP = "--measures=soft-directions,mean-curvature"
 SHAPE = (1, 4, 4)
@@ -77,6 +78,17 @@ def test_all_measures_in_a_table(place):
     assert "measure" in result.stderr  # progress
 
 
+@pytest.mark.parametrize("kind", ["attention", "6 x 10"])
+def test_a_u_net_has_all_measures(kind, tmp_path):
+    denoiser = unet(kind, torch.float32)
+    save_denoiser(denoiser, tmp_path / "model")
+    image = write_images(tmp_path / "image.npz", np.zeros((1, *denoiser.shape)))
+    found = values(run("geometry", tmp_path / "model", image, "--json"))
+    assert list(found["measures"]) == list(MEASURES)
+    assert not any("No " in note for note in found["notes"])
+    assert all(measure["statuses"].get("failed", 0) == 0 for measure in found["measures"].values())
+
+
 def test_one_image_does_not_depend_on_the_others(place):
     options = ("--measures", "critical-noise,intrinsic-dimension,relative-energy", "--json")
     all_of_them, few = (
@@ -138,7 +150,7 @@ def test_a_measure_that_a_model_cannot_have_is_noted(place, tmp_path):
     options = ("geometry", tmp_path, place / "patterns.npz", "--measures")
     result = run(*options, "mean-curvature,log-density")
     assert result.exit_code == 0, result.output
-    assert "Note: No log-density: " in result.stdout
+    assert "Note: No log-density: " in result.stderr
     assert "`denoiser` must have a DDPMSchedule" in refused(*options, "log-density")
 
 

@@ -67,7 +67,7 @@ def test_every_measure_is_there_and_empty_groups_are_not(pair):
         "log-determinant", "relative-energy", "log-density",
     }  # fmt: skip
     assert all(list(groups) == ["memorized"] for groups in found.values.values())
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert found.points["critical-noise"]["memorized"].tolist() == list(range(POINTS))
     assert len(found.points["log-density"]["memorized"]) == 8
 

@@ -24,10 +24,10 @@ from spurion.circle.phases import capacity_law, phase_point, ripple_law
 from spurion.circle.trained import train_and_compare
 from spurion.core.config import Config
 from spurion.core.engine import Report
+from spurion.core.failures import one_sentence, raise_if_refused
 from spurion.core.files import read_json
 from spurion.core.sealed import Seal, tell
 from spurion.diffusion.training import is_trained
-from spurion.studies.failures import one_sentence, raise_if_refused
 from spurion.studies.folder import AGAIN, keep, recall
 
 RIPPLE_COUNT = 1000

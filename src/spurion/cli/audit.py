@@ -141,6 +141,8 @@ def _show(result: "AuditResult", out: Path | None) -> None:
     for warning in result.warnings:
         say(f"Warning: {warning.sentence}")
     show_notes(result)
+    for note in result.geometry.notes if result.geometry else ():
+        say(f"Note: {note}")
     say(result.limitations[0])
     if result.verdict is not None:
         say(f"{result.verdict.expression}: {result.verdict.outcome}. {result.verdict.reason}")

@@ -9,6 +9,7 @@ import errno
 import os
 from typing import NamedTuple
 
+from spurion.core.failures import one_sentence, out_of_memory
 from spurion.core.files import refusal
 
 BAD_INPUT = 2
@@ -44,14 +45,14 @@ def explain(error: Exception) -> tuple[str, int]:
         install = f"pip install 'spurion[{extra.name}]'"
         return f"The package `{error.name}` is needed for {extra.purpose}: {install}.", BAD_INPUT
     if isinstance(error, ValueError):
-        return _one_line(error), BAD_INPUT
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "Out of memory; try smaller batches, fewer workers or another --device.", BAD_INPUT
+        return one_sentence(error), BAD_INPUT
+    if out_of_memory(error):
+        return one_sentence(error), BAD_INPUT
     if isinstance(error, RuntimeError) and str(error).startswith(WORKER_DIED):
-        return _one_line(error), BAD_INPUT
+        return one_sentence(error), BAD_INPUT
     kind = type(error).__name__
     return (
-        f"A fault of Spurion, not of yours: {kind}: {_one_line(error)} "
+        f"A fault of Spurion, not of yours: {kind}: {one_sentence(error)} "
         f"(SPURION_TRACEBACK=1 shows where; please report it)."
     ), INTERNAL
 
@@ -74,8 +75,4 @@ def _explain_system(error: OSError) -> str:
         return f"{place} is a file, or lies inside one, where a folder is needed."
     if error.strerror:
         return f"{place}: {error.strerror}."
-    return _one_line(error)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_sentence(error)

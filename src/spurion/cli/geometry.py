@@ -87,6 +87,8 @@ def geometry(
 ) -> None:
     """Measure basins, curvature and energy of a model at images.
 
+    A measure that fails is named with its reason and costs no other; if all fail, so does the command.
+
     Example: spurion geometry runs/digits/points/000064 digits --limit 100 --out geometry.csv
     """
     from spurion.data import opener
@@ -111,14 +113,16 @@ def geometry(
         level = scan.chosen_noise if scan else DEFAULT_NOISE if noise is None else noise
         tolerance = _tolerance_of_the_run(model, chosen) if tolerance is None else tolerance
         setting = _setting(denoiser, known, chosen, tolerance, level, seed)
-        found, notes = measure_images(
+        found, failures = measure_images(
             denoiser, images.images, names, setting, progress=counter(shown, "measure")
         )
-    notes = (*_scan_notes(scan), *notes, *_caveats(found, denoiser, known))
-    readings = Readings(found, images, known, setting, scan, notes)
+    notes = (*_scan_notes(scan), *_caveats(found, denoiser, known))
+    readings = Readings(found, images, known, setting, scan, failures, notes)
     if out is not None:
         write_values(out, readings)
     show_json(readings_as_json(readings)) if as_json else show_readings(readings, out)
+    for failure in failures:
+        say(f"Note: {failure}", err=True)
 
 
 def _check(train: str | None, noise: float | None, out: Path | None) -> None:

@@ -29,6 +29,7 @@ class Readings:
         train: The training images at which the noise was chosen; None if it was given.
         setting: How the measures were taken.
         scan: The scan that chose the noise; None if it was given.
+        failures: Which measures failed, and why.
         notes: What to know of the values.
     """
 
@@ -37,6 +38,7 @@ class Readings:
     train: "ImageSet | None"
     setting: "ImageSetting"
     scan: "ScanResult | None"
+    failures: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -75,7 +77,7 @@ def readings_as_json(readings: Readings) -> dict[str, Any]:
         "tolerance": setting.tolerance,
         "noise": setting.noise,
         "scan": scan and scan.model_dump(mode="json"),
-        "notes": list(readings.notes),
+        "notes": [*readings.failures, *readings.notes],
         "measures": {
             name: {
                 "unit": MEASURES[name].unit,

@@ -191,7 +191,7 @@ def show_clipped(*sets: "ImageSet | None") -> None:
     for images in sets:
         if images is not None and images.clipped:
             some = f"{images.clipped:,} of the {len(images):,} images of {images.name}"
-            typer.echo(f"Note: {some} reached beyond their range and were clipped.", err=True)
+            say(f"Note: {some} reached beyond their range and were clipped.", err=True)
 
 
 def source_values(images: "ImageSet") -> dict[str, Any]:

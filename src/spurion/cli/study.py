@@ -175,9 +175,9 @@ def _between(capacity: "Capacity") -> str:
 
 
 def _end(result: "StudyResult") -> None:
-    """Name the points that failed; a study of which nothing is left has failed itself."""
+    """Name the points and measures that failed; a study of which nothing is left has failed itself."""
     failures = _failures(result)
-    for sentence in failures:
+    for sentence in (*failures, *_failed_measures(result)):
         say(sentence, err=True)
     if len(failures) == len(result.points):
         raise typer.Exit(BAD_INPUT)
@@ -186,6 +186,18 @@ def _end(result: "StudyResult") -> None:
 def _failures(result: "StudyResult") -> list[str]:
     failed = [point for point in result.points if point.status == "failed"]
     return [f"K = {point.train_size} failed: {point.message}" for point in failed]
+
+
+def _failed_measures(result: "StudyResult") -> list[str]:
+    """What failed of the geometry, with the training sizes at which it did."""
+    from spurion.studies.geometry.results import NOT_MEASURED
+
+    where: dict[str, list[str]] = {}
+    for point in result.points:
+        lost = [note for note in point.notes if note.startswith(NOT_MEASURED)]
+        for sentence in (*lost, *(point.geometry.failed if point.geometry else ())):
+            where.setdefault(sentence, []).append(str(point.train_size))
+    return [f"K = {', '.join(sizes)}: {sentence}" for sentence, sizes in where.items()]
 
 
 def _size(count: int) -> str:

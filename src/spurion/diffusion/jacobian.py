@@ -95,7 +95,7 @@ class JacobianProducts:
     @cached_property
     def _reverse(self) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor]]]:
         with _differentiable():
-            value, pull = vjp(self._function, self._x)
+            value, pull = vjp(self._function, self._x)[:2]
         return value, pull
 
     def _vmapped_pull(self, vectors: Tensor) -> Tensor:

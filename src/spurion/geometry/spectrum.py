@@ -21,6 +21,7 @@ References:
 
 __all__ = ["CUT", "decompose", "log_determinant", "separation", "soft_count", "stable_rank"]
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -32,7 +33,7 @@ CUT = 0.5
 
 
 class Decomposed(NamedTuple):
-    r"""The spectra of n normalized Jacobians; NaN where a Jacobian is not finite.
+    r"""The spectra of n normalized Jacobians; NaN where a Jacobian is not finite, or an algorithm fails.
 
     Attributes:
         rho: Eigenvalues of the symmetric parts, increasing, with shape (n, D).
@@ -56,10 +57,20 @@ def decompose(matrices: Float[Tensor, "n D D"]) -> Decomposed:
     size = safe.norm(dim=(1, 2))
     difference = (safe - safe.mT).norm(dim=(1, 2))
     asymmetry = torch.where(size > 0, difference / size, torch.zeros_like(size))
-    rho, singular = torch.linalg.eigvalsh((safe + safe.mT) / 2), torch.linalg.svdvals(safe)
+    rho, singular = _each(torch.linalg.eigvalsh, (safe + safe.mT) / 2), _each(torch.linalg.svdvals, safe)
     for values in (rho, singular, asymmetry):
         values[~finite] = torch.nan
     return Decomposed(rho, singular, asymmetry)
+
+
+def _each(spectrum: Callable[[Tensor], Tensor], matrices: Tensor) -> Tensor:
+    """The spectrum of each matrix; NaN where the algorithm does not converge."""
+    try:
+        return spectrum(matrices)
+    except torch.linalg.LinAlgError:
+        if len(matrices) == 1:
+            return matrices[:, 0] * torch.nan
+        return torch.cat([_each(spectrum, matrix) for matrix in matrices.split(1)])
 
 
 def soft_count(rho: Float[Tensor, "n D"], cut: float = CUT) -> Float[Tensor, " n"]:

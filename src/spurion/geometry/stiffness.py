@@ -1,6 +1,6 @@
 """Stiffness of many points: full spectra while the coordinates are few enough, densities beyond."""
 
-__all__ = ["FULL_DIM", "Stiffness", "stiffness"]
+__all__ = ["CURVATURES", "FULL_DIM", "Stiffness", "stiffness"]
 
 import math
 from dataclasses import dataclass
@@ -19,6 +19,9 @@ from spurion.geometry.measure import Measured
 
 FULL_DIM = 1024
 """Up to so many coordinates every eigenvalue is computed."""
+
+CURVATURES = ("soft-directions", "intrinsic-dimension", "mean-curvature", "log-determinant")
+"""The measures that are read off the stiffness."""
 
 RANKS = 64
 """At most so many values of a spectrum are kept for figures."""
@@ -68,12 +71,8 @@ def stiffness(
 def _from_spectra(found: Curvature, cut: float) -> Stiffness:
     dim = found.rho.shape[1]
     index = torch.linspace(0, dim - 1, min(dim, RANKS)).round().long()
-    measures = {
-        "soft-directions": found.soft_directions(cut),
-        "intrinsic-dimension": found.flipd(),
-        "mean-curvature": found.mean(),
-        "log-determinant": found.log_determinant(),
-    }
+    values = found.soft_directions(cut), found.flipd(), found.mean(), found.log_determinant()
+    measures = dict(zip(CURVATURES, values, strict=True))
     return Stiffness(measures, found.rho[:, index], found.asymmetry)
 
 

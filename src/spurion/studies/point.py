@@ -32,6 +32,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from spurion.core.engine import Report
+from spurion.core.failures import FAILURES, one_sentence, raise_if_refused
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
 from spurion.core.sealed import Damaged, Seal, load_arrays, tell
@@ -43,7 +44,6 @@ from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import AuditRules, conclude, labels_of
 from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
 from spurion.studies.evidence import gallery_indices, write_gallery, write_samples_csv
-from spurion.studies.failures import one_sentence, raise_if_refused
 from spurion.studies.folder import AGAIN, keep, recall, stage_seconds, timed, vectors_of
 from spurion.studies.measurement import load_measurement, measure, save_measurement
 from spurion.studies.results import Findings, PointResult, TrainingSummary
@@ -112,7 +112,7 @@ def measure_point(task: PointTask, report: Report) -> str:
         if not _is_measured(task):
             _measure(task, report)
         return ""
-    except (ValueError, RuntimeError, MemoryError) as error:
+    except FAILURES as error:
         raise_if_refused(error, task.folder)
         return one_sentence(error)
 

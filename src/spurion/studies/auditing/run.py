@@ -16,6 +16,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from spurion.core.arguments import check_arguments
+from spurion.core.failures import FAILURES, one_sentence
 from spurion.core.random import derive_seed
 from spurion.data import Declared, ranges_for
 from spurion.data.open import Source
@@ -43,6 +44,7 @@ from spurion.studies.auditing.request import (
 from spurion.studies.auditing.results import AuditResult, Inputs, ModelInfo
 from spurion.studies.auditing.sources import Images, Model, open_sets
 from spurion.studies.environment import Crew, environment
+from spurion.studies.geometry.results import NOT_MEASURED
 from spurion.studies.measurement import Found, Stages, equal_images, measure, unseen
 from spurion.studies.results import SourceInfo
 
@@ -262,8 +264,8 @@ def _geometry(
             seed=derive_seed(request.seed, "geometry"),
             progress=request.progress,
         )
-    except (ValueError, RuntimeError) as error:
-        return {}, (f"The geometry was not measured: {' '.join(str(error).split())}",)
+    except FAILURES as error:
+        return {}, (NOT_MEASURED + one_sentence(error),)
     return {"geometry": measured, "curvature": scanned}, ()
 
 

@@ -2,22 +2,25 @@
 
 Basins are found once for all measures that are read off them, and spectra once for all measures of
 curvature. Images go in batches, so that progress can be told; what a basin or a full spectrum says of one
-image does not depend on the others.
+image does not depend on the others. A measure that fails costs that measure, and no other.
 """
 
 __all__ = ["ImageSetting", "measure_images"]
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spurion.core.failures import Losses
 from spurion.core.progress import Progress, silent
 from spurion.core.random import derive_seed, generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.finite import check_answers
-from spurion.geometry.basin import BasinConfig
+from spurion.geometry.basin import BasinConfig, BasinResult
 from spurion.geometry.critical import BasinMeasure, basins
 from spurion.geometry.curvature_measures import CurvatureMeasure
 from spurion.geometry.energy import RelativeEnergy
@@ -74,12 +77,12 @@ def measure_images(
         progress: Called with the number of batches done and their total.
 
     Returns:
-        One value and one status for each image, by measure in the order of `MEASURES`; and a note for each
-        measure that this model cannot have.
+        One value and one status for each image, by measure in the order of `MEASURES`; and a sentence for
+        those that failed or that this model cannot have.
 
     Raises:
         ValueError: If the images do not have the model's shape, the model answers NaN or infinity, a name is
-            unknown, none is given, or no measure applies.
+            unknown, none is given, or no measure could be taken.
     """
     check_points(denoiser, images, "images")
     check_answers(denoiser)
@@ -91,19 +94,20 @@ def measure_images(
     ]
     families = [family for family in families if family]
     batches = images.split(BATCH)
-    found: dict[str, list[Measured]] = {}
-    notes: list[str] = []
+    found: dict[str, list[Measured]] = {one.name: [] for one in measures}
+    losses = Losses()
     for number, family in enumerate(families):
-        try:
+        with losses.alone(*(one.name for one in family)):
             for place, batch in enumerate(batches):
-                for name, measured in _measure(denoiser, batch, family, setting, place).items():
-                    found.setdefault(name, []).append(measured)
+                read = _read(denoiser, batch, family, setting, place)
+                for one in family:
+                    with losses.alone(one.name):
+                        found[one.name].append(read(one))
                 progress(number * len(batches) + place + 1, len(families) * len(batches))
-        except ValueError as error:
-            notes += [f"No {one.name}: {error}" for one in family]
-    if not found:
-        raise ValueError(notes[0])
-    return {name: _joined(found[name]) for name in MEASURES if name in found}, tuple(notes)
+    whole = {name: _joined(parts) for name, parts in found.items() if len(parts) == len(batches)}
+    if not whole:
+        raise ValueError(" ".join(losses.sentences()))
+    return whole, losses.sentences()
 
 
 def _named(names: list[str]) -> list[Measure]:
@@ -114,39 +118,36 @@ def _named(names: list[str]) -> list[Measure]:
     return [measure for name, measure in MEASURES.items() if name in names]
 
 
-def _measure(
+def _read(
     denoiser: Denoiser, batch: Tensor, family: list[Measure], setting: ImageSetting, place: int
-) -> dict[str, Measured]:
-    first = family[0]
-    if isinstance(first, BasinMeasure):
-        return _basins(denoiser, batch, [one for one in family if isinstance(one, BasinMeasure)], setting)
-    if isinstance(first, CurvatureMeasure):
-        return _curvatures(denoiser, batch, [one.name for one in family], setting)
-    random = generator(setting.seed, first.name, place)
-    if isinstance(first, RelativeEnergy):
-        first = replace(first, references=setting.references)
-    elif isinstance(first, FlowLogDensity):
-        first = replace(first, noise=setting.noise)
-    return {first.name: first(denoiser, batch, generator=random)}
+) -> Callable[[Any], Measured]:
+    """What each measure of a family is read with; what they share is computed here."""
+    if isinstance(family[0], BasinMeasure):
+        every_draw = any(isinstance(one, BasinMeasure) and one.every_draw for one in family)
+        found = _basins(denoiser, batch, every_draw, setting)
+        return lambda measure: measure.of(found)
+    if isinstance(family[0], CurvatureMeasure):
+        time, seed = denoiser.schedule.nearest(setting.noise), derive_seed(setting.seed, "curvature")
+        spectra = stiffness(denoiser, batch, time, cut=setting.cut, seed=seed)
+        return lambda measure: spectra.of(measure.name)
+    return lambda measure: _alone(measure, denoiser, batch, setting, place)
 
 
-def _basins(
-    denoiser: Denoiser, batch: Tensor, family: list[BasinMeasure], setting: ImageSetting
-) -> dict[str, Measured]:
-    every_draw = any(one.every_draw for one in family)
+def _basins(denoiser: Denoiser, batch: Tensor, every_draw: bool, setting: ImageSetting) -> BasinResult:
     config = setting.basins.model_copy(update={"every_draw": every_draw})
     seed = derive_seed(setting.seed, "basins")
-    found = basins(denoiser, batch, setting.tolerance, config, seed=seed, distance=setting.distance)
-    return {one.name: one.of(found) for one in family}
+    return basins(denoiser, batch, setting.tolerance, config, seed=seed, distance=setting.distance)
 
 
-def _curvatures(
-    denoiser: Denoiser, batch: Tensor, names: list[str], setting: ImageSetting
-) -> dict[str, Measured]:
-    time = denoiser.schedule.nearest(setting.noise)
-    seed = derive_seed(setting.seed, "curvature")
-    found = stiffness(denoiser, batch, time, cut=setting.cut, seed=seed)
-    return {name: found.of(name) for name in names}
+def _alone(
+    measure: Measure, denoiser: Denoiser, batch: Tensor, setting: ImageSetting, place: int
+) -> Measured:
+    random = generator(setting.seed, measure.name, place)
+    if isinstance(measure, RelativeEnergy):
+        measure = replace(measure, references=setting.references)
+    elif isinstance(measure, FlowLogDensity):
+        measure = replace(measure, noise=setting.noise)
+    return measure(denoiser, batch, generator=random)
 
 
 def _joined(parts: list[Measured]) -> Measured:

@@ -1,7 +1,7 @@
 """The geometry of one training size: the scan that chooses the noise, and the measures themselves.
 
-Both leave their results in the point's folder and are not computed twice. A model at which geometry fails
-keeps its other results, with a note.
+Both leave their results in the point's folder and are not computed twice, but for measures that failed. A
+model at which geometry fails keeps its other results, with a note.
 """
 
 __all__ = ["GeometryTask", "geometry_point", "geometry_result", "scan_point"]
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from spurion.core.engine import Report
+from spurion.core.failures import FAILURES, one_sentence, raise_if_refused
 from spurion.core.random import derive_seed, generator
 from spurion.core.sealed import Seal
 from spurion.diffusion.denoiser import Denoiser
@@ -24,7 +25,6 @@ from spurion.diffusion.folder import folder_hash, load_denoiser
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.measures import MEASURES
 from spurion.studies.audit import labels_of
-from spurion.studies.failures import one_sentence, raise_if_refused
 from spurion.studies.folder import keep, recall, timed
 from spurion.studies.geometry.config import GeometryConfig
 from spurion.studies.geometry.groups import Group, choose_groups
@@ -66,7 +66,7 @@ def scan_point(task: PointTask, report: Report) -> ScanResult | str:
     try:
         with timed(task.folder, "scan"):
             found = scan(_model(task), points, config, train_size=task.train_size, seed=_seed(task))
-    except (ValueError, RuntimeError, MemoryError) as error:
+    except FAILURES as error:
         raise_if_refused(error, task.folder)
         return one_sentence(error)
     keep(seal, stored, found.model_dump(mode="json"), key=key)
@@ -92,14 +92,14 @@ def geometry_point(task: GeometryTask, report: Report) -> GeometryResult | str:
     }
     key = concluded_from(folder)
     known = recall(seal, stored, _parsed, rows, key=key)
-    if known is not None and known[0] == asked:
+    if known is not None and known[0] == asked and not known[1].failed:
         return known[1]
     seal.remove()
     stored.unlink(missing_ok=True)
     try:
         with timed(folder, "geometry"):
             result = _measure(task, report)
-    except (ValueError, RuntimeError, MemoryError) as error:
+    except FAILURES as error:
         raise_if_refused(error, folder)
         return one_sentence(error)
     keep(seal, stored, {"key": asked, "result": result.model_dump(mode="json")}, rows, key=key)
@@ -174,6 +174,7 @@ def geometry_result(
     notes = []
     if tolerance is None:
         notes.append("Basins were not looked for: without a threshold nothing says what counts as recovered.")
+    notes += found.losses.sentences()
     measures = tuple(_measure_result(name, found) for name in found.values)
     if missing := left_out(measures):
         notes.append(missing)
@@ -190,6 +191,7 @@ def geometry_result(
         spectra_high={name: high for name, (_, _, high) in spectra.items()},
         asymmetry={name: middle(values) for name, values in found.asymmetry.items()},
         notes=tuple(notes),
+        failed=found.losses.sentences(),
     )
 
 

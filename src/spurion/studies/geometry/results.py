@@ -9,6 +9,7 @@ __all__ = [
     "EXPECTED",
     "GROUPS",
     "NEEDED",
+    "NOT_MEASURED",
     "GeometryResult",
     "GroupReading",
     "GroupSize",
@@ -33,6 +34,9 @@ GROUPS = (*CLASSES, "training", "held-out")
 
 NEEDED = 6
 """Points with a place in the order that a median with a 95 % interval needs."""
+
+NOT_MEASURED = "The geometry was not measured: "
+"""How the note of a model begins at which nothing could be measured."""
 
 EXPECTED: dict[str, bool] = {
     "critical-noise": True,
@@ -152,6 +156,7 @@ class GeometryResult(Config):
     spectra_high: dict[Group, Spectrum] = Field(default_factory=dict, description="The upper ends.")
     asymmetry: dict[Group, Distance | None] = Field(description="Median ||J - J^T|| / ||J|| of each group.")
     notes: Notes = ()
+    failed: Notes = Field((), description="The notes that say which measures failed, and why.")
 
     @model_validator(mode="after")
     def _one_end_for_each(self) -> "GeometryResult":

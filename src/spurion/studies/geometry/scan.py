@@ -14,6 +14,7 @@ from jaxtyping import Float, Float64
 from scipy.stats import t as student
 from torch import Tensor
 
+from spurion.core.failures import Losses
 from spurion.diffusion.denoiser import Denoiser
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.noise_scan import clearest, noise_times
@@ -25,6 +26,8 @@ from spurion.studies.geometry.results import ScanResult
 
 DEFAULT_NOISE = 0.1
 """Where nothing can be chosen by."""
+
+NOTHING_TO_CHOOSE = "No level separates soft from stiff directions; the curvature is read at 0.1."
 
 
 class _Means(NamedTuple):
@@ -43,7 +46,7 @@ def scan(
     train_size: int,
     seed: int,
 ) -> ScanResult:
-    """Scan the curvature over the noise and choose one level.
+    """Scan the curvature over the noise and choose one level; one that fails is left out, with a note.
 
     Arguments:
         denoiser: The model.
@@ -53,14 +56,18 @@ def scan(
         seed: Seed of the probes, where spectra are not computed whole.
     """
     times = noise_times(denoiser.schedule, config.scan)
-    found = [stiffness(denoiser, points, t, cut=config.cut, seed=seed) for t in times]
-    noise = [_noise(denoiser, t) for t in times]
-    clear = _means([separation(one.ranks, config.cut) for one in found])
-    soft = _means([one.measures["soft-directions"].values for one in found])
-    dimension = _means([one.measures["intrinsic-dimension"].values for one in found])
+    noise, losses = [_noise(denoiser, t) for t in times], Losses()
+    levels = torch.full((3, len(times), len(points)), torch.nan, dtype=torch.float64)
+    for level, (t, size) in enumerate(zip(times, noise, strict=True)):
+        with losses.alone("curvature", where=f"noise {size:.3g}"):
+            found = stiffness(denoiser, points, t, cut=config.cut, seed=seed)
+            known = found.measures["soft-directions"], found.measures["intrinsic-dimension"]
+            parts = separation(found.ranks, config.cut), *(one.values for one in known)
+            levels[:, level] = torch.stack([part.double() for part in parts])
+    clear, soft, dimension = map(_means, levels)
     choice = clearest(times, noise, clear.value)
     chosen = denoiser.schedule.nearest(DEFAULT_NOISE) if choice is None else choice.t
-    note = "" if choice else "No level separates soft from stiff directions; the curvature is read at 0.1."
+    notes = [*losses.sentences(), *([] if choice else [NOTHING_TO_CHOOSE])]
     return ScanResult(
         train_size=train_size,
         points=len(points),
@@ -77,7 +84,7 @@ def scan(
         intrinsic_dimension_high=_numbers(dimension.high),
         chosen_time=chosen,
         chosen_noise=_noise(denoiser, chosen),
-        note=note,
+        note=" ".join(notes),
     )
 
 
@@ -86,9 +93,8 @@ def _noise(denoiser: Denoiser, t: float) -> float:
     return sigma / alpha
 
 
-def _means(levels: list[Float[Tensor, " n"]]) -> _Means:
+def _means(values: Float64[Tensor, "levels n"]) -> _Means:
     """Means over the points at each level, failed ones left out; NaN where there is none."""
-    values = torch.stack(levels).double()
     known = ~values.isnan()
     count, mean = known.sum(dim=1), values.nanmean(dim=1)
     squares = (values - mean[:, None]).masked_fill(~known, 0.0).square().sum(dim=1)

@@ -9,7 +9,7 @@ from spurion.core.engine import Report, run_tasks
 from spurion.studies.environment import Crew
 from spurion.studies.folder import stage_seconds
 from spurion.studies.geometry.point import GeometryTask, geometry_point, scan_point
-from spurion.studies.geometry.results import GeometryResult, ScanResult
+from spurion.studies.geometry.results import NOT_MEASURED, GeometryResult, ScanResult
 from spurion.studies.point import PointTask
 from spurion.studies.results import PointResult
 
@@ -51,5 +51,5 @@ def _with_geometry(
     if task is None:
         return point
     if isinstance(found, str):
-        return point.model_copy(update={"notes": (*point.notes, f"The geometry was not measured: {found}")})
+        return point.model_copy(update={"notes": (*point.notes, NOT_MEASURED + found)})
     return point.model_copy(update={"geometry": found, "seconds": stage_seconds(task.folder)})
