@@ -30,7 +30,7 @@ from jaxtyping import Float, Int, UInt8
 from spurion.core.config import Config, build_config
 from spurion.core.files import read_json
 from spurion.phases.classification import CLASSES
-from spurion.studies.results import SAMPLE_COLUMNS, PointResult, StudyResult
+from spurion.studies.results import SAMPLE_COLUMNS, TRANSFORM_COLUMN, PointResult, StudyResult
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
@@ -169,11 +169,11 @@ def read_samples(path: Path, count: int) -> Samples:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
-        if tuple(header) != SAMPLE_COLUMNS:
+        if tuple(header) not in (SAMPLE_COLUMNS, (*SAMPLE_COLUMNS, TRANSFORM_COLUMN)):
             raise ValueError(f"the columns must be {','.join(SAMPLE_COLUMNS)}")
         if len(rows) != count:
             raise ValueError(f"there must be {count} samples, the file has {len(rows)}")
-        columns = dict(zip(SAMPLE_COLUMNS, zip(*rows, strict=True), strict=True))
+        columns = dict(zip(header, zip(*rows, strict=True), strict=True))
         return Samples(
             label=np.array([CLASSES.index(label) if label else -1 for label in columns["label"]]),
             distance_train=_numbers(columns["distance_train"]),

@@ -7,6 +7,7 @@ computed is null, with the reason among the notes. Nothing here depends on the c
 
 __all__ = [
     "SAMPLE_COLUMNS",
+    "TRANSFORM_COLUMN",
     "Controls",
     "DistanceInfo",
     "Findings",
@@ -43,6 +44,9 @@ SAMPLE_COLUMNS = (
 )
 """The columns of `samples.csv`."""
 
+TRANSFORM_COLUMN = "transform"
+"""One more column, where transforms were looked at: by which one the sample comes nearest; empty for none."""
+
 
 class SourceInfo(Config):
     """One set of images: its name, number, shape (C, H, W) and content hash."""
@@ -63,6 +67,9 @@ class Controls(Config):
     noisy_copies: Interval | None
     noise: float = Field(description="Standard deviation of the noise added to the copies.")
     held_out: Interval | None
+    transformed: dict[str, Interval] = Field(
+        {}, description="Share of transformed training images that are called memorized, by the transform."
+    )
 
 
 class TrainingSummary(Config):

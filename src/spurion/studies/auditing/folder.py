@@ -10,6 +10,7 @@ A redacted audit leaves `audit.json` alone, and it goes into no folder in which 
 
 __all__ = ["AUDIT_FILE", "AuditFolder"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,7 @@ class AuditFolder:
         images: Images,
         measurement: Measurement,
         labels: Int64[Tensor, " n"] | None,
+        by: Sequence[str] | None = None,
     ) -> None:
         """Write everything but the report; that of the last audit goes.
 
@@ -116,7 +118,7 @@ class AuditFolder:
         for name in (AUDIT_FILE, REPORT_FILE):
             (self.path / name).unlink(missing_ok=True)
         if not self.redact:
-            write_samples_csv(self.path / "samples.csv", measurement, labels)
+            write_samples_csv(self.path / "samples.csv", measurement, labels, by)
             write_gallery(
                 self.path / "gallery.npz",
                 measurement,

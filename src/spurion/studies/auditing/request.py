@@ -16,7 +16,7 @@ from spurion.data import ImageSet
 from spurion.data.arrays import ValueRange
 from spurion.data.open import Source
 from spurion.diffusion.samplers import SamplerConfig
-from spurion.neighbors import Distance
+from spurion.neighbors import Distance, Searcher, TransformedSearch, nearest
 from spurion.phases.gate import Condition, decide, parse_condition
 from spurion.phases.thresholds import parse_rule
 from spurion.studies.measurement import Stages
@@ -39,6 +39,7 @@ AUDIT_KINDS: dict[str, Kind] = {
     "sampler": (SamplerConfig | None, "a SamplerConfig"),
     "thresholds": (str | None, 'a text such as "valley"'),
     "distance": (str | Distance, "a distance or the name of one"),
+    "transforms": (str | tuple | list | None, 'a text such as "all"'),
     "fail_if": (str | None, 'a text such as "memorized > 0.01"'),
     "geometry": (Integral, "a whole number"),
     "resize": (Integral | None, "a whole number"),
@@ -60,6 +61,7 @@ class Request:
         rule: The rule of the thresholds.
         condition: What the gate decides; None if nothing was asked.
         distance: The distance.
+        transforms: Transforms of the training images that are looked at too, names in `TRANSFORMS`.
         seed: Seed of everything random.
         resize: Side to which images are resized; None for none.
         value_range: What stands for black and white in arrays that do not say so; None if nothing was said.
@@ -71,12 +73,18 @@ class Request:
     rule: str
     condition: Condition | None
     distance: Distance
+    transforms: tuple[str, ...]
     seed: int
     resize: int | None
     value_range: ValueRange | None
     points: int
     redact: bool
     progress: Stages
+
+    @property
+    def search(self) -> Searcher:
+        """What finds neighbors."""
+        return TransformedSearch(self.transforms) if self.transforms else nearest
 
 
 def check_sources(
