@@ -9,7 +9,7 @@ Models are trained on shifted, mirrored or cropped images, and files are saved a
   (square images alone); ``invert``: dark for light;
 - ``crop``: the central part without up to an eighth of the side at each end, enlarged again;
 - ``rescale``: reduced to between a half and three quarters, and enlarged again;
-- ``jpeg``: saved as JPEG with a quality from 50 to 95.
+- ``jpeg``: saved as JPEG with a quality from 70 to 95.
 
 All take and give images with shape (n, C, H, W) in [-1, 1].
 """
@@ -154,6 +154,8 @@ def _rescaled(images: Images, values: Parameters) -> Images:
 
 def _saved_as_jpeg(images: Images, values: Parameters) -> Images:
     """Saved and read again in 8 bits: color as it is, any other channels one by one."""
+    if not images.numel():
+        return images
     color = images.shape[1] == 3
     levels = (images.clamp(-1, 1) + 1).mul(127.5).round().to(torch.uint8)
     pages = levels.permute(0, 2, 3, 1) if color else levels.flatten(0, 1)
@@ -184,8 +186,8 @@ TRANSFORMS: dict[str, Transform] = {
     "jpeg": Transform(
         "JPEG-compressed",
         _saved_as_jpeg,
-        lambda height, width: ((50,), (75,), (90,)),
-        lambda height, width: [(quality,) for quality in range(50, 96)],
+        lambda height, width: [(quality,) for quality in range(70, 96, 5)],
+        lambda height, width: [(quality,) for quality in range(70, 96)],
     ),
 }
 """All transforms."""

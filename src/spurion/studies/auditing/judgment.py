@@ -56,6 +56,7 @@ def gather(
         exact_copies=exact_copies,
         held_out=0 if images.holdout is None else len(images.holdout),
         signs=() if theirs is None else signs(ours, theirs, findings.null),
+        transforms=request.transforms,
         separation=_separation(images, found, theirs, threshold, distance, seed=seed),
     )
 
@@ -73,7 +74,7 @@ def judge(case: Case, condition: Condition | None) -> dict[str, Any]:
         "doubts": {name: doubts(name, case) for name in ASKED},
         "only_near": only_near(case),
         "false_alarms": false_alarms(case),
-        "unseen_transforms": unseen_transforms(case.findings),
+        "unseen_transforms": unseen_transforms(case.findings, case.transforms),
         "verdict": None if condition is None else verdict(condition, case),
     }
 

@@ -33,17 +33,22 @@ def limitations(
     return tuple(_sentences(found, power, held_out, model, transforms))
 
 
-def unseen_transforms(found: Findings) -> str | None:
-    """Which transformed copies would be missed, in a clause without a full stop; None if none."""
+def unseen_transforms(found: Findings, covered: Sequence[str] = ()) -> str | None:
+    """Which transformed copies would be missed, in a clause without a full stop; None if none.
+
+    Arguments:
+        found: What the samples are.
+        covered: The transforms of training images that were looked at.
+    """
     shares = found.controls.transformed if found.controls else {}
-    missed = [
-        f"{TRANSFORMS[name].words} {share.value:.0%}" for name, share in shares.items() if share.value < SEEN
-    ]
+    missed = [name for name, share in shares.items() if share.value < SEEN]
     if not missed:
         return None
+    kinds = ", ".join(f"{TRANSFORMS[name].words} {shares[name].value:.0%}" for name in missed)
+    add = "" if set(missed) <= set(covered) else "`--transforms all`, or "
     return (
-        f"transformed copies of training images would be missed (called memorized: {', '.join(missed)}); add "
-        "`--transforms all`, or a `--distance` that sees them"
+        f"transformed copies of training images would be missed (called memorized: {kinds}); add {add}a "
+        "`--distance` that sees them"
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spurion.core.random import generator
 from spurion.data.storage import taken
-from spurion.neighbors import Distance, nearest
+from spurion.neighbors import Distance, Searcher, nearest
 from spurion.phases.exposure import second_outside
 from spurion.studies.auditing.sources import Images
 from spurion.studies.measurement import Found
@@ -20,7 +20,9 @@ AMONG_TRAIN = 2_000
 """Training images whose distance to each other is looked at, if held-out images lie suspiciously near."""
 
 
-def mistakes(images: Images, found: Found, distance: Distance, *, seed: int) -> tuple[Overlap, ...]:
+def mistakes(
+    images: Images, found: Found, distance: Distance, *, seed: int, search: Searcher = nearest
+) -> tuple[Overlap, ...]:
     """Overlaps and mix-ups; see `spurion.studies.overlap`.
 
     Arguments:
@@ -28,6 +30,7 @@ def mistakes(images: Images, found: Found, distance: Distance, *, seed: int) -> 
         found: Their distances.
         distance: Whose distances these are.
         seed: The seed of the choice of training images.
+        search: What found them.
     """
     return overlaps(
         images.train.images,
@@ -35,17 +38,17 @@ def mistakes(images: Images, found: Found, distance: Distance, *, seed: int) -> 
         None if images.holdout is None else images.holdout.images,
         null=found.measurement.null,
         holdout_distances=found.measurement.holdout_train,
-        among_train=partial(_among_train, images.train.images, found, distance, seed),
+        among_train=partial(_among_train, images.train.images, found, distance, seed, search),
         holdout_names=images.holdout.item_names if images.holdout else None,
         sample_names=images.samples.item_names,
     )
 
 
 def _among_train(
-    train: Float[Tensor, "k *shape"], found: Found, distance: Distance, seed: int
+    train: Float[Tensor, "k *shape"], found: Found, distance: Distance, seed: int, search: Searcher
 ) -> Float64[Tensor, " n"]:
     """The distance of some training images to the nearest other one that is no copy of them."""
     chosen = torch.randperm(len(train), generator=generator(seed, "among train"))[:AMONG_TRAIN]
     some = taken(train, chosen)
-    near = nearest(some, train, min(2, len(train)), distance=distance)
-    return second_outside(near, found.groups, some, train, distance=distance)
+    near = search(some, train, min(2, len(train)), distance=distance)
+    return second_outside(near, found.groups, some, train, distance=distance, search=search)

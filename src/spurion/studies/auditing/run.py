@@ -193,7 +193,7 @@ def _conclude(
     findings = _with_transformed(findings, request, images)
     values, notes = _geometry(request, images, thresholds, labels, model)
     values["metrics"] = metrics(images, found, distance, seed=seed)
-    values["warnings"] = warnings = mistakes(images, found, distance, seed=seed)
+    values["warnings"] = warnings = mistakes(images, found, distance, seed=seed, search=request.search)
     values |= copies(images, found, labels, thresholds.memorized, distance, by)
     power = missed(count, thresholds, len(found.measurement.holdout_train))
     equal = len(values["exact_copies"])
@@ -226,12 +226,11 @@ def _conclude(
 
 def _with_transformed(findings: Findings, request: Request, images: Images) -> Findings:
     """With the control of transformed copies, where there is a threshold."""
-    controls, thresholds = findings.controls, findings.thresholds
-    if controls is None or thresholds is None or thresholds.memorized is None:
+    controls = findings.controls
+    if controls is None or findings.thresholds is None or (radius := findings.thresholds.memorized) is None:
         return findings
-    shares = transformed_copies(
-        images.train.images, thresholds.memorized, request.search, request.distance, seed=request.seed
-    )
+    train, seed = images.train.images, request.seed
+    shares = transformed_copies(train, radius, request.search, request.distance, seed=seed)
     return findings.model_copy(update={"controls": controls.model_copy(update={"transformed": shares})})
 
 

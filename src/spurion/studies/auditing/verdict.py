@@ -46,6 +46,7 @@ class Case:
         held_out: How many held-out images were given.
         signs: What speaks of copies without a threshold.
         separation: Whether the threshold separates copies; None if there is no threshold.
+        transforms: The transforms of training images that were looked at too.
     """
 
     findings: Findings
@@ -55,6 +56,7 @@ class Case:
     held_out: int = 0
     signs: Sequence[Sign] = ()
     separation: Separation | None = None
+    transforms: Sequence[str] = ()
 
     @property
     def memorized(self) -> int:
@@ -168,7 +170,7 @@ def _signs(case: Case, condition: Condition) -> Sequence[str]:
 
 
 def _transforms(case: Case, condition: Condition) -> Sequence[str]:
-    told = unseen_transforms(case.findings)
+    told = unseen_transforms(case.findings, case.transforms)
     return () if told is None or condition.name == "spurious" else (told,)
 
 
