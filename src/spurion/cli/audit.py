@@ -57,6 +57,10 @@ Geometry = Annotated[
 FailIf = Annotated[
     str | None, typer.Option("--fail-if", metavar="EXPR", help='A gate, such as "memorized > 0.01".')
 ]
+Transforms = Annotated[
+    str | None,
+    typer.Option("--transforms", metavar="NAMES", help="Look for transformed copies: all, or names."),
+]
 Redact = Annotated[bool, typer.Option("--redact", help="No pixels, file names or paths in any output.")]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Write audit.json, the evidence and a report.")
@@ -76,6 +80,7 @@ def audit(
     geometry: Geometry = 0,
     thresholds: Thresholds = None,
     distance: Distance = "l2",
+    transforms: Transforms = None,
     weights: Weights = None,
     resize: Resize = None,
     value_range: ValueRange = None,
@@ -109,7 +114,7 @@ def audit(
     with progress_shown() as shown:
         result = spurion.audit(
             train, samples, holdout, model=model, generate=generate, sampler=drawing, geometry=geometry,
-            thresholds=thresholds, distance=chosen, fail_if=fail_if, resize=resize,
+            thresholds=thresholds, distance=chosen, transforms=transforms, fail_if=fail_if, resize=resize,
             value_range=value_range_of(value_range), clip=clip, redact=redact, out=out,
             seed=seed, device=device.value, allow_download=allow_download, cache=cache,
             progress=partial(shown, ""),
@@ -143,6 +148,8 @@ def _show(result: "AuditResult", out: Path | None) -> None:
     show_notes(result)
     for note in result.geometry.notes if result.geometry else ():
         say(f"Note: {note}")
+    if (unseen := result.unseen_transforms) and not (result.verdict and unseen in result.verdict.reason):
+        say(f"{unseen[:1].upper()}{unseen[1:]}.")
     say(result.limitations[0])
     if result.verdict is not None:
         say(f"{result.verdict.expression}: {result.verdict.outcome}. {result.verdict.reason}")

@@ -8,6 +8,7 @@ __all__ = [
     "Neighbors",
     "Pairs",
     "Searcher",
+    "TransformedSearch",
     "Work",
     "as_distance",
     "load_distance",
@@ -19,4 +20,5 @@ __all__ = [
 from spurion.neighbors.distances import DISTANCES, Distance, DistanceInfo, as_distance, load_distance
 from spurion.neighbors.distances.features import Features, save_features
 from spurion.neighbors.search import Neighbors, Pairs, Searcher, nearest, within
+from spurion.neighbors.transformed import TransformedSearch
 from spurion.neighbors.work import Work

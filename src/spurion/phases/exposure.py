@@ -19,7 +19,7 @@ from torch import Tensor
 from spurion.core.config import Config
 from spurion.core.quantities import Count, Size
 from spurion.data.storage import taken
-from spurion.neighbors import Distance, Neighbors, nearest, within
+from spurion.neighbors import Distance, Neighbors, Searcher, nearest, within
 from spurion.phases.census import components
 from spurion.phases.classification import CLASSES
 
@@ -162,6 +162,7 @@ def second_outside(
     train: Float[Tensor, "k *shape"],
     *,
     distance: str | Distance = "l2",
+    search: Searcher = nearest,
 ) -> Float64[Tensor, " m"]:
     """The distance of each sample to the nearest training image that is no duplicate of its nearest one.
 
@@ -172,6 +173,7 @@ def second_outside(
         samples: The samples, with shape (M, *shape).
         train: The training images, with shape (K, *shape).
         distance: A distance or its name.
+        search: What finds neighbors.
 
     Returns:
         The distances with shape (M,); infinite where the training set holds nothing but one group.
@@ -193,9 +195,8 @@ def second_outside(
         others = (group_of != group).nonzero()[:, 0]
         rows = (unknown & (mine[:, 0] == group)).nonzero()[:, 0]
         if len(others):
-            second[rows] = nearest(taken(samples, rows), taken(train, others), distance=distance).distances[
-                :, 0
-            ]
+            found_again = search(taken(samples, rows), taken(train, others), distance=distance)
+            second[rows] = found_again.distances[:, 0]
     return second
 
 

@@ -34,7 +34,7 @@ from spurion.core.config import Config
 from spurion.core.progress import Progress, silent
 from spurion.core.quantities import Count, Notes, Number, Percentage, PValue
 from spurion.data.storage import MOST_IN_MEMORY, taken
-from spurion.neighbors import Distance, Neighbors, as_distance, nearest
+from spurion.neighbors import Distance, Neighbors, Searcher, as_distance, nearest
 from spurion.neighbors.distances.distance import subtracted
 from spurion.neighbors.embedding import embedded
 from spurion.neighbors.rows import Rows
@@ -75,11 +75,12 @@ def searches(
     *,
     distance: str | Distance = "l2",
     progress: Progress = silent,
+    search: Searcher = nearest,
 ) -> Searches:
     """Make the three searches of a null test, each with its progress; see `null_test` for the arguments."""
     distance = as_distance(distance).kept()
     found = [
-        nearest(queries, reference, min(depth, len(reference)), distance=distance, progress=progress)
+        search(queries, reference, min(depth, len(reference)), distance=distance, progress=progress)
         for queries, reference, depth in (
             (samples, train, DEPTH),
             (samples, holdout, DEPTH),
@@ -114,6 +115,7 @@ def null_test(
     distance: str | Distance = "l2",
     known: Searches | None = None,
     groups: Sequence[Sequence[int]] | None = None,
+    search: Searcher = nearest,
 ) -> NullTest:
     """Test whether samples are nearer to the training set than new images would be; see the module.
 
@@ -126,6 +128,7 @@ def null_test(
         known: The searches, from `searches` with the same images; made here if None or if a set holds
             copies.
         groups: Equal images of the training set, from `duplicate_groups`; found here if None.
+        search: What finds neighbors, and found those that are known.
 
     Returns:
         The three readings with p-values, and notes on what could not be computed or weakens the test.
@@ -142,16 +145,16 @@ def null_test(
         once = (
             taken(images, _once(len(images), g)) for images, g in zip((train, holdout), copies, strict=True)
         )
-        found = null_test(samples, *once, seed=seed, distance=distance, groups=())
+        found = null_test(samples, *once, seed=seed, distance=distance, groups=(), search=search)
         return found.model_copy(update={"notes": (_of_copies(*copies), *found.notes)})
-    known = known or searches(samples, train, holdout, distance=distance)
+    known = known or searches(samples, train, holdout, distance=distance, search=search)
     to_train, to_holdout = _first(known.to_train), _first(known.to_holdout)
     images = (len(train), len(holdout))
     cells = nearest_cells(train, samples, holdout, seed=seed)
     copying = c_t(to_train.distances[:, 0], known.holdout_to_train.distances[:, 0], cells)
-    authentic, of_holdout = _authenticity(train, known, distance)
+    authentic, of_holdout = _authenticity(train, known, distance, search)
     return NullTest(
-        share_closer_to_train=_share(samples, train, holdout, known, distance, seed),
+        share_closer_to_train=_share(samples, train, holdout, known, distance, seed, search),
         share_p_value=relabeling_p_value(to_train, to_holdout, images, seed=seed),
         set_size=min(images),
         ct=copying.value,
@@ -170,6 +173,7 @@ def _share(
     known: Searches,
     distance: str | Distance,
     seed: int,
+    search: Searcher,
 ) -> Interval:
     """The share with the larger set cut into blocks of the size of the smaller."""
     sizes = sorted((len(train), len(holdout)))
@@ -184,7 +188,7 @@ def _share(
             found,
             blocks,
             other.distances[:, 0],
-            lambda rows, block: nearest(taken(samples, rows), taken(images, block), distance=distance),
+            lambda rows, block: search(taken(samples, rows), taken(images, block), distance=distance),
         )
         return cut, blocks.numel()
 
@@ -212,7 +216,7 @@ def _of_copies(train: Sequence[Sequence[int]], holdout: Sequence[Sequence[int]])
 
 
 def _authenticity(
-    train: Float[Tensor, "k *shape"], known: Searches, distance: Distance
+    train: Float[Tensor, "k *shape"], known: Searches, distance: Distance, search: Searcher
 ) -> tuple[CopyTest | None, float | None]:
     """AuthPct of samples and of held-out images against the training set."""
     if len(train) < 2:
@@ -225,7 +229,7 @@ def _authenticity(
     undecided = torch.cat([images[distances <= gaps[images[:, 0]], 0] for distances, images in queries])
     images = undecided.unique()
     if len(images):
-        gaps[images] = nearest(taken(train, images), train, k=2, distance=distance).distances[:, 1]
+        gaps[images] = search(taken(train, images), train, k=2, distance=distance).distances[:, 1]
     ours, theirs = ((distances, images[:, 0]) for distances, images in queries)
     return authenticity(ours, theirs, gaps)
 

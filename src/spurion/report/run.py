@@ -27,7 +27,7 @@ from spurion.core.quantities import LARGEST
 from spurion.core.sealed import Damaged, Seal
 from spurion.phases.classification import CLASSES
 from spurion.report.stored import read_arrays, read_loss, read_rows, read_stored
-from spurion.studies.results import SAMPLE_COLUMNS, PointResult, StudyResult
+from spurion.studies.results import SAMPLE_COLUMNS, TRANSFORM_COLUMN, PointResult, StudyResult
 
 LABELS = {"": -1, **{name: index for index, name in enumerate(CLASSES)}}
 """What `samples.csv` calls the classes; nothing where no threshold gave one."""
@@ -154,9 +154,9 @@ def read_samples(path: Path, count: int, images: int) -> Samples:
         ValueError: If it is missing or damaged.
     """
     labels, to_train, trains, to_sample, others = array("b"), array("d"), array("q"), array("d"), array("q")
-    for number, row in enumerate(read_rows(path, SAMPLE_COLUMNS, count)):
+    for number, row in enumerate(read_rows(path, SAMPLE_COLUMNS, count, more=TRANSFORM_COLUMN)):
         try:
-            index, label, distance_train, nearest_train, second, distance_sample, nearest_sample = row
+            index, label, distance_train, nearest_train, second, distance_sample, nearest_sample, *_ = row
             if label not in LABELS:
                 raise ValueError(f"`label` must be a class or empty, got {label!r:.40}")
             if index != str(number):

@@ -61,13 +61,14 @@ def read_stored(kind: type[StoredT], path: Path, of: str) -> StoredT:
     return build_config(kind, values, str(path))
 
 
-def read_rows(path: Path, columns: Sequence[str], count: int) -> Iterator[list[str]]:
+def read_rows(path: Path, columns: Sequence[str], count: int, *, more: str = "") -> Iterator[list[str]]:
     """The rows of a CSV file, one by one.
 
     Arguments:
         path: The file.
         columns: The titles that it must have.
         count: How many rows it must have.
+        more: A title that it may have after them.
 
     Raises:
         ValueError: If it is missing or damaged.
@@ -75,12 +76,13 @@ def read_rows(path: Path, columns: Sequence[str], count: int) -> Iterator[list[s
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file)
-            if next(rows, None) != [*columns]:
+            titles = next(rows, None)
+            if titles not in ([*columns], [*columns, more]):
                 raise ValueError(f"the columns must be {','.join(columns)}")
             found = 0
             for found, row in enumerate(rows, 1):
-                if len(row) != len(columns):
-                    raise ValueError(f"row {found} must have {len(columns)} values, got {len(row)}")
+                if len(row) != len(titles):
+                    raise ValueError(f"row {found} must have {len(titles)} values, got {len(row)}")
                 if found <= count:
                     yield row
             if found != count:

@@ -4,6 +4,7 @@ __all__ = ["gallery_indices", "write_gallery", "write_samples_csv"]
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,32 @@ from torch import Tensor
 from spurion.core.files import atomic_write
 from spurion.phases.classification import CLASSES
 from spurion.studies.measurement import Measurement
-from spurion.studies.results import SAMPLE_COLUMNS
+from spurion.studies.results import SAMPLE_COLUMNS, TRANSFORM_COLUMN
 
 
-def write_samples_csv(path: Path, measurement: Measurement, labels: Int64[Tensor, " n"] | None) -> None:
-    """Write one row for each sample; a value that does not exist is empty. Floats round-trip exactly."""
+def write_samples_csv(
+    path: Path,
+    measurement: Measurement,
+    labels: Int64[Tensor, " n"] | None,
+    by: Sequence[str] | None = None,
+) -> None:
+    """Write one row for each sample; a value that does not exist is empty. Floats round-trip exactly.
+
+    Arguments:
+        path: The file.
+        measurement: The distances and neighbors of the samples.
+        labels: Their classes, or None.
+        by: The transform that brings each nearest to a training image; None, and no column, without any.
+    """
     count = len(measurement.distance_train)
     names = [""] * count if labels is None else [CLASSES[label] for label in labels.tolist()]
     columns = [getattr(measurement, name).tolist() for name in SAMPLE_COLUMNS[2:]]
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(SAMPLE_COLUMNS)
+        writer.writerow(SAMPLE_COLUMNS if by is None else (*SAMPLE_COLUMNS, TRANSFORM_COLUMN))
         for index, (name, *values) in enumerate(zip(names, *columns, strict=True)):
-            writer.writerow([index, name, *(_cell(value) for value in values)])
+            more = [] if by is None else [by[index]]
+            writer.writerow([index, name, *(_cell(value) for value in values), *more])
 
 
 def _cell(value: float | int) -> str:

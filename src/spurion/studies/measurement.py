@@ -43,7 +43,7 @@ from torch import Tensor
 from spurion.core.random import generator
 from spurion.core.sealed import Damaged, load_tensors, save_tensors
 from spurion.data.storage import taken
-from spurion.neighbors import Distance, DistanceInfo, Neighbors, as_distance, nearest
+from spurion.neighbors import Distance, DistanceInfo, Neighbors, Searcher, as_distance, nearest
 from spurion.phases.exposure import digests, duplicate_groups, second_outside
 from spurion.phases.null import DEPTH, NullTest, Searches, null_test, searches
 
@@ -109,6 +109,7 @@ def measure(
     distance: str | Distance = "l2",
     seed: int = 0,
     progress: Stages | None = None,
+    search: Searcher = nearest,
 ) -> Found:
     """Measure samples against a training set; see the module.
 
@@ -119,6 +120,7 @@ def measure(
         distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
         seed: Seed of the controls and of the null test's subsets.
         progress: Called with the stage and how far it is.
+        search: What finds the training and the held-out images nearest to others.
 
     Returns:
         The measurement, and the neighbors and groups it stands on.
@@ -132,9 +134,14 @@ def measure(
     known = None
     if holdout is not None:
         known = searches(
-            samples, train, holdout, distance=distance, progress=partial(told, "search train and held-out")
+            samples,
+            train,
+            holdout,
+            distance=distance,
+            progress=partial(told, "search train and held-out"),
+            search=search,
         )
-    olive = known.to_train if known else _to_train(samples, train, distance, told)
+    olive = known.to_train if known else _to_train(samples, train, distance, told, search)
     gray = nearest(
         samples, samples, 1, distance=distance, exclude_self=True, progress=partial(told, "search samples")
     )
@@ -143,12 +150,12 @@ def measure(
         distance=distance.info,
         distance_train=olive.distances[:, 0].clone(),
         nearest_train=olive.indices[:, 0].clone(),
-        distance_train_2=second_outside(olive, groups, samples, train, distance=distance),
+        distance_train_2=second_outside(olive, groups, samples, train, distance=distance, search=search),
         distance_sample=gray.distances[:, 0],
         nearest_sample=gray.indices[:, 0],
-        copies=_copy_distances(train, distance, seed),
+        copies=_copy_distances(train, distance, seed, search),
         first_equal=_first_equal(len(train), groups),
-        **_held_out(known, train, samples, holdout, distance, seed, groups),
+        **_held_out(known, train, samples, holdout, distance, seed, groups, search),
     )
     told("controls and null", 1, 1)
     return Found(measurement, olive, groups, known)
@@ -192,20 +199,24 @@ def _check(train: Tensor, samples: Tensor, holdout: Tensor | None) -> None:
 
 
 def _to_train(
-    samples: Float[Tensor, "n *shape"], train: Float[Tensor, "k *shape"], distance: Distance, told: Stages
+    samples: Float[Tensor, "n *shape"],
+    train: Float[Tensor, "k *shape"],
+    distance: Distance,
+    told: Stages,
+    search: Searcher,
 ) -> Neighbors:
     depth = min(DEPTH, len(train))
-    return nearest(samples, train, depth, distance=distance, progress=partial(told, "search train"))
+    return search(samples, train, depth, distance=distance, progress=partial(told, "search train"))
 
 
 def _copy_distances(
-    reference: Float[Tensor, "k *shape"], distance: Distance, seed: int
+    reference: Float[Tensor, "k *shape"], distance: Distance, seed: int, search: Searcher
 ) -> Float[Tensor, " none_or_c"]:
     if not distance.embeds_any_image:
         return torch.empty(0, dtype=torch.float64)
     chosen = torch.randperm(len(reference), generator=generator(seed, "control", "choice"))[:COPIES]
     noise = torch.randn(len(chosen), *reference.shape[1:], generator=generator(seed, "control", "noise"))
-    return nearest(reference[chosen] + COPY_NOISE * noise, reference, 1, distance=distance).distances[:, 0]
+    return search(reference[chosen] + COPY_NOISE * noise, reference, 1, distance=distance).distances[:, 0]
 
 
 def _first_equal(count: int, groups: Sequence[Sequence[int]]) -> Int64[Tensor, " k"]:
@@ -223,6 +234,7 @@ def _held_out(
     distance: Distance,
     seed: int,
     groups: Sequence[Sequence[int]],
+    search: Searcher,
 ) -> dict[str, Any]:
     """The distances of held-out images and the null test; empty without them."""
     empty = torch.empty(0, dtype=torch.float64)
@@ -233,7 +245,9 @@ def _held_out(
     if len(chosen) > 1:
         matched = taken(holdout, chosen)
         among = nearest(matched, matched, 1, distance=distance, exclude_self=True).distances[:, 0]
-    null = null_test(samples, train, holdout, seed=seed, distance=distance, known=known, groups=groups)
+    null = null_test(
+        samples, train, holdout, seed=seed, distance=distance, known=known, groups=groups, search=search
+    )
     distances = known.holdout_to_train.distances[:, 0]
     seen = equal_images(holdout, train, distances)
     return {

@@ -7,6 +7,7 @@ computed is null, with the reason among the notes. Nothing here depends on the c
 
 __all__ = [
     "SAMPLE_COLUMNS",
+    "TRANSFORM_COLUMN",
     "Controls",
     "DistanceInfo",
     "Findings",
@@ -62,6 +63,9 @@ def _of_a_sampler(values: dict[str, Any]) -> dict[str, Any]:
 SamplerSettings = Annotated[dict[str, Any], AfterValidator(_of_a_sampler)]
 """The fields of a `SamplerConfig`; empty where it is not known."""
 
+TRANSFORM_COLUMN = "transform"
+"""One more column, where transforms were looked at: by which one the sample comes nearest; empty for none."""
+
 
 class SourceInfo(Config):
     """One set of images: its name, number, shape (C, H, W) and content hash."""
@@ -104,6 +108,9 @@ class Controls(Config):
     noisy_copies: ShareInterval | None
     noise: Distance = Field(description="Standard deviation of the noise added to the copies.")
     held_out: ShareInterval | None
+    transformed: dict[str, ShareInterval] = Field(
+        {}, description="Share of transformed training images that are called memorized, by the transform."
+    )
 
 
 class TrainingSummary(Config):

@@ -5,6 +5,7 @@ __all__ = ["answer", "certainty"]
 from collections.abc import Iterator
 
 from spurion.core.numbers import p_words
+from spurion.data.transforms import TRANSFORMS
 from spurion.phases.intervals import Interval
 from spurion.report.numbers import at_most, percent, percent_interval, size, value
 from spurion.studies.auditing.limitations import PROMISE
@@ -174,6 +175,9 @@ def _of_controls(audit: AuditResult) -> Iterator[str]:
             "recognized "
             "as copies; it must be 100%."
         )
+    if controls.transformed:
+        shares = (f"{TRANSFORMS[name].words} {percent(s.value)}" for name, s in controls.transformed.items())
+        yield f"Of transformed training images these are recognized as copies: {', '.join(shares)}."
     if controls.held_out is not None:
         yield (
             f"Of the held-out images, {percent_interval(controls.held_out)} would be called copies; it must "

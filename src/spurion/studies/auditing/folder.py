@@ -11,6 +11,7 @@ left its images.
 
 __all__ = ["AUDIT_FILE", "AuditFolder"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,7 @@ class AuditFolder:
         images: Images,
         measurement: Measurement,
         labels: Int64[Tensor, " n"] | None,
+        by: Sequence[str] | None = None,
     ) -> None:
         """Write everything but the report; that of the last audit goes.
 
@@ -122,7 +124,7 @@ class AuditFolder:
         for name in (AUDIT_FILE, REPORT_FILE):
             (self.path / name).unlink(missing_ok=True)
         if not self.redact:
-            write_samples_csv(self.path / "samples.csv", measurement, labels)
+            write_samples_csv(self.path / "samples.csv", measurement, labels, by)
             write_gallery(
                 self.path / "gallery.npz",
                 measurement,

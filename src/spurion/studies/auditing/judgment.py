@@ -10,13 +10,14 @@ from typing import Any
 
 from spurion.core.random import derive_seed
 from spurion.data.storage import taken
-from spurion.neighbors import Distance
+from spurion.neighbors import Distance, Searcher
 from spurion.phases.exposure import second_outside
 from spurion.phases.gate import Condition
 from spurion.phases.power import Power
 from spurion.phases.separation import Separation, by_held_out, by_others
 from spurion.phases.signs import Approach, among_themselves, signs
-from spurion.studies.auditing.request import ASKED
+from spurion.studies.auditing.limitations import unseen_transforms
+from spurion.studies.auditing.request import ASKED, Request
 from spurion.studies.auditing.sources import Images
 from spurion.studies.auditing.verdict import Case, doubts, false_alarms, only_near, verdict
 from spurion.studies.measurement import Found, equal_images
@@ -25,6 +26,7 @@ from spurion.studies.results import Findings
 
 
 def gather(
+    request: Request,
     images: Images,
     found: Found,
     findings: Findings,
@@ -32,22 +34,20 @@ def gather(
     warnings: Sequence[Overlap],
     *,
     exact_copies: int,
-    distance: Distance,
-    seed: int,
 ) -> Case:
     """Put together all that an answer is judged by.
 
     Arguments:
+        request: What was asked: the distance, the search and the seed.
         images: The sets.
         found: Their distances.
         findings: What the samples are.
         power: What their number could have missed.
         warnings: What is wrong with the sets.
         exact_copies: How many samples are byte for byte training images.
-        distance: The distance.
-        seed: The seed of choices and relabelings.
     """
-    ours, theirs = _approaches(images, found, distance, seed=seed)
+    distance, seed = request.distance, request.seed
+    ours, theirs = _approaches(images, found, distance, request.search, seed=seed)
     threshold = findings.thresholds.memorized if findings.thresholds else None
     return Case(
         findings=findings,
@@ -56,6 +56,7 @@ def gather(
         exact_copies=exact_copies,
         held_out=0 if images.holdout is None else len(images.holdout),
         signs=() if theirs is None else signs(ours, theirs, findings.null),
+        transforms=request.transforms,
         separation=_separation(images, found, theirs, threshold, distance, seed=seed),
     )
 
@@ -73,12 +74,13 @@ def judge(case: Case, condition: Condition | None) -> dict[str, Any]:
         "doubts": {name: doubts(name, case) for name in ASKED},
         "only_near": only_near(case),
         "false_alarms": false_alarms(case),
+        "unseen_transforms": unseen_transforms(case.findings, case.transforms),
         "verdict": None if condition is None else verdict(condition, case),
     }
 
 
 def _approaches(
-    images: Images, found: Found, distance: Distance, *, seed: int
+    images: Images, found: Found, distance: Distance, search: Searcher, *, seed: int
 ) -> tuple[Approach, Approach | None]:
     """How near samples come to the training set, and others that are no copies; see `spurion.phases.signs`.
 
@@ -91,7 +93,9 @@ def _approaches(
         ours = Approach(distance.radius(found.to_train.distances), distance.radius(measured.distance_train_2))
         near = found.known.holdout_to_train
         new = ~equal_images(images.holdout.images, train, near.distances[:, 0])
-        second = second_outside(near, found.groups, images.holdout.images, train, distance=distance)
+        second = second_outside(
+            near, found.groups, images.holdout.images, train, distance=distance, search=search
+        )
         theirs = Approach(distance.radius(near.distances[new]), distance.radius(second[new]))
         return ours, theirs if new.any() else None
     among = among_themselves(
@@ -100,6 +104,7 @@ def _approaches(
         measured.nearest_train,
         distance=distance,
         seed=derive_seed(seed, "signs"),
+        search=search,
     )
     theirs, gaps = among if among else (None, None)
     near, second = distance.radius(found.to_train.distances), distance.radius(measured.distance_train_2)

@@ -1,9 +1,10 @@
 """What an audit cannot conclude, in sentences made from its numbers."""
 
-__all__ = ["PROMISE", "limitations"]
+__all__ = ["BROKEN", "PROMISE", "SEEN", "limitations", "unseen_transforms"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from spurion.data.transforms import TRANSFORMS
 from spurion.phases.power import Power
 from spurion.studies.results import Findings
 
@@ -13,8 +14,13 @@ PROMISE = "This is evidence about the copies these samples show, not proof of th
 BROKEN = 0.99
 """A smaller share of found control copies means that the threshold misses copies."""
 
+SEEN = 0.9
+"""A smaller share of found transformed copies of a kind means that such copies are missed."""
 
-def limitations(found: Findings, power: Power, *, held_out: bool, model: bool) -> tuple[str, ...]:
+
+def limitations(
+    found: Findings, power: Power, *, held_out: bool, model: bool, transforms: Sequence[str] = ()
+) -> tuple[str, ...]:
     """What cannot be concluded.
 
     Arguments:
@@ -22,11 +28,33 @@ def limitations(found: Findings, power: Power, *, held_out: bool, model: bool) -
         power: What their number could have missed.
         held_out: Whether there were held-out images.
         model: Whether the samples were drawn from a model by the audit itself.
+        transforms: The transforms of training images that were looked at too.
     """
-    return tuple(_sentences(found, power, held_out, model))
+    return tuple(_sentences(found, power, held_out, model, transforms))
 
 
-def _sentences(found: Findings, power: Power, held_out: bool, model: bool) -> Iterator[str]:
+def unseen_transforms(found: Findings, covered: Sequence[str] = ()) -> str | None:
+    """Which transformed copies would be missed, in a clause without a full stop; None if none.
+
+    Arguments:
+        found: What the samples are.
+        covered: The transforms of training images that were looked at.
+    """
+    shares = found.controls.transformed if found.controls else {}
+    missed = [name for name, share in shares.items() if share.value < SEEN]
+    if not missed:
+        return None
+    kinds = ", ".join(f"{TRANSFORMS[name].words} {shares[name].value:.0%}" for name in missed)
+    add = "" if set(missed) <= set(covered) else "`--transforms all`, or "
+    return (
+        f"transformed copies of training images would be missed (called memorized: {kinds}); add {add}a "
+        "`--distance` that sees them"
+    )
+
+
+def _sentences(
+    found: Findings, power: Power, held_out: bool, model: bool, transforms: Sequence[str]
+) -> Iterator[str]:
     yield PROMISE
     yield (
         f"A model that copies in less than {_percent(power.seen_rate)} of its samples may well show no copy "
@@ -38,11 +66,7 @@ def _sentences(found: Findings, power: Power, held_out: bool, model: bool) -> It
             f"{_percent(power.detectable_excess)} may not stand out from chance."
         )
     yield from _of_thresholds(found, held_out)
-    yield (
-        "A shifted, cropped or recolored training image is far away by pixel distance and counts as new."
-        if found.distance.weights is None
-        else "A copy that the vectors behind the distance do not see as alike counts as new."
-    )
+    yield _of_distance(found, transforms)
     if not model:
         yield (
             "How the samples were drawn is not known here: prompts, samplers and numbers of steps change the "
@@ -72,6 +96,14 @@ def _of_thresholds(found: Findings, held_out: bool) -> Iterator[str]:
             f"A control failed: only {_percent(copies.value)} of training images with a whisper of noise are "
             f"called memorized, so the threshold misses copies."
         )
+
+
+def _of_distance(found: Findings, transforms: Sequence[str]) -> str:
+    if transforms:
+        return "A training image changed in two ways, recolored or turned by an angle may count as new."
+    if found.distance.weights is None:
+        return "A shifted, cropped or recolored training image is far away by pixels and counts as new."
+    return "A copy that the vectors behind the distance do not see as alike counts as new."
 
 
 def _percent(share: float) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from spurion.core.random import generator
 from spurion.data import ImageSet
 from spurion.data.storage import taken
-from spurion.neighbors import Distance, nearest
+from spurion.neighbors import Distance, Searcher, nearest
 from spurion.phases.exposure import second_outside
 from spurion.studies.auditing.sources import ROLES, Images
 from spurion.studies.measurement import Found
@@ -25,7 +25,9 @@ ROTATED = 0.01
 """More of the training images than of the samples, of which tags that are not applied are a doubt."""
 
 
-def mistakes(images: Images, found: Found, distance: Distance, *, seed: int) -> tuple[Overlap, ...]:
+def mistakes(
+    images: Images, found: Found, distance: Distance, *, seed: int, search: Searcher = nearest
+) -> tuple[Overlap, ...]:
     """Overlaps and mix-ups; see `spurion.studies.overlap`.
 
     Arguments:
@@ -33,6 +35,7 @@ def mistakes(images: Images, found: Found, distance: Distance, *, seed: int) -> 
         found: Their distances.
         distance: Whose distances these are.
         seed: The seed of the choice of training images.
+        search: What found them.
     """
     between = overlaps(
         images.train.images,
@@ -41,7 +44,7 @@ def mistakes(images: Images, found: Found, distance: Distance, *, seed: int) -> 
         null=found.measurement.null,
         nearest_train=found.measurement.nearest_train,
         holdout_distances=found.measurement.holdout_train,
-        among_train=partial(_among_train, images.train.images, found, distance, seed),
+        among_train=partial(_among_train, images.train.images, found, distance, seed, search),
         holdout_names=images.holdout.item_names if images.holdout else None,
         sample_names=images.samples.item_names,
     )
@@ -68,10 +71,10 @@ def _rotated(images: ImageSet) -> float:
 
 
 def _among_train(
-    train: Float[Tensor, "k *shape"], found: Found, distance: Distance, seed: int
+    train: Float[Tensor, "k *shape"], found: Found, distance: Distance, seed: int, search: Searcher
 ) -> Float64[Tensor, " n"]:
     """The distance of some training images to the nearest other one that is no copy of them."""
     chosen = torch.randperm(len(train), generator=generator(seed, "among train"))[:AMONG_TRAIN]
     some = taken(train, chosen)
-    near = nearest(some, train, min(2, len(train)), distance=distance)
-    return second_outside(near, found.groups, some, train, distance=distance)
+    near = search(some, train, min(2, len(train)), distance=distance)
+    return second_outside(near, found.groups, some, train, distance=distance, search=search)

@@ -15,7 +15,7 @@ from spurion.core.arguments import FLAG, Kind
 from spurion.data import Declared, ImageSet
 from spurion.data.open import Source
 from spurion.diffusion.samplers import SamplerConfig
-from spurion.neighbors import Distance
+from spurion.neighbors import Distance, Searcher, TransformedSearch, nearest
 from spurion.phases.gate import Condition, decide, parse_condition
 from spurion.phases.thresholds import parse_rule
 from spurion.studies.measurement import Stages
@@ -38,6 +38,7 @@ AUDIT_KINDS: dict[str, Kind] = {
     "sampler": (SamplerConfig | None, "a SamplerConfig"),
     "thresholds": (str | None, 'a text such as "valley"'),
     "distance": (str | Distance, "a distance or the name of one"),
+    "transforms": (str | tuple | list | None, 'a text such as "all"'),
     "fail_if": (str | None, 'a text such as "memorized > 0.01"'),
     "geometry": (Integral, "a whole number"),
     "resize": (Integral | None, "a whole number"),
@@ -62,6 +63,7 @@ class Request:
         rule: The rule of the thresholds.
         condition: What the gate decides; None if nothing was asked.
         distance: The distance.
+        transforms: Transforms of the training images that are looked at too, names in `TRANSFORMS`.
         seed: Seed of everything random.
         resize: Side to which images are resized; None for none.
         value_range: What stands for black and white in arrays, as it was declared; None if nothing was.
@@ -77,6 +79,7 @@ class Request:
     rule: str
     condition: Condition | None
     distance: Distance
+    transforms: tuple[str, ...]
     seed: int
     resize: int | None
     value_range: Declared | None
@@ -88,6 +91,11 @@ class Request:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"`seed` must be at least 0, got {self.seed}.")
+
+    @property
+    def search(self) -> Searcher:
+        """What finds neighbors."""
+        return TransformedSearch(self.transforms) if self.transforms else nearest
 
 
 def check_sources(

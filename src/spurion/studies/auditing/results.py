@@ -83,6 +83,13 @@ class AuditResult(StoredResult, Findings):
         (), description="Groups of equal training images, by index."
     )
     metrics: tuple[Metric, ...] = Field((), max_length=1000)
+    transforms: tuple[str, ...] = Field(
+        (),
+        description="Transforms of training images that were looked at too.",
+    )
+    copied_by: dict[str, Count] = Field(
+        {}, description='Samples called memorized, by the transform that brings them nearest; "" for none.'
+    )
     power: Power
     signs: tuple[Sign, ...] = Field(
         (), description="What speaks of copies without a threshold; one with a small p-value speaks."
@@ -95,6 +102,9 @@ class AuditResult(StoredResult, Findings):
     )
     only_near: bool = Field(
         False, description="Whether samples called memorized may be near for another reason than copying."
+    )
+    unseen_transforms: str | None = Field(
+        None, description="Which transformed copies would be missed; null if none, or not measured."
     )
     false_alarms: str | None = Field(
         None, description="How many samples called memorized may be no copies; null if nothing says so."

@@ -8,6 +8,7 @@ be concluded.
 __all__ = ["audit"]
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,13 @@ from spurion.core.failures import FAILURES, one_sentence
 from spurion.core.random import derive_seed
 from spurion.data import Declared, ranges_for
 from spurion.data.open import Source
+from spurion.data.transforms import parse_transforms
 from spurion.diffusion.device import DeviceName
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import Distance, DistanceInfo, as_distance
-from spurion.phases.classification import CLASSES
-from spurion.phases.exposure import exposure, likened
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
+from spurion.studies.auditing.copies import changes, copies, transformed_copies
 from spurion.studies.auditing.evidence import metrics, missed, model_geometry
 from spurion.studies.auditing.folder import AuditFolder
 from spurion.studies.auditing.histograms import histograms
@@ -45,8 +46,8 @@ from spurion.studies.auditing.results import AuditResult, Inputs, ModelInfo
 from spurion.studies.auditing.sources import Images, Model, open_sets
 from spurion.studies.environment import Crew, environment
 from spurion.studies.geometry.results import NOT_MEASURED
-from spurion.studies.measurement import Found, Stages, equal_images, measure, unseen
-from spurion.studies.results import SourceInfo
+from spurion.studies.measurement import Found, Stages, measure, unseen
+from spurion.studies.results import Findings, SourceInfo
 
 
 def audit(
@@ -59,6 +60,7 @@ def audit(
     sampler: SamplerConfig | None = None,
     thresholds: str | None = None,
     distance: str | Distance = "l2",
+    transforms: str | Sequence[str] | None = None,
     fail_if: str | None = None,
     geometry: int = 0,
     resize: int | None = None,
@@ -85,6 +87,8 @@ def audit(
         thresholds: "fixed:DM,DS", "valley" or "holdout:ALPHA"; by default "holdout:0.01" with held-out
             images, else "valley".
         distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
+        transforms: Look for transformed copies too: "all", or names in `spurion.data.transforms.TRANSFORMS`
+            with commas between. The search then takes as many times as long as there are versions.
         fail_if: A condition such as "memorized > 0.01", decided on the interval; see `spurion.phases.gate`.
         geometry: Measure basins, curvature and energies of the model at so many points of each class
             (at least 6); 0 measures none.
@@ -114,6 +118,7 @@ def audit(
         rule=rule_for(thresholds, holdout is not None),
         condition=None if fail_if is None else condition_of(fail_if),
         distance=as_distance(distance).kept(cache),
+        transforms=() if transforms is None else parse_transforms(transforms),
         seed=seed,
         resize=resize,
         value_range=value_range,
@@ -163,13 +168,18 @@ def _measure(
 ) -> AuditResult:
     """Distances, thresholds and all that follows from them, written to the folder if there is one."""
     found = measure(
-        *_tensors(images), distance=request.distance, seed=request.seed, progress=request.progress
+        *_tensors(images),
+        distance=request.distance,
+        seed=request.seed,
+        progress=request.progress,
+        search=request.search,
     )
     thresholds = thresholds_for(request.rule, found.measurement)
     labels = labels_of(found.measurement, thresholds)
-    result = _conclude(request, images, found, thresholds, labels, model)
+    by = changes(images, found, request.transforms, request.distance)
+    result = _conclude(request, images, found, thresholds, labels, model, by)
     if folder is not None:
-        folder.write(result, images, found.measurement, labels)
+        folder.write(result, images, found.measurement, labels, by)
     return result
 
 
@@ -180,19 +190,21 @@ def _conclude(
     thresholds: ThresholdInfo,
     labels: Int64[Tensor, " n"] | None,
     model: Model | None,
+    by: list[str] | None,
 ) -> AuditResult:
     """Everything that follows from the distances."""
     seed, count, distance = request.seed, len(images.samples), request.distance
     request.progress("conclude", 0, 1)
     rules = AuditRules(seed=seed)
     findings = conclude(found.measurement, thresholds, images.samples.images, rules, distance=distance)
+    findings = _with_transformed(findings, request, images)
     values, notes = _geometry(request, images, thresholds, labels, model)
     values["metrics"] = metrics(images, found, distance, seed=seed)
-    values["warnings"] = warnings = mistakes(images, found, distance, seed=seed)
-    values |= _copies(images, found, labels, thresholds.memorized, distance)
+    values["warnings"] = warnings = mistakes(images, found, distance, seed=seed, search=request.search)
+    values |= copies(images, found, labels, thresholds.memorized, distance, by)
     power = missed(count, thresholds, len(found.measurement.holdout_train))
     equal = len(values["exact_copies"])
-    case = gather(images, found, findings, power, warnings, exact_copies=equal, distance=distance, seed=seed)
+    case = gather(request, images, found, findings, power, warnings, exact_copies=equal)
     values |= judge(case, request.condition)
     device = "cpu" if model is None else str(model.denoiser.device)
     result = AuditResult(
@@ -201,12 +213,14 @@ def _conclude(
         inputs=_inputs(images, request),
         model=None if model is None else _model(model, request.redact),
         train_duplicates=found.groups,
+        transforms=request.transforms,
         power=power,
         limitations=limitations(
             findings,
             power,
             held_out=images.holdout is not None,
             model=model is not None and model.generate is not None,
+            transforms=request.transforms,
         ),
         histograms=histograms(found.measurement),
         seed=seed,
@@ -217,25 +231,14 @@ def _conclude(
     return _redacted(result) if request.redact else result
 
 
-def _copies(
-    images: Images,
-    found: Found,
-    labels: Int64[Tensor, " n"] | None,
-    radius: float | None,
-    distance: Distance,
-) -> dict[str, Any]:
-    """Which samples equal training images, and how often each training image is copied.
-
-    Without classes only samples that equal a training image count as copies of it.
-    """
-    nearest, distances = found.measurement.nearest_train, found.measurement.distance_train
-    equal = equal_images(images.samples.images, images.train.images, distances)
-    if labels is None:
-        labels = torch.where(equal, CLASSES.index("memorized"), CLASSES.index("generalized"))
-    exposed = exposure(nearest, labels, groups=found.groups, names=images.train.item_names)
-    if radius is not None:
-        exposed = likened(exposed, images.train.images, radius, distance=distance)
-    return {"exact_copies": tuple(equal.nonzero()[:, 0].tolist()), "exposure": exposed}
+def _with_transformed(findings: Findings, request: Request, images: Images) -> Findings:
+    """With the control of transformed copies, where there is a threshold."""
+    controls = findings.controls
+    if controls is None or findings.thresholds is None or (radius := findings.thresholds.memorized) is None:
+        return findings
+    train, seed = images.train.images, request.seed
+    shares = transformed_copies(train, radius, request.search, request.distance, seed=seed)
+    return findings.model_copy(update={"controls": controls.model_copy(update={"transformed": shares})})
 
 
 def _tensors(images: Images) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -25,7 +25,7 @@ from spurion.phases.intervals import Interval, proportion
 from spurion.phases.power import Power
 from spurion.phases.separation import Separation
 from spurion.phases.signs import Sign
-from spurion.studies.auditing.limitations import BROKEN
+from spurion.studies.auditing.limitations import BROKEN, unseen_transforms
 from spurion.studies.auditing.request import ASKED
 from spurion.studies.overlap import Overlap
 from spurion.studies.results import Findings
@@ -54,6 +54,7 @@ class Case:
         held_out: How many held-out images were given.
         signs: What speaks of copies without a threshold.
         separation: Whether the threshold separates copies; None if there is no threshold.
+        transforms: The transforms of training images that were looked at too.
     """
 
     findings: Findings
@@ -63,6 +64,7 @@ class Case:
     held_out: int = 0
     signs: Sequence[Sign] = ()
     separation: Separation | None = None
+    transforms: Sequence[str] = ()
 
     @property
     def memorized(self) -> int:
@@ -175,6 +177,11 @@ def _signs(case: Case, condition: Condition) -> Sequence[str]:
     return [sign.sentence for sign in case.signs if sign.speaks(_limit(condition))]
 
 
+def _transforms(case: Case, condition: Condition) -> Sequence[str]:
+    told = unseen_transforms(case.findings, case.transforms)
+    return () if told is None or condition.name == "spurious" else (told,)
+
+
 def _by_chance(case: Case, condition: Condition) -> Sequence[str]:
     return _chance(case) if _hangs_on(case.near, case, condition) else ()
 
@@ -194,7 +201,7 @@ def _natural(case: Case, condition: Condition) -> Sequence[str]:
 
 
 TRUST: tuple[Reading, ...] = (_missed_copies, _spoiled_sets)
-FEW: tuple[Reading, ...] = (_signs,)
+FEW: tuple[Reading, ...] = (_signs, _transforms)
 MANY: tuple[Reading, ...] = (_natural, _by_chance, _not_separated)
 
 CLAIMS = {"few": FEW, "many": MANY}
