@@ -23,7 +23,7 @@ from spurion.cli.options import (
     value_range_of,
 )
 from spurion.cli.readings import Readings, readings_as_json, show_readings, write_values
-from spurion.cli.show import counter, progress_shown, show_clipped, show_json
+from spurion.cli.show import counter, progress_shown, say, show_clipped, show_json
 
 if TYPE_CHECKING:
     from spurion.cli.show import Report

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from spurion.core.text import printable
 from spurion.data.decode import MOST_BYTES, brief
 from spurion.data.formats import HEAD
 from spurion.data.imageset import ImageSet
