@@ -70,11 +70,6 @@ class Span:
         """Their difference."""
         return self.high - self.low
 
-    @property
-    def one_sided(self) -> bool:
-        """Whether all values are on one side of middle gray."""
-        return self.low >= -SLACK or self.high <= SLACK
-
 
 def narrower(some: Span, others: Span) -> bool:
     """Whether a set has a narrower range than another one, and not by chance; see the module.
