@@ -161,13 +161,13 @@ def find_minima(
         raise ValueError(f"`rounds` must be at least 1, got {rounds}.")
     memory = memory.double()
     search = _Search(memory)
+    known = first_starts(memory, generator)
     if starts is not None:
-        search.descend(starts.double())
-    search.descend(first_starts(memory, generator))
+        known = torch.cat([starts.to(known), known])
     for _ in range(rounds):
-        before = len(search.points)
-        search.descend(memory.sample(draws, generator=generator), drawn=True)
-        search.descend(mixtures(memory, draws, generator))
+        drawn = memory.sample(draws, generator=generator)
+        before = search.descend(known, drawn, mixtures(memory, draws, generator))
+        known = known[:0]
         if len(search.points) == before:
             passes = search.passes(barriers)
             search.add(passes.strangers)
@@ -192,8 +192,8 @@ def survey(memory: DenseAM, *, draws: int, generator: torch.Generator) -> tuple[
     """
     _check_draws(draws)
     search = _Search(memory.double())
-    search.descend(search.memory.patterns)
-    search.descend(search.memory.sample(draws, generator=generator), drawn=True)
+    patterns = search.memory.patterns
+    search.descend(patterns, search.memory.sample(draws, generator=generator), patterns[:0])
     minima, counts = search.result(search.passes(everywhere=False))
     return minima, Basins(counts, draws - int(counts.sum()), draws)
 
@@ -235,14 +235,21 @@ class _Search:
         distinct_patterns, inverse = memory.patterns.unique(dim=0, return_inverse=True)
         self.copies = None if len(distinct_patterns) == len(memory) else inverse
 
-    def descend(self, starts: Tensor, drawn: bool = False) -> None:
-        found = retrieve(self.memory, starts)
+    def descend(self, known: Tensor, drawn: Tensor, mixed: Tensor) -> int:
+        """Descend from all starts together; returns how many minima there are without random starts."""
+        starts = known, drawn, mixed
+        found = retrieve(self.memory, torch.cat(starts))
         self.unconverged += int((~found.converged).sum())
-        ended = found.attractors[found.converged]
-        self.add(ended)
-        if drawn:
-            index = locate(ended, self.points, self.radius)
-            self.met += torch.bincount(index[index >= 0].cpu(), minlength=len(self.points))
+        sizes = [len(part) for part in starts]
+        parts = zip(found.attractors.split(sizes), found.converged.split(sizes), strict=True)
+        from_known, from_drawn, from_mixed = (attractors[converged] for attractors, converged in parts)
+        self.add(from_known)
+        before = len(self.points)
+        self.add(from_drawn)
+        index = locate(from_drawn, self.points, self.radius)
+        self.met += torch.bincount(index[index >= 0].cpu(), minlength=len(self.points))
+        self.add(from_mixed)
+        return before
 
     def add(self, states: Tensor) -> None:
         """Keep the states that are new minima: apart from all known ones, with no negative curvature."""

@@ -28,11 +28,12 @@ from torch import Tensor
 from spurion.core.arguments import TENSOR, WHOLE, check_arguments
 from spurion.memory.dense import DenseAM
 from spurion.memory.logits import TOLERANCE
-from spurion.memory.sums import spread
+from spurion.memory.sums import attend_and_spread, spread
 
 REST = {torch.float32: 1e-5, torch.float64: 1e-12}  # of the spread of the patterns: a shift that counts as 0
 FIXED_POINT_STEPS = 8
 DENSE_DIM = 64  # up to here the covariance is formed
+PUSH = 0.02  # of the longest Newton step: how far off a saddle
 POWER_STEPS = 20  # beyond, to find the softest direction
 NEGLIGIBLE = 1e-20  # weight of a pattern that has no part in a spectrum
 
@@ -51,6 +52,41 @@ class Retrieval(NamedTuple):
     energy: Float[Tensor, " n"]
     steps: Int[Tensor, " n"]
     converged: Bool[Tensor, " n"]
+
+
+class _Place(NamedTuple):
+    """States with what the energy is there; the covariance in few dimensions only."""
+
+    x: Tensor
+    log_partition: Tensor
+    shift: Tensor
+    covariance: Tensor | None
+
+    @classmethod
+    def at(cls, memory: DenseAM, x: Tensor) -> "_Place":
+        if memory.stored.few:
+            betas = x.new_full((len(x),), memory.beta)
+            return cls(x, *attend_and_spread(x, betas, memory.stored))
+        log_partition, _, shift = memory.posterior(x)
+        return cls(x, log_partition, shift, None)
+
+    def some(self, rows: Tensor) -> "_Place":
+        return _Place(*(None if part is None else part[rows] for part in self))
+
+    def put(self, rows: Tensor, others: "_Place") -> None:
+        for part, other in zip(self, others, strict=True):
+            if part is not None:
+                part[rows] = other
+
+    def spread(self, memory: DenseAM, vectors: Tensor, wanted: Tensor) -> Tensor:
+        """Products C v with one vector for each state; those not wanted may be anything."""
+        if self.covariance is not None:
+            return (self.covariance @ vectors[:, :, None])[:, :, 0]
+        output, here = torch.zeros_like(vectors), self.some(wanted)
+        betas = torch.full_like(here.log_partition, memory.beta)
+        state = here.x, betas, memory.stored, here.log_partition, here.shift
+        output[wanted] = spread(*state, vectors[wanted, None])[:, 0]
+        return output
 
 
 def retrieve(memory: DenseAM, x: Float[Tensor, "n D"], *, steps: int = 500) -> Retrieval:
@@ -75,25 +111,28 @@ def retrieve(memory: DenseAM, x: Float[Tensor, "n D"], *, steps: int = 500) -> R
     check_arguments(locals(), {"memory": (DenseAM, "a DenseAM"), "x": TENSOR, "steps": WHOLE})
     if steps < 1:
         raise ValueError(f"`steps` must be at least 1, got {steps}.")
-    x = x.detach().clone()
-    log_partition, _, shift = memory.posterior(x)
-    rest = resting_shift(memory, REST[x.dtype])
-    count = torch.zeros(len(x), dtype=torch.long, device=x.device)
-    done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    place, rest = _Place.at(memory, x.detach()), resting_shift(memory, REST[x.dtype])
+    walking = torch.arange(len(x), device=x.device)
+    x, energy = x.detach().clone(), -place.log_partition / memory.beta
+    radius = torch.full_like(energy, _widest(memory))
+    push = PUSH * radius
+    count, done = torch.zeros_like(walking), torch.zeros_like(walking, dtype=torch.bool)
     for step in range(steps):
-        still = (~done & (shift.norm(dim=1) <= rest)).nonzero()[:, 0]
-        if len(still):
-            x[still], escaped = _leave_saddles(memory, x[still])
-            done[still[~escaped]] = True
-            log_partition[still], _, shift[still] = memory.posterior(x[still])
-        rows = (~done).nonzero()[:, 0]
-        if not len(rows):
+        still = place.shift.norm(dim=1) <= rest
+        if bool(still.any()):
+            ended = _leave_saddles(memory, place, still, push)
+            rows = walking[ended]
+            x[rows], energy[rows], done[rows] = place.x[ended], -place.log_partition[ended] / memory.beta, True
+            place, walking, radius, push = place.some(~ended), walking[~ended], radius[~ended], push[~ended]
+        if not len(walking):
             break
-        state = x[rows], log_partition[rows], shift[rows]
-        move = shift[rows] if step < FIXED_POINT_STEPS else _newton_step(memory, *state)
-        x[rows], log_partition[rows], shift[rows] = _descend(memory, *state, move)
-        count[rows] += 1
-    return Retrieval(x, -log_partition / memory.beta, count, done)
+        if step < FIXED_POINT_STEPS:
+            place = _Place.at(memory, place.x + place.shift)
+        else:
+            place, radius = _descend(memory, place, radius)
+        count[walking] += 1
+    x[walking], energy[walking] = place.x, -place.log_partition / memory.beta
+    return Retrieval(x, energy, count, done)
 
 
 def resting_shift(memory: DenseAM, share: float) -> float:
@@ -147,64 +186,80 @@ def _modes_of_one(memory: DenseAM, x: Tensor) -> tuple[Tensor, Tensor]:
     return values, torch.nn.functional.normalize(vectors.T.flip(0) @ weighted, dim=1)
 
 
-def _descend(
-    memory: DenseAM, x: Tensor, log_partition: Tensor, shift: Tensor, move: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Take the step where it does not raise the energy, the fixed-point step elsewhere."""
-    new = x + move
-    new_log, _, new_shift = memory.posterior(new)
-    slack = TOLERANCE[x.dtype] + 8 * torch.finfo(x.dtype).eps * log_partition.abs()
-    worse = (new_log < log_partition - slack).nonzero()[:, 0]
+def _widest(memory: DenseAM) -> float:
+    """The longest Newton step: half the width of a memory."""
+    return 0.5 / math.sqrt(2 * memory.beta)
+
+
+def _descend(memory: DenseAM, place: _Place, radius: Tensor) -> tuple[_Place, Tensor]:
+    """Newton steps where they do not raise the energy, from a curved valley corrected once.
+
+    Elsewhere the trust radius shrinks, and the step is one of the fixed-point iteration.
+    """
+    move = _newton_step(memory, place, radius)
+    new = _Place.at(memory, place.x + move)
+    slack = TOLERANCE[move.dtype] + 8 * torch.finfo(move.dtype).eps * place.log_partition.abs()
+    least = place.log_partition - slack
+    worse = (new.log_partition < least).nonzero()[:, 0]
+    radius = (2 * radius).clamp_max(_widest(memory))
     if len(worse):
-        new[worse] = x[worse] + shift[worse]
-        new_log[worse], _, new_shift[worse] = memory.posterior(new[worse])
-    return new, new_log, new_shift
+        radius[worse] = move[worse].norm(dim=1) / 2
+        off = new.some(worse)
+        new.put(worse, _Place.at(memory, off.x + _newton_step(memory, off, radius[worse])))
+        worse = worse[new.log_partition[worse] < least[worse]]
+    if len(worse):
+        radius[worse] /= 2
+        new.put(worse, _Place.at(memory, place.x[worse] + place.shift[worse]))
+    return new, radius
 
 
-def _newton_step(memory: DenseAM, x: Tensor, log_partition: Tensor, shift: Tensor) -> Tensor:
+def _newton_step(memory: DenseAM, place: _Place, radius: Tensor) -> Tensor:
     """Solve (I - 2 beta C) p = shift within the trust radius, by conjugate gradients."""
-    radius, betas = 0.5 / math.sqrt(2 * memory.beta), torch.full_like(log_partition, memory.beta)
-    step, residual, direction = torch.zeros_like(x), shift.clone(), shift.clone()
+    step, residual, direction = torch.zeros_like(place.x), place.shift, place.shift
     first = square = residual.square().sum(1)
-    active = torch.arange(len(x), device=x.device)
+    active = torch.ones_like(square, dtype=torch.bool)
     for _ in range(min(memory.dim, 50)):
-        along = direction[active]
-        state = x[active], betas[active], memory.stored, log_partition[active], shift[active]
-        bent = along - 2 * memory.beta * spread(*state, along[:, None])[:, 0]
-        curvature = (along * bent).sum(1)
-        length = square[active] / curvature
-        new = step[active] + length[:, None] * along
+        bent = direction - 2 * memory.beta * place.spread(memory, direction, active)
+        curvature = (direction * bent).sum(1)
+        length = (square / curvature)[:, None]
+        new = step + length * direction
         leaves = (curvature <= 0) | (new.norm(dim=1) >= radius)
-        new[leaves] = _to_boundary(step[active][leaves], along[leaves], radius)
-        step[active] = new
-        residual[active] -= length[:, None] * bent
+        if bool(leaves.any()):
+            new = torch.where(leaves[:, None], _to_boundary(step, direction, radius), new)
+        step = torch.where(active[:, None], new, step)
+        residual = residual - length * bent
         previous, square = square, residual.square().sum(1)
         direction = residual + (square / previous)[:, None] * direction
-        active = active[~leaves & (square[active] > 1e-16 * first[active])]
-        if not len(active):
+        active &= ~leaves & (square > 1e-16 * first)
+        if not bool(active.any()):
             break
     return step
 
 
-def _to_boundary(step: Tensor, along: Tensor, radius: float) -> Tensor:
+def _to_boundary(step: Tensor, along: Tensor, radius: Tensor) -> Tensor:
     a, b = along.square().sum(1), (step * along).sum(1)
-    c = step.square().sum(1) - radius**2
+    c = step.square().sum(1) - radius.square()
     return step + ((-b + (b * b - a * c).clamp_min(0).sqrt()) / a)[:, None] * along
 
 
-def _leave_saddles(memory: DenseAM, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Push states at rest off a saddle, along its softest direction; the others stay."""
-    escaped = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    mixed = (memory.occupation(x).top_weight < 1 - 1e-12).nonzero()[:, 0]
-    if not len(mixed):
-        return x, escaped
-    value, direction = _softest(memory, x[mixed])
-    unstable = 2 * memory.beta * value > 1 + 1e3 * torch.finfo(x.dtype).eps
-    rows = mixed[unstable]
-    x = x.clone()
-    x[rows] += 1e-2 / math.sqrt(2 * memory.beta) * direction[unstable]
-    escaped[rows] = True
-    return x, escaped
+def _leave_saddles(memory: DenseAM, place: _Place, still: Tensor, push: Tensor) -> Tensor:
+    """Push states at rest off a saddle, along its softest direction; tells which of them stay.
+
+    A state that comes back to rest on a saddle is pushed less far, lest it go round for ever.
+    """
+    rows = still.nonzero()[:, 0]
+    if place.covariance is None:
+        rows = rows[memory.occupation(place.x[rows]).top_weight < 1 - 1e-12]
+        value, direction = _softest(memory, place.x[rows])
+    else:
+        values, vectors = torch.linalg.eigh(place.covariance[rows])
+        value, direction = values[:, -1], vectors[:, :, -1]
+    unstable = 2 * memory.beta * value > 1 + 1e3 * torch.finfo(place.x.dtype).eps
+    rows = rows[unstable]
+    if len(rows):
+        place.put(rows, _Place.at(memory, place.x[rows] + push[rows, None] * direction[unstable]))
+        push[rows] /= 4
+    return still.index_fill(0, rows, False)
 
 
 def _softest(memory: DenseAM, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ through the blocks of `Patterns`. Sums of positive terms run against the largest
 (the online softmax), so nothing over- or underflows.
 """
 
-__all__ = ["attend", "occupation", "spread", "weights"]
+__all__ = ["attend", "attend_and_spread", "occupation", "spread", "weights"]
 
 import math
 from collections.abc import Iterator
@@ -15,6 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spurion.memory.logits import CROWDED, Patterns
+
+
+AT_ONCE = 4096  # numbers in all patterns, up to which every difference to a query is formed
 
 
 def attend(
@@ -27,6 +30,31 @@ def attend(
         for output, value in zip(outputs, part, strict=True):
             output[rows] = value.to(output.dtype)
     return outputs
+
+
+def attend_and_spread(
+    queries: Float[Tensor, "n D"], betas: Float[Tensor, " n"], patterns: Patterns
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n D"], Float[Tensor, "n D D"]]:
+    """Log-partition, shift and posterior covariance of each query at once: quick for few, small patterns."""
+    numbers = len(patterns) * patterns.dim
+    if not patterns.few or numbers > AT_ONCE:
+        log_partition, _, shift = attend(queries, betas, patterns)
+        identity = torch.eye(patterns.dim, dtype=queries.dtype, device=queries.device)
+        vectors = identity.expand(len(queries), -1, -1)
+        return log_partition, shift, spread(queries, betas, patterns, log_partition, shift, vectors)
+    values = patterns.values.T.to(patterns.wide)
+    parts = []
+    for rows in torch.arange(len(queries), device=queries.device).split(max(1, AT_ONCE**2 // 16 // numbers)):
+        offsets = values - queries[rows, :, None].to(values.dtype)
+        logits = offsets.square().sum(1).mul_(-betas[rows, None])
+        best = logits.amax(1, keepdim=True)
+        part = logits.sub_(best).exp_()
+        total = part.sum(1, keepdim=True)
+        weighted = offsets * part.div_(total)[:, None]
+        shift = weighted.sum(2)
+        covariance = weighted @ offsets.mT - shift[:, :, None] * shift[:, None]
+        parts.append([(best + total.log())[:, 0], shift, covariance])
+    return tuple(torch.cat(column).to(queries.dtype) for column in zip(*parts, strict=True))
 
 
 def spread(
