@@ -79,7 +79,7 @@ def test_a_folder_gets_the_result_the_evidence_and_a_report(given, tmp_path):
     ],
 )
 def test_exit_codes_of_the_gate(condition, code, given):
-    result = run("audit", *sources(given), FIXED, "--fail-if", condition)
+    result = run("audit", *sources(given), FIXED, "--fail-if", condition, "--transforms", "all")
     assert result.exit_code == code, result.output
     assert condition in result.stdout
 
@@ -102,6 +102,7 @@ def test_without_a_threshold_the_gate_is_inconclusive(tmp_path):
         (["--fail-if=memorized"], "must look like"),
         (["--fail-if=copies > 0.1"], "copies"),
         (["--distance=l7"], "l7"),
+        (["--transforms=turn"], "turn"),
         (["--distance=features"], "weights"),
         (["--generate=9"], "not both"),
         (["--geometry=9"], "need a `model`"),

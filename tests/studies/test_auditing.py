@@ -187,7 +187,8 @@ def test_default_rule_without_held_out_images_may_be_not_identifiable():
 )
 def test_the_gate_decides_on_the_interval(condition, outcome, sets):
     _, truth = sets
-    found = audit(truth.train, truth.samples, truth.holdout, thresholds=FIXED, fail_if=condition)
+    sets = (truth.train, truth.samples, truth.holdout)
+    found = audit(*sets, thresholds=FIXED, fail_if=condition, transforms="all")
     assert found.verdict.outcome == outcome
     assert found.verdict.expression == condition
 
@@ -307,6 +308,8 @@ def test_geometry_that_fails_is_a_note(model, monkeypatch):
         ({"samples": True, "fail_if": "copies > 0.1"}, "copies.*memorized, spurious"),
         ({"samples": True, "fail_if": "memorized"}, "must look like"),
         ({"samples": True, "distance": "l7"}, "l7"),
+        ({"samples": True, "transforms": "turn"}, "`transforms` must be `all` or names among"),
+        ({"samples": True, "transforms": 3}, '`transforms` must be a text such as "all"'),
     ],
 )
 def test_what_does_not_go_together_is_refused(options, message):
