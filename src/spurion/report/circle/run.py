@@ -67,8 +67,9 @@ def read_circle(folder: Path) -> CircleRun:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
     study = build_config(CircleResult, read_json(folder / "study.json"), str(folder / "study.json"))
+    run = CircleRun(study, tuple(_landscapes(folder, study)), tuple(_trained(folder, study)))
     Seal(folder, "study").check(REMEDY)
-    return CircleRun(study, tuple(_landscapes(folder, study)), tuple(_trained(folder, study)))
+    return run
 
 
 def _landscapes(folder: Path, study: CircleResult) -> list[Landscape]:
