@@ -94,11 +94,12 @@ def parse_transforms(text: str | Sequence[str]) -> tuple[str, ...]:
 
 def versions(names: Sequence[str], shape: tuple[int, ...]) -> list[Version]:
     """All changes by some transforms that a search among images of shape (C, H, W) looks at."""
-    return [
-        Version(name, lambda images, change=TRANSFORMS[name].apply, values=values: change(images, values))
-        for name in names
-        for values in TRANSFORMS[name].grid(*shape[1:])
-    ]
+    return [_version(name, values) for name in names for values in TRANSFORMS[name].grid(*shape[1:])]
+
+
+def _version(name: str, values: Parameters) -> Version:
+    apply = TRANSFORMS[name].apply
+    return Version(name, lambda images: apply(images, values))
 
 
 def _offsets(height: int, width: int) -> list[Parameters]:

@@ -122,7 +122,11 @@ def retrieve(memory: DenseAM, x: Float[Tensor, "n D"], *, steps: int = 500) -> R
         if bool(still.any()):
             ended = _leave_saddles(memory, place, still, push)
             rows = walking[ended]
-            x[rows], energy[rows], done[rows] = place.x[ended], -place.log_partition[ended] / memory.beta, True
+            x[rows], energy[rows], done[rows] = (
+                place.x[ended],
+                -place.log_partition[ended] / memory.beta,
+                True,
+            )
             place, walking, radius, push = place.some(~ended), walking[~ended], radius[~ended], push[~ended]
         if not len(walking):
             break

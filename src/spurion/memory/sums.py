@@ -16,7 +16,6 @@ from torch import Tensor
 
 from spurion.memory.logits import CROWDED, Patterns
 
-
 AT_ONCE = 4096  # numbers in all patterns, up to which every difference to a query is formed
 
 

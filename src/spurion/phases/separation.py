@@ -90,11 +90,11 @@ def by_held_out(
     """
     ours, theirs = (_within(found.distances[:, 0], threshold) for found in (to_train, to_holdout))
     rows = ours | theirs
-    either = [
+    trained, held = (
         Neighbors(found.distances[rows, :1], found.indices[rows, :1]) for found in (to_train, to_holdout)
-    ]
-    near = relabeling_p_value(*either, images, seed=seed) if rows.any() else 1.0
-    first, second = (found.distances for found in either)
+    )
+    near = relabeling_p_value(trained, held, images, seed=seed) if rows.any() else 1.0
+    first, second = trained.distances, held.distances
     wins = float((first < second).double().sum() + 0.5 * (first == second).double().sum())
     expected = len(first) * images[0] / sum(images)
     beyond = 2 * (wins - expected) >= len(first) - expected

@@ -66,8 +66,9 @@ def read_circle(folder: Path) -> CircleRun:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
     study = read_stored(CircleResult, folder / "study.json", "a run")
+    run = CircleRun(study, tuple(_landscapes(folder, study)), tuple(_trained(folder, study)))
     Seal(folder, "study").check(REMEDY)
-    return CircleRun(study, tuple(_landscapes(folder, study)), tuple(_trained(folder, study)))
+    return run
 
 
 def _landscapes(folder: Path, study: CircleResult) -> list[Landscape]:

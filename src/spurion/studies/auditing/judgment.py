@@ -89,15 +89,15 @@ def _approaches(
         themselves; None where there are too few.
     """
     train, measured = images.train.images, found.measurement
+    nearest, other = distance.radius(found.to_train.distances), distance.radius(measured.distance_train_2)
     if images.holdout is not None and found.known is not None:
-        ours = Approach(distance.radius(found.to_train.distances), distance.radius(measured.distance_train_2))
         near = found.known.holdout_to_train
         new = ~equal_images(images.holdout.images, train, near.distances[:, 0])
         second = second_outside(
             near, found.groups, images.holdout.images, train, distance=distance, search=search
         )
         theirs = Approach(distance.radius(near.distances[new]), distance.radius(second[new]))
-        return ours, theirs if new.any() else None
+        return Approach(nearest, other), theirs if new.any() else None
     among = among_themselves(
         train,
         measured.first_equal,
@@ -106,9 +106,9 @@ def _approaches(
         seed=derive_seed(seed, "signs"),
         search=search,
     )
-    theirs, gaps = among if among else (None, None)
-    near, second = distance.radius(found.to_train.distances), distance.radius(measured.distance_train_2)
-    return Approach(near, second, gaps), theirs
+    if among is None:
+        return Approach(nearest, other, None), None
+    return Approach(nearest, other, among[1]), among[0]
 
 
 def _separation(
