@@ -74,7 +74,7 @@ def test_the_schema_in_the_package_is_current_and_holds(small):
     schema = circle_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads((small[0] / "study.json").read_text()), schema)
-    packaged = json.loads((files("spurion.studies") / "schema" / "circle.schema.json").read_text())
+    packaged = json.loads((files("spurion.circle") / "circle.schema.json").read_text())
     assert packaged == schema
     assert CircleResult.model_validate(small[1].to_json()) == small[1]
 
