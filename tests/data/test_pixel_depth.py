@@ -55,8 +55,31 @@ def test_levels_with_a_sign_and_of_32_bits_are_refused(order):
         (32, 1, "has the pixel format I|TIFF of 32 bits"),
         (32, 3, "has the pixel format F"),
     ):
-        with pytest.raises(ValueError, match=said):
-            decode_image(gray_tiff(ramp(bits), bits, order=order, extra={339: (3, [form])}), "file")
+        for photometric in (0, 1):
+            data = gray_tiff(ramp(bits), bits, order=order, photometric=photometric, extra={339: (3, [form])})
+            with pytest.raises(ValueError, match=f"{said}|TIFF of {bits} bits a sample"):
+                decode_image(data, "file")
+
+
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("bits", [12, 16])
+def test_polarity_in_tiles_behind_a_predictor_and_with_an_orientation(bits, order, photometric):
+    def shown(**options):
+        return x_of(gray_tiff(bits=bits, order=order, photometric=photometric, **options))
+
+    levels = ramp(bits, 16, 32)
+    sign = 1 if photometric else -1
+    wanted = sign * (2 * levels[..., None] / (2**bits - 1) - 1)
+    sides = np.vstack([levels[:, :16], levels[:, 16:]])
+    size = 32 * bits
+    extra = {256: (4, [32]), 257: (4, [16]), 322: (4, [16]), 323: (4, [16]), 324: (4, [8, 8 + size])}
+    extra |= {325: (4, [size, size])} | dict.fromkeys((273, 278, 279))
+    assert abs(shown(levels=sides, extra=extra) - wanted).max() < 1e-6
+    if bits == 16:
+        steps = np.diff(levels, axis=1, prepend=0) % 2**bits
+        assert abs(shown(levels=steps, packed=True, extra={317: (3, [2])}) - wanted).max() < 1e-6
+    assert abs(shown(levels=levels, extra={274: (3, [3])}) - wanted[::-1, ::-1]).max() < 1e-6
 
 
 def test_a_tiff_without_polarity_is_refused():

@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 _BITS, _PHOTOMETRIC = 258, 262
 _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
 _CLASSIC = (b"*\0", b"\0*")  # in the header of all but BigTIFF
-_KEPT = (256, 257, _BITS, 259, _PHOTOMETRIC, 266, 273, 274, 277, 278, 279, 284, 317, 322, 323, 324, 325, 339)
+_KEPT = (256, 257, _BITS, 259, _PHOTOMETRIC, 266, 273, 274, 277, 278, 279, 317, 322, 323, 324, 325, 339)
 """Size, layout and place of the samples; all are whole numbers."""
 
 
@@ -44,8 +44,7 @@ def restated(data: bytes) -> tuple[bytes, bool]:
 def _with_directory(data: bytes, tags: dict[int, int | tuple[int, ...]], prefix: bytes) -> bytes:
     """The file with another directory, behind it, in place of its first."""
     order = "<" if prefix == b"II" else ">"
-    start = len(data) + len(data) % 2
-    after = start + 2 + 12 * len(tags) + 4
+    after = len(data) + 2 + 12 * len(tags) + 4
     entries, behind = struct.pack(f"{order}H", len(tags)), b""
     for tag, value in tags.items():
         numbers = value if isinstance(value, tuple) else (value,)
@@ -53,8 +52,8 @@ def _with_directory(data: bytes, tags: dict[int, int | tuple[int, ...]], prefix:
         if len(numbers) > 1:
             body, behind = struct.pack(f"{order}I", after + len(behind)), behind + body
         entries += struct.pack(f"{order}HHI", tag, 4, len(numbers)) + body
-    header = prefix + struct.pack(f"{order}HI", 42, start)
-    return header + data[8:].ljust(start - 8, b"\0") + entries + bytes(4) + behind
+    header = prefix + struct.pack(f"{order}HI", 42, len(data))
+    return header + data[8:] + entries + bytes(4) + behind
 
 
 def layout(data: bytes) -> str:
