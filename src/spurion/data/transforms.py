@@ -19,6 +19,7 @@ __all__ = ["TRANSFORMS", "Transform", "Version", "parse_transforms", "versions"]
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -95,10 +96,14 @@ def parse_transforms(text: str | Sequence[str]) -> tuple[str, ...]:
 def versions(names: Sequence[str], shape: tuple[int, ...]) -> list[Version]:
     """All changes by some transforms that a search among images of shape (C, H, W) looks at."""
     return [
-        Version(name, lambda images, change=TRANSFORMS[name].apply, values=values: change(images, values))
+        Version(name, partial(_changed, TRANSFORMS[name], values))
         for name in names
         for values in TRANSFORMS[name].grid(*shape[1:])
     ]
+
+
+def _changed(transform: Transform, values: Parameters, images: Images) -> Images:
+    return transform.apply(images, values)
 
 
 def _offsets(height: int, width: int) -> list[Parameters]:

@@ -93,7 +93,7 @@ def by_held_out(
     either = [
         Neighbors(found.distances[rows, :1], found.indices[rows, :1]) for found in (to_train, to_holdout)
     ]
-    near = relabeling_p_value(*either, images, seed=seed) if rows.any() else 1.0
+    near = relabeling_p_value(either[0], either[1], images, seed=seed) if rows.any() else 1.0
     first, second = (found.distances for found in either)
     wins = float((first < second).double().sum() + 0.5 * (first == second).double().sum())
     expected = len(first) * images[0] / sum(images)

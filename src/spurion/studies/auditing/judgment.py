@@ -89,26 +89,20 @@ def _approaches(
         themselves; None where there are too few.
     """
     train, measured = images.train.images, found.measurement
-    if images.holdout is not None and found.known is not None:
-        ours = Approach(distance.radius(found.to_train.distances), distance.radius(measured.distance_train_2))
-        near = found.known.holdout_to_train
-        new = ~equal_images(images.holdout.images, train, near.distances[:, 0])
-        second = second_outside(
-            near, found.groups, images.holdout.images, train, distance=distance, search=search
-        )
-        theirs = Approach(distance.radius(near.distances[new]), distance.radius(second[new]))
-        return ours, theirs if new.any() else None
-    among = among_themselves(
-        train,
-        measured.first_equal,
-        measured.nearest_train,
-        distance=distance,
-        seed=derive_seed(seed, "signs"),
-        search=search,
-    )
-    theirs, gaps = among if among else (None, None)
     near, second = distance.radius(found.to_train.distances), distance.radius(measured.distance_train_2)
-    return Approach(near, second, gaps), theirs
+    if images.holdout is None or found.known is None:
+        seed = derive_seed(seed, "signs")
+        among = among_themselves(
+            train, measured.first_equal, measured.nearest_train, distance=distance, seed=seed, search=search
+        )
+        return Approach(near, second, among[1] if among else None), among[0] if among else None
+    theirs = found.known.holdout_to_train
+    new = ~equal_images(images.holdout.images, train, theirs.distances[:, 0])
+    apart = second_outside(
+        theirs, found.groups, images.holdout.images, train, distance=distance, search=search
+    )
+    held_out = Approach(distance.radius(theirs.distances[new]), distance.radius(apart[new]))
+    return Approach(near, second), held_out if new.any() else None
 
 
 def _separation(
