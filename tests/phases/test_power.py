@@ -92,6 +92,7 @@ def test_a_count_could_be_chance_below_the_one_that_is_needed():
         *(True, True),
         *(False, False),
     ]
+    assert power(2, false_positive_rate=0.05).count_needed == 2  # 1 - 0.95^2 = 0.0975, and 0.05^2 = 0.0025
     drowned = power(1, false_positive_rate=0.2)
     assert drowned.could_be_chance(1)
     assert not power(1000).could_be_chance(0)  # no false positives are promised, so none are excused

@@ -19,6 +19,7 @@ __all__ = ["TRANSFORMS", "Transform", "Version", "parse_transforms", "versions"]
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -94,12 +95,15 @@ def parse_transforms(text: str | Sequence[str]) -> tuple[str, ...]:
 
 def versions(names: Sequence[str], shape: tuple[int, ...]) -> list[Version]:
     """All changes by some transforms that a search among images of shape (C, H, W) looks at."""
-    return [_version(name, values) for name in names for values in TRANSFORMS[name].grid(*shape[1:])]
+    return [
+        Version(name, partial(_changed, TRANSFORMS[name], values))
+        for name in names
+        for values in TRANSFORMS[name].grid(*shape[1:])
+    ]
 
 
-def _version(name: str, values: Parameters) -> Version:
-    apply = TRANSFORMS[name].apply
-    return Version(name, lambda images: apply(images, values))
+def _changed(transform: Transform, values: Parameters, images: Images) -> Images:
+    return transform.apply(images, values)
 
 
 def _offsets(height: int, width: int) -> list[Parameters]:
