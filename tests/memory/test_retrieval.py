@@ -6,7 +6,8 @@ from scipy.optimize import brentq
 
 from spurion.core.random import generator
 from spurion.memory.dense import DenseAM
-from spurion.memory.retrieval import retrieve, soft_modes
+from spurion.memory.place import soft_modes
+from spurion.memory.retrieval import retrieve
 
 
 def draw(*shape):

@@ -27,7 +27,8 @@ from torch import Tensor
 
 from spurion.memory.dense import DenseAM
 from spurion.memory.distinct import locate
-from spurion.memory.retrieval import resting_shift, retrieve, soft_modes
+from spurion.memory.place import Place
+from spurion.memory.retrieval import resting_shift, retrieve
 
 IMAGES = 15
 STRING_STEPS = 40
@@ -113,9 +114,9 @@ def _highest_on_strings(memory: DenseAM, first: Tensor, last: Tensor) -> tuple[T
     path = first[:, None] + shares[:, None] * (last - first)[:, None]
     for _ in range(STRING_STEPS):
         inner = path[:, 1:-1]
-        path[:, 1:-1] = memory.posterior_mean(inner.flatten(0, 1)).view_as(inner)
+        path[:, 1:-1] = inner + Place.at(memory, inner.flatten(0, 1)).shift.view_as(inner)
         path = _evenly(path, shares)
-    top = memory.energy(path.flatten(0, 1)).view(path.shape[:2])[:, 1:-1].argmax(1) + 1
+    top = _depth(memory, path.flatten(0, 1)).view(path.shape[:2])[:, 1:-1].argmin(1) + 1
     rows = torch.arange(len(path), device=path.device)
     low, middle, high = path[rows, top - 1], path[rows, top], path[rows, top + 1]
     ridge = 0.1 / (2 * memory.beta * float(first.sub(last).norm(dim=1).max()))
@@ -123,11 +124,15 @@ def _highest_on_strings(memory: DenseAM, first: Tensor, last: Tensor) -> tuple[T
     for _ in range(steps):  # a ridge is far narrower than the distance of two images
         left, right = (low + middle) / 2, (middle + high) / 2
         trial = torch.stack([left, middle, right])
-        best = memory.energy(trial.flatten(0, 1)).view(3, -1).argmax(0)[:, None]
+        best = _depth(memory, trial.flatten(0, 1)).view(3, -1).argmin(0)[:, None]
         low = torch.where(best == 0, low, torch.where(best == 1, left, middle))
         high = torch.where(best == 0, middle, torch.where(best == 1, right, high))
         middle = trial.gather(0, best.expand(len(low), memory.dim)[None])[0]
     return middle, memory.energy(middle)
+
+
+def _depth(memory: DenseAM, x: Tensor) -> Tensor:
+    return Place.at(memory, x).log_partition
 
 
 def _evenly(path: Tensor, shares: Tensor) -> Tensor:
@@ -160,10 +165,11 @@ def _climb(memory: DenseAM, x: Tensor) -> tuple[Tensor, Tensor]:
     x, radius = x.clone(), 0.5 / math.sqrt(2 * memory.beta)
     rest = resting_shift(memory, 1e-9)
     for _ in range(CLIMB_STEPS):
-        shift = memory.posterior(x).shift
+        place = Place.at(memory, x)
+        shift = place.shift
         if float(shift.norm(dim=1).max()) <= rest:
             break
-        values, vectors = soft_modes(memory, x)
+        values, vectors = place.modes(memory)
         along = (vectors @ shift[:, :, None])[:, :, 0]
         curvature = (1 - 2 * memory.beta * values).abs().clamp_min(1e-9)
         gain = 1 / curvature - 1
@@ -171,8 +177,9 @@ def _climb(memory: DenseAM, x: Tensor) -> tuple[Tensor, Tensor]:
         move = shift + ((gain * along)[:, None] @ vectors)[:, 0]
         length = move.norm(dim=1, keepdim=True)
         x += move * (radius / length.clamp_min(1e-300)).clamp_max(1)
-    values, vectors = soft_modes(memory, x)
-    still = memory.posterior(x).shift.norm(dim=1) <= rest
+    place = Place.at(memory, x)
+    values, vectors = place.modes(memory)
+    still = place.shift.norm(dim=1) <= rest
     unstable = 2 * memory.beta * values > 1
     index_one = unstable[:, 0] & (unstable.sum(1) == 1)
     good = still & index_one

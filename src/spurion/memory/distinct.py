@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spurion.memory.dense import DenseAM
-from spurion.memory.retrieval import soft_modes
+from spurion.memory.place import Place
 
 LEAST, MOST = 1e-4, 0.05  # bounds of the radius, in units of 1 / sqrt(2 beta), the width of a memory
 
@@ -27,8 +27,9 @@ def same_within(memory: DenseAM, states: Float[Tensor, "n D"]) -> Float[Tensor, 
         states: Minima, as retrieved, with shape (n, D).
     """
     unit = 1 / math.sqrt(2 * memory.beta)
-    softest = 1 - 2 * memory.beta * soft_modes(memory, states)[0].amax(1)
-    shift = memory.posterior(states).shift.norm(dim=1)
+    place = Place.at(memory, states)
+    softest = 1 - 2 * memory.beta * place.modes(memory)[0].amax(1)
+    shift = place.shift.norm(dim=1)
     return (10 * shift / softest.clamp_min(1e-300)).clamp(LEAST * unit, MOST * unit)
 
 

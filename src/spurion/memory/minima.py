@@ -33,7 +33,8 @@ from spurion.core.arguments import GENERATOR, TENSOR, WHOLE, Kind, check_argumen
 from spurion.memory.barriers import Barriers, find_barriers
 from spurion.memory.dense import DenseAM
 from spurion.memory.distinct import LEAST, distinct, locate, same_within
-from spurion.memory.retrieval import retrieve, soft_modes
+from spurion.memory.place import soft_modes
+from spurion.memory.retrieval import retrieve
 from spurion.memory.starts import first_starts, mixtures
 
 KINDS = ("memory", "spurious", "continuum")

@@ -41,19 +41,21 @@ def attend_and_spread(
         identity = torch.eye(patterns.dim, dtype=queries.dtype, device=queries.device)
         vectors = identity.expand(len(queries), -1, -1)
         return log_partition, shift, spread(queries, betas, patterns, log_partition, shift, vectors)
-    values = patterns.values.T.to(patterns.wide)
-    parts = []
-    for rows in torch.arange(len(queries), device=queries.device).split(max(1, AT_ONCE**2 // 16 // numbers)):
-        offsets = values - queries[rows, :, None].to(values.dtype)
-        logits = offsets.square().sum(1).mul_(-betas[rows, None])
-        best = logits.amax(1, keepdim=True)
-        part = logits.sub_(best).exp_()
-        total = part.sum(1, keepdim=True)
-        weighted = offsets * part.div_(total)[:, None]
-        shift = weighted.sum(2)
-        covariance = weighted @ offsets.mT - shift[:, :, None] * shift[:, None]
-        parts.append([(best + total.log())[:, 0], shift, covariance])
-    return tuple(torch.cat(column).to(queries.dtype) for column in zip(*parts, strict=True))
+    size = max(1, AT_ONCE**2 // 16 // numbers)
+    if len(queries) > size:
+        pieces = zip(queries.split(size), betas.split(size), strict=True)
+        parts = [attend_and_spread(*piece, patterns) for piece in pieces]
+        return tuple(torch.cat(column) for column in zip(*parts, strict=True))  # type: ignore[return-value]
+    offsets = patterns.values.T.to(patterns.wide).contiguous() - queries[:, :, None]
+    logits = offsets.square().sum(1).mul_(-betas[:, None])
+    best = logits.amax(1, keepdim=True)
+    part = logits.sub_(best).exp_()
+    total = part.sum(1, keepdim=True)
+    weighted = offsets * part.div_(total)[:, None]
+    shift = weighted.sum(2)
+    covariance = weighted @ offsets.mT - shift[:, :, None] * shift[:, None]
+    results = (best + total.log())[:, 0], shift, covariance
+    return tuple(result.to(queries.dtype) for result in results)  # type: ignore[return-value]
 
 
 def spread(
