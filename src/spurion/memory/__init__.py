@@ -50,5 +50,6 @@ from spurion.memory.dot_product import DotProductAM
 from spurion.memory.logits import Patterns
 from spurion.memory.minima import KINDS, Basins, Minima, basins, find_minima, survey
 from spurion.memory.patterns import random_circle
-from spurion.memory.retrieval import Retrieval, retrieve, soft_modes
+from spurion.memory.place import soft_modes
+from spurion.memory.retrieval import Retrieval, retrieve
 from spurion.memory.separation import Exponential, Polynomial, RectifiedPolynomial, Separation
