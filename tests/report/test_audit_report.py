@@ -43,6 +43,7 @@ def folder(tmp_path_factory):
         ImageSet(sets.samples, f"samples {EVIL}"),
         ImageSet(holdout, f"holdout {EVIL}", tuple(f"h{i} {EVIL}" for i in range(len(holdout)))),
         fail_if="memorized > 0.01",
+        transforms="all",
         thresholds=FIXED,
         out=out,
     )

@@ -309,7 +309,6 @@ def test_geometry_that_fails_is_a_note(model, monkeypatch):
         ({"samples": True, "fail_if": "memorized"}, "must look like"),
         ({"samples": True, "distance": "l7"}, "l7"),
         ({"samples": True, "transforms": "turn"}, "`transforms` must be `all` or names among"),
-        ({"samples": True, "transforms": 3}, '`transforms` must be a text such as "all"'),
     ],
 )
 def test_what_does_not_go_together_is_refused(options, message):
