@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from spurion.cli import show
+from spurion.cli.show import say, show_json, show_table
 from spurion.phases.intervals import Interval
 
 
@@ -85,3 +86,21 @@ def test_tables_print_texts_as_they_are(capsys):
 
 def test_percent():
     assert show.percent(Interval(value=0.3889, low=0.2, high=0.5)) == "38.9 (20.0–50.0)"
+
+
+def test_no_name_steers_the_terminal(capsys):
+    evil = "a\x1b[2J\x9b1m\u202eb\r\nc\udcff\x00"
+    say(evil)
+    show_table(("name",), [(evil,)])
+    shown = capsys.readouterr().out
+    assert shown.startswith("a\ufffd[2J\ufffd1m\ufffdb\ufffd\nc\ufffd\ufffd\n")
+    assert all(c.isprintable() or c == "\n" for c in shown)
+
+
+def test_json_for_the_terminal_is_json_without_commands(capsys):
+    values = {"é😀\x1b[2J\x9b\u202e": ["\n\x00", 1.5, None], "b": "\udcff"}
+    show_json(values)
+    shown = capsys.readouterr().out
+    assert all(c.isprintable() or c == "\n" for c in shown)
+    assert "é😀" in shown
+    assert json.loads(shown) == values | {"b": "?"}
