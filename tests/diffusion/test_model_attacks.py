@@ -66,16 +66,16 @@ def test_every_configuration_gives_a_model_or_one_sentence(folder, capfd):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("[" * 100_000 + "]" * 100_000, "values nested too deep"),
-        ('{"a": ' * 100_000 + "1" + "}" * 100_000, "values nested too deep"),
-        ('{"steps": ' + "9" * 5000 + "}", "a number too long"),
+        ("[" * 100_000 + "]" * 100_000, "lists and mappings nested more than 64 deep"),
+        ('{"a": ' * 100_000 + "1" + "}" * 100_000, "lists and mappings nested more than 64 deep"),
+        ('{"steps": ' + "9" * 5000 + "}", "a whole number of 5,000 digits"),
     ],
 )
 def test_json_beyond_all_bounds_is_one_sentence(folder, name, content, reason):
     before = (folder / name).read_text()
     (folder / name).write_text(content)
     try:
-        with pytest.raises(ValueError, match=rf"{name} is damaged \(not readable as JSON: {reason}\)"):
+        with pytest.raises(ValueError, match=rf"{name} is damaged \(not valid JSON: {reason}\)"):
             load_denoiser(folder)
     finally:
         (folder / name).write_text(before)

@@ -239,9 +239,9 @@ def add_weight(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: cut(f / "unet" / WEIGHTS, 1000), f"{WEIGHTS} is damaged: it cannot be read"),
-        (lambda f: cut(f / "unet" / WEIGHTS, -4), f"{WEIGHTS} is damaged: it cannot be read"),
-        (lambda f: cut(f / "unet" / WEIGHTS, 0), f"{WEIGHTS} is damaged: it cannot be read"),
+        (lambda f: cut(f / "unet" / WEIGHTS, 1000), f"{WEIGHTS} is damaged"),
+        (lambda f: cut(f / "unet" / WEIGHTS, -4), f"{WEIGHTS} is damaged"),
+        (lambda f: cut(f / "unet" / WEIGHTS, 0), f"{WEIGHTS} is damaged"),
         (
             lambda f: forget_weight(f / "unet" / WEIGHTS),
             "1 weights do not fit its config.json, such as conv_in.bias",

@@ -147,10 +147,14 @@ def read_bounded(path: Path | str, most: int = LARGEST_FILE) -> str:
         raise ValueError(f"{path} is damaged (not UTF-8 at byte {error.start:,}).") from None
 
 
-def read_json(path: Path | str) -> Any:
+def read_json(path: Path | str, *, constants: bool = False) -> Any:
     """Read a JSON file, which may come from anyone.
 
     What is returned can be written, compared and shown without surprise: see `parse_json`.
+
+    Arguments:
+        path: The file.
+        constants: Whether NaN and the infinities may be there.
 
     Raises:
         ValueError: If the file is not plain JSON; the sentence names it.
@@ -158,7 +162,7 @@ def read_json(path: Path | str) -> Any:
     """
     text = read_bounded(path)
     try:
-        return parse_json(text)
+        return parse_json(text, constants=constants)
     except ValueError as error:
         raise ValueError(f"{path} is damaged (not valid JSON: {error}).") from None
 

@@ -27,8 +27,12 @@ MOST_YAML = 20_000
 """Values of one YAML text, each alias counted as all that it stands for."""
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, *, constants: bool = False) -> Any:
     """Parse JSON.
+
+    Arguments:
+        text: The text.
+        constants: Whether NaN and the infinities may be there, as Python writes them; the fields decide.
 
     Raises:
         ValueError: If it is not JSON, holds a number that is not finite or of too many digits, a key twice,
@@ -46,7 +50,7 @@ def parse_json(text: str) -> Any:
             text,
             parse_int=_whole,
             parse_float=_finite,
-            parse_constant=_finite,
+            parse_constant=float if constants else _finite,
             object_pairs_hook=_mapping,
         )
     except RecursionError:

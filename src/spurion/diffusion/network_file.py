@@ -60,7 +60,7 @@ def load_network(folder: Path, schedule: Schedule, named: str | None) -> tuple[A
     path = folder / NETWORK_FILE
     if not path.is_file():
         raise ValueError(f"{folder} is damaged: it has no {NETWORK_FILE}.")
-    values = read_json(path)
+    values = read_json(path, constants=True)
     values = values if isinstance(values, dict) else {}
     name = values.get("_class_name")
     if not isinstance(name, str) or name not in NETWORKS:

@@ -244,7 +244,7 @@ def load_process(folder: Path, named: str | None = None) -> Process:
     path = folder / SCHEDULER_FILE
     if not path.is_file():
         raise ValueError(f"{path} is missing: the noise schedule of the model is not known without it.")
-    values = read_json(path)
+    values = read_json(path, constants=True)  # diffusers writes infinite bounds
     values = values if isinstance(values, dict) else {}
     name = values.get("_class_name", named)
     for one in (name, named or name):
