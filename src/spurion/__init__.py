@@ -45,7 +45,7 @@ _PACKAGES = ("circle", "data", "diffusion", "geometry", "memory", "neighbors", "
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_DOORS, *_PACKAGES})
+    return sorted({*__all__, *_PACKAGES, *(name for name in globals() if name.startswith("__"))})
 
 
 def _meant(name: str) -> str:

@@ -64,6 +64,6 @@ for call in calls:
         '`overrides` must be a list of texts such as "seed=1", got int in it.',
         "`distance` must be a distance or the name of one, got int.",
         "`images` must be a tensor with shape (n, C, H, W), got list.",
-        "An image set, a tensor, an array or a path is wanted, got list.",
+        "`source` must be an image set, a tensor, an array or a path, got list.",
         "`value_range` must be two numbers such as (0, 1), or such numbers by set, got str.",
     ]

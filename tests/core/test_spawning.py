@@ -59,7 +59,9 @@ def test_what_lies_beside_the_script_is_found(tmp_path):
     assert (done.stdout, done.stderr) == ("8\n", "")
 
 
-def test_other_threads_are_not_touched():
+def test_other_threads_are_not_touched(monkeypatch):
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
     before, found = spawn.get_preparation_data, {}
     with without_main():
         mine = spawn.get_preparation_data("x")

@@ -15,6 +15,7 @@ import numpy as np, torch
 import spurion
 from spurion.data import open_images
 from spurion.diffusion import DDPMSchedule, ExactConfig, SamplerConfig, load_denoiser, sample
+from spurion.circle import RingEnergy, paper_circle, ring_radius, ring_ripple
 from spurion.memory import *
 from spurion.neighbors import as_distance, load_distance, nearest, save_features, within
 from spurion.phases import classify, fixed, parse_condition, parse_rule

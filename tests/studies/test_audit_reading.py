@@ -1,6 +1,7 @@
 """What was not read, or read otherwise than a model may have seen it, is a warning, and forbids a pass."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def audited(tmp_path, added, write=write_folder, **options):
     sources = {
         role: write(tmp_path / f"{role}.zip", files | added.get(role, {})) for role, files in SETS.items()
     }
-    return audit(**sources, fail_if=GATE, thresholds="fixed:0.3,0.3", **options)
+    return audit(**sources, fail_if=GATE, thresholds="fixed:0.3,0.3", transforms="all", **options)
 
 
 def test_sets_that_were_read_whole_pass(tmp_path):
@@ -96,7 +97,7 @@ def test_redaction_counts_and_names_nothing(tmp_path):
     found = audited(tmp_path, added, redact=True, out=tmp_path / "out")
     stored = (tmp_path / "out/audit.json").read_text() + write_report(tmp_path / "out").read_text()
     assert "secret" not in stored
-    assert "turned" not in stored
+    assert not re.search(r"turned\d", stored)
     reading = found.inputs.holdout.reading
     assert [files.count for _, files in reading] == [1, 1, 1, 4, 0]
     assert "1 file that may hold images was not read; convert" in found.warnings[0].sentence

@@ -289,6 +289,23 @@ def test_transforms_that_were_looked_at_are_not_advised():
     assert unseen_transforms(findings(0, 9)) is None
 
 
+def test_a_fail_counts_what_samples_have_beyond_others():
+    """Of 1,000 samples at least 46.9 % are memorized, and 10 % of others: 40.9 % are surely copies."""
+    beyond = Separation(samples=0.5, others=0.1, often_p_value=1e-9, near_p_value=1.0, held_out=True)
+    found = findings(500, 1000)
+    low = (proportion(500, 1000).low - 0.1) / 0.9
+    for bound, outcome in ((low - 0.001, "fail"), (low + 0.001, "inconclusive")):
+        for text in (f"memorized > {bound}", f"generalized < {1 - bound}"):
+            got = verdict(parse_condition(text), case(found, power(1000), separation=beyond))
+            assert (text, got.outcome) == (text, outcome)
+    assert got.reason.endswith(
+        "; but 10.0% of held-out images lie as near to a training image, so no more than 40.9% of the "
+        "samples are surely copies."
+    )
+    everybody = beyond.model_copy(update={"others": 1.0})
+    assert verdict(ABOVE, case(found, power(1000), separation=everybody)).outcome == "inconclusive"
+
+
 def test_a_threshold_that_separates_nothing_cannot_fail():
     apart = Separation(samples=0.5, others=0.1, often_p_value=1e-9, near_p_value=1.0, held_out=True)
     mixed = apart.model_copy(update={"others": 0.49, "often_p_value": 0.4})
@@ -299,8 +316,8 @@ def test_a_threshold_that_separates_nothing_cannot_fail():
         got = verdict(condition, case(found, power(1000), separation=mixed))
         assert got.outcome == "inconclusive"
         assert got.reason.endswith(
-            "; but 49.0% of held-out images lie as near to a training image as 50.0% of the samples do, so "
-            "the threshold does not separate copies."
+            "; but 49.0% of held-out images lie as near to a training image as 50.0% of the samples do, "
+            "which does not tell copies from chance (p = 0.8)."
         )
     doubted = case(found, power(1000), separation=mixed)
     assert only_near(doubted)

@@ -92,7 +92,7 @@ def test_a_study_shares_vectors_and_drops_them_at_the_end(tmp_path, monkeypatch)
         ],
         workers=1,
     )
-    assert folders == [[".lock", ".sha256", ".vectors"]]
+    assert folders == [[".lock", ".sha256", ".sums", ".vectors"]]
     assert not (tmp_path / "run" / "vectors").exists()
     # the smaller point's training images are among the other's, and both have the same held-out images; each
     # has 20 samples, noisy copies of its training images, and two stages that each embed two fixed images

@@ -29,6 +29,7 @@ from scipy import stats
 from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.core.numbers import p_words
 from spurion.core.random import generator
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, Neighbors, within
@@ -58,15 +59,23 @@ class Separation(Config):
         return min(self.often_p_value, self.near_p_value) < LEVEL / 2
 
     @property
+    def whose(self) -> str:
+        """Who the others are."""
+        return "held-out images" if self.held_out else "training images among themselves"
+
+    @property
     def sentence(self) -> str:
         """Why the threshold separates nothing, if it does not; a clause without a full stop."""
-        others = "held-out images" if self.held_out else "training images among themselves"
         if self.others is None:
             return "nothing says how near images of this kind come to each other by chance"
-        return (
-            f"{self.others:.1%} of {others} lie as near to a training image as {self.samples:.1%} of the "
-            f"samples do, so the threshold does not separate copies"
+        told = (
+            f"{self.others:.1%} of {self.whose} lie as near to a training image as {self.samples:.1%} of the "
+            f"samples do"
         )
+        if self.samples <= self.others:
+            return f"{told}, so the threshold does not separate copies"
+        p = p_words(min(1.0, 2 * min(self.often_p_value, self.near_p_value)))
+        return f"{told}, which does not tell copies from chance ({p})"
 
 
 def by_held_out(

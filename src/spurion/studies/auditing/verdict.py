@@ -202,7 +202,27 @@ def _natural(case: Case, condition: Condition) -> Sequence[str]:
 
 TRUST: tuple[Reading, ...] = (_missed_copies, _spoiled_sets)
 FEW: tuple[Reading, ...] = (_signs, _transforms)
-MANY: tuple[Reading, ...] = (_natural, _by_chance, _not_separated)
+
+
+def _not_beyond_others(case: Case, condition: Condition) -> Sequence[str]:
+    """Others lie below the threshold too: only what samples have beyond them is copied."""
+    separation, limit = case.separation, _limit(condition)
+    share = case.shares[condition.name]
+    if separation is None or not separation.supported or separation.others is None or share is None:
+        return ()
+    if condition.name == "closer_to_train":
+        return ()
+    low = 1 - share.high if condition.name == "generalized" else share.low
+    excess = max(0.0, (low - separation.others) / (1 - separation.others)) if separation.others < 1 else 0.0
+    if excess > limit:
+        return ()
+    return (
+        f"{separation.others:.1%} of {separation.whose} lie as near to a training image, so no more than "
+        f"{excess:.1%} of the samples are surely copies",
+    )
+
+
+MANY: tuple[Reading, ...] = (_natural, _by_chance, _not_separated, _not_beyond_others)
 
 CLAIMS = {"few": FEW, "many": MANY}
 
