@@ -179,6 +179,9 @@ def test_what_is_sampled_without_clipping_can_be_audited(tmp_path):
     told = f"{beyond} of the 40 samples reached beyond their range and were clipped."
     shared = ("--train", train, "--samples", tmp_path / "a.npz", FIXED)
     assert told in run("audit", *shared).stdout
+    for options, warned in ([], False), (["--value-range=samples=-0.9,0.9", "--clip"], True):
+        warnings = json.loads(run("audit", *shared, *options, "--json").stdout)["warnings"]
+        assert ("clipped" in [warning["kind"] for warning in warnings]) is warned
     low, high = float(samples.min()), float(samples.max())
     assert "clipped" not in run("audit", *shared, "--value-range", f"samples={low},{high}").stdout
     note = f"Note: {beyond} of the 40 images of a reached beyond their range and were clipped.\n"
@@ -194,6 +197,7 @@ def test_what_is_sampled_without_clipping_can_be_audited(tmp_path):
         thresholds="fixed:0.1,0.1",
     )  # fmt: skip
     assert told in drawn.notes
+    assert "clipped" not in [warning.kind for warning in drawn.warnings]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import torch
 
 from cli.command_line import refused, run, write_images
 from spurion.core.random import generator
+from spurion.data import open_images
 
 SHAPE = (1, 4, 4)
 
@@ -268,3 +269,22 @@ def test_excluding_oneself_needs_one_set(planted):
     train, samples, _ = planted
     sentence = refused("neighbors", "--queries", samples, "--reference", train, "--exclude-self")
     assert "`--exclude-self` needs the same images, in the same order, on both sides." in sentence
+
+
+def test_sets_of_other_ranges_are_warned_of_and_nothing_is_forbidden(tmp_path):
+    digits = open_images("digits").images
+    write_images(tmp_path / "train.npz", digits[:100])
+    np.savez(tmp_path / "half.npz", samples=digits[100:160].numpy() / 2 + 0.5)
+    write_images(tmp_path / "whole.npz", digits[100:160])
+    for name, warned in (("half", True), ("whole", False)):
+        samples, train = tmp_path / f"{name}.npz", tmp_path / "train.npz"
+        for role, arguments in (
+            ("samples", ("classify", "--train", train, "--samples", samples, "--thresholds=fixed:0.2,0.2")),
+            ("queries", ("neighbors", "--queries", samples, "--reference", train)),
+        ):
+            found = run(*arguments, "--json")
+            start = f"The {role} have values from 0 to 1 only"
+            assert found.exit_code == 0
+            sentences = json.loads(found.stdout)["warnings"]
+            assert [sentence.startswith(start) for sentence in sentences] == [True] * warned
+            assert (f"Warning: {start}" in found.stderr) is warned

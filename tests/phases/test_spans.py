@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spurion.phases.spans import Span, copies_as_they_are, narrower
+from spurion.phases.spans import Span, copies_as_they_are, narrower, shrunken
 
 
 def span(*ends):
@@ -64,3 +64,39 @@ def test_near_copies_are_more_than_half_of_the_samples():
     # Of contrast 2 c^2 a tenth: c = 0.5 allows a squared difference of 0.05.
     assert copies_as_they_are(torch.tensor([[0.0, 1.0]]), torch.tensor([[0.15, 0.85]]), torch.tensor([0]))
     assert not copies_as_they_are(torch.tensor([[0.0, 1.0]]), torch.tensor([[0.17, 0.83]]), torch.tensor([0]))
+
+
+def test_a_few_images_at_either_end_are_no_range():
+    full, half, wrong = (-1.0, 1.0), (0.0, 1.0), (-1.0, 1.0)
+    for count, expected in ((1, True), (5, True), (6, False)):  # 5 % of 100
+        assert narrower(span(*[half] * (100 - count), *[wrong] * count), span(*[full] * 50)) is expected
+
+
+def count(ends, others):
+    return int(shrunken(span(*ends), span(*others)).sum())
+
+
+def test_half_a_set_of_shrunken_images():
+    full, small, flat = (-1.0, 1.0), (-0.35, 1.0), (-0.35, 0.0)
+    for some, expected in ((52, 52), (51, 51), (50, 0)):  # half of 100, and twice 1/201
+        assert count([small] * some + [full] * (100 - some), FULL * 200) == expected
+    assert count([(-0.41, 1.0)] * 100, FULL * 200) == 0  # more than 0.7 of the range
+    assert count([flat] * 100, FULL * 200) == 0  # less than 0.2 of it
+    assert count([(0.3, 0.3)] * 100, [(0.1, 0.1)] * 100) == 0  # nothing has a contrast
+
+
+@pytest.mark.parametrize("half", [(0.0, 1.0), (-1.0, 0.0)])
+def test_a_tenth_of_a_set_in_one_half_of_the_range(half):
+    full = (-1.0, 1.0)
+    for some, expected in ((11, 11), (10, 0)):
+        assert count([half] * some + [full] * (100 - some), FULL * 999) == expected
+    assert count([(-0.1, 1.0)] * 30 + [full] * 70, FULL * 999) == 0  # on both sides of middle gray
+    # A fifth of the others is so too: a tenth and two fifths more are needed.
+    others = [half] * 199 + [full] * 800
+    assert [count([half] * some + [full] * (100 - some), others) for some in (50, 51)] == [50, 51]
+    assert count([half] * 49 + [full] * 51, others) == 0
+
+
+def test_few_shrunken_images_are_chance():
+    # The share of the others may be 1/10: 4 / 10^3 is chance, and 5 / 10^4 is none.
+    assert [count([(-0.2, 1.0)] * n, FULL * 9) for n in (4, 5)] == [0, 5]

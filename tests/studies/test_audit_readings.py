@@ -57,3 +57,37 @@ def test_samples_of_another_range_never_pass():
     )
     assert half.warnings == ()
     assert half.fractions.memorized.value == pytest.approx((SETS.labels == 0).double().mean())
+
+
+def clipped(beyond, count, role="samples"):
+    sets = {"train": SETS.train, "samples": SETS.samples.clone(), "holdout": SETS.holdout.clone()}
+    sets[role][:count, 0, 0, 0] = 1 + beyond
+    rule = {"thresholds": "fixed:0.2,0.2", "transforms": "all", "fail_if": "memorized > 0.6"}
+    return spurion.audit(**sets, clip=True, **rule)
+
+
+def test_many_clipped_images_forbid_a_pass():
+    """More than a tenth of 70 samples or of 20 held-out images, by more than a gray level."""
+    for beyond, count, role, expected in (
+        (0.1, 8, "samples", ["clipped"]),
+        (0.1, 7, "samples", []),
+        (0.009, 8, "samples", ["clipped"]),
+        (0.007, 70, "samples", []),
+        (0.1, 3, "holdout", ["clipped"]),
+        (0.1, 2, "holdout", []),
+    ):
+        found = clipped(beyond, count, role)
+        assert [warning.kind for warning in found.warnings] == expected
+        assert ("the sets are in doubt" in found.verdict.reason) is bool(expected)
+        assert found.verdict.outcome == "inconclusive" or not expected
+    assert clipped(0.1, 8).warnings[0].sentence == (
+        "8 of the 70 samples reached far beyond their range and were clipped: declare what it is instead."
+    )
+
+
+def test_all_samples_of_another_range_that_were_clipped_never_pass():
+    ends = {"samples": (0, 1)}
+    rule = {"thresholds": "fixed:0.2,0.2", "fail_if": "memorized > 0.6"}
+    found = spurion.audit(SETS.train, SETS.samples, SETS.holdout, value_range=ends, clip=True, **rule)
+    assert "clipped" in [warning.kind for warning in found.warnings]
+    assert found.verdict.outcome == "inconclusive"

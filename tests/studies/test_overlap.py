@@ -224,3 +224,58 @@ def test_binary_images_beside_gray_ones_and_negatives_are_of_one_range():
     gray = digits(300)
     assert alarms(torch.where(gray > 0, 1.0, -1.0), digits(200, 1)) == []
     assert alarms(gray, -digits(200, 1)) == []
+
+
+def noisy(x):
+    noise = torch.randn(x.shape, generator=generator(0, "noise of a range"))
+    return (x / 2 + 0.5 + 0.1 * noise).clamp(-1, 1)
+
+
+def overshooting(x):
+    half = x / 2 + 0.5
+    half[0, 0, 0, 0] = -1
+    return half
+
+
+def mixed(x):
+    return torch.cat([x[:150] / 2 + 0.5, x[150:]])
+
+
+SPOILED = {
+    "an overshooting pixel": overshooting,
+    "noise": noisy,
+    "[-0.3, 1]": lambda x: 0.65 * x + 0.35,
+    "three quarters of them": mixed,
+}
+
+
+@pytest.mark.parametrize("spoiled", SPOILED.values(), ids=SPOILED)
+def test_another_range_that_no_pixel_and_no_noise_hides(spoiled):
+    train, samples, holdout = digits(300), digits(200, 1), digits(150, 2)
+    assert alarms(train, spoiled(samples), holdout) == ["The samples"]
+    copies = train[torch.arange(200) % 300]
+    scaled = spoiled(copies)
+    nearest = torch.cdist(scaled.flatten(1), train.flatten(1)).argmin(1)
+    assert alarms(train, scaled, holdout, nearest_train=nearest) == ["The samples"]
+    assert alarms(spoiled(train), samples, holdout)[0] == "The training images"
+
+
+def test_the_sentence_counts_the_images_of_another_range():
+    (found,) = overlaps(digits(300), mixed(digits(200, 1)))
+    assert found.sentence.startswith(
+        "The samples have 150 images of 200 that span at most 1.4, and the middle one of the training images "
+        "spans 2, where -1 is black and 1 is white"
+    )
+
+
+def test_flat_samples_of_a_failing_model_are_of_no_other_range():
+    samples = digits(200, 1)
+    samples[:60] = 0.9
+    assert alarms(digits(300), samples, digits(150, 2)) == []
+
+
+def test_copies_of_a_few_wide_images_vary_less_than_the_images():
+    train = photographs(300)
+    widest = int((train.amax((1, 2, 3)) - train.amin((1, 2, 3))).argmax())
+    copies = train[[widest] * 200]
+    assert alarms(train, copies, nearest_train=torch.full((200,), widest)) == []

@@ -31,6 +31,7 @@ from spurion.cli.show import (
     show_json,
     show_notes,
     show_source,
+    show_warnings,
     source_values,
 )
 
@@ -84,8 +85,10 @@ def classify(
     measurement = _measured(sets, chosen)
     rule = thresholds or ("valley" if holdout is None else "holdout:0.01")
     limits = thresholds_for(rule, measurement)
+    warnings = _warnings(sets, measurement)
+    show_warnings(warnings)
     result = conclude(measurement, limits, sets[1].images, AuditRules(), distance=chosen)
-    values = _values(sets, result, measurement)
+    values = {**_values(sets, result, measurement), "warnings": warnings}
     if out is not None:
         _write_classes(out, measurement, labels_of(measurement, limits), values)
     show_json(values) if as_json else _show_classes(sets, result, out)
@@ -104,6 +107,14 @@ def _measured(sets: "Sets", distance: "LoadedDistance") -> "Measurement":
             progress=partial(shown, ""),
         )
     return found.measurement
+
+
+def _warnings(sets: "Sets", measurement: "Measurement") -> list[str]:
+    from spurion.studies.scales import other_ranges
+
+    roles = ("training images", "samples", "held-out images")
+    images = {role: found.images for role, found in zip(roles, sets, strict=True) if found is not None}
+    return list(other_ranges(images, copying=roles[1], copied=roles[0], nearest=measurement.nearest_train))
 
 
 def _values(sets: "Sets", result: "Findings", measurement: "Measurement") -> dict[str, Any]:

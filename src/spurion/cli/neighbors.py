@@ -28,6 +28,7 @@ from spurion.cli.show import (
     show_json,
     show_source,
     show_table,
+    show_warnings,
     source_values,
 )
 
@@ -125,10 +126,12 @@ def neighbors(
             cache=cache,
             progress=counter(shown, "search"),
         )
+    warnings = _warnings(asked, searched, found)
+    show_warnings(warnings)
     if out is not None:
         _write_pairs(out, found, asked, searched)
     if as_json:
-        show_json(_pairs_as_json(found, asked, searched, chosen))
+        show_json({**_pairs_as_json(found, asked, searched, chosen), "warnings": warnings})
     else:
         _show_pairs(found, asked, searched, chosen, out)
 
@@ -137,6 +140,13 @@ def _bytes(gibibytes: float) -> int:
     if not 0 < gibibytes < float("inf"):
         raise ValueError(f"`--memory-limit` must be a number of GiB above 0, got {gibibytes:g}.")
     return max(1, round(gibibytes * 2**30))
+
+
+def _warnings(queries: "ImageSet", reference: "ImageSet", found: "Neighbors") -> list[str]:
+    from spurion.studies.scales import other_ranges
+
+    sets = {"queries": queries.images, "reference images": reference.images}
+    return list(other_ranges(sets, copying="queries", copied="reference images", nearest=found.indices[:, 0]))
 
 
 def _write_pairs(path: Path, found: "Neighbors", queries: "ImageSet", reference: "ImageSet") -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "show_notes",
     "show_source",
     "show_table",
+    "show_warnings",
     "source_values",
     "thresholds_line",
 ]
@@ -192,6 +193,12 @@ def show_clipped(*sets: "ImageSet | None") -> None:
         if images is not None and images.clipped:
             some = f"{images.clipped:,} of the {len(images):,} images of {images.name}"
             say(f"Note: {some} reached beyond their range and were clipped.", err=True)
+
+
+def show_warnings(sentences: list[str]) -> None:
+    """Say on standard error what is doubtful about the sets."""
+    for sentence in sentences:
+        say(f"Warning: {sentence}", err=True)
 
 
 def source_values(images: "ImageSet") -> dict[str, Any]:

@@ -28,6 +28,7 @@ from spurion.data.storage import room
 _File = io.BufferedIOBase | IO[bytes]
 
 _BLOCK_BYTES = 2**20  # of a file, read at once
+_LEVEL = 1 / 127.5  # a gray level, in halves of the range
 
 
 class _Reading(NamedTuple):
@@ -37,6 +38,7 @@ class _Reading(NamedTuple):
     channels_last: bool
     resize: int | None
     clip: bool
+    unclipped: bool = False  # whether the samples say that they reach beyond their range
 
 
 class _Header(NamedTuple):
@@ -87,17 +89,18 @@ def _collected(
             f"such as {usual}."
         )
     axes, sides = _axes(shape, name, how.channels_last), (*shape[1:], 1)[:3]
-    clipped = 0
+    clipped = misfits = 0
 
     def images() -> Iterator[tuple[str, Pixels]]:
-        nonlocal clipped
+        nonlocal clipped, misfits
         for i, value in enumerate(values):
             label = f"image {i} of {name}"
             yield label, scale(value.reshape(sides).transpose(axes), ends, label, clip=how.clip)
             clipped += how.clip and beyond(value, ends)
+            misfits += how.clip and not how.unclipped and beyond(value, ends, _LEVEL)
 
     found = stack(images(), shape[0], name=name, resize=how.resize)
-    return replace(found, clipped=clipped) if clipped else found
+    return replace(found, clipped=clipped, misfits=misfits) if clipped else found
 
 
 def _axes(shape: tuple[int, ...], name: str, prefer_last: bool) -> tuple[int, int, int]:
@@ -150,11 +153,13 @@ def read_npz(
         with _blamed_on(path):
             key, file, size = _open(path, opened)
             header = _read_header(file, size)
+        unclipped = False
         if key == "samples" and header.dtype.kind == "f":
-            clip = clip or (value_range is None and _unclipped(path))
+            unclipped = value_range in (None, (-1, 1)) and _unclipped(path)
+            clip = clip or (value_range is None and unclipped)
             value_range = value_range or (-1, 1)
         images = _images(_blocks(file, header, path.stem), path)
-        how = _Reading(value_range, key == "arr_0", resize, clip)
+        how = _Reading(value_range, key == "arr_0", resize, clip, unclipped)
         return _collected(header.shape, header.dtype, images, path.stem, how)
 
 

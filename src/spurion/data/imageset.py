@@ -32,6 +32,7 @@ class ImageSet:
         item_names: One name for every image (its path inside a folder or an archive), or None.
         reading: What became of the other files of the source they were read from; subsets keep it.
         clipped: How many images reached beyond the range of their source and were clipped to it.
+        misfits: How many of them did so by more than a gray level, and do not say that they may.
 
     Raises:
         ValueError: If `images` is empty, of another shape or type, not finite or outside [-1, 1]; the
@@ -50,6 +51,7 @@ class ImageSet:
     item_names: tuple[str, ...] | None = None
     reading: Reading = field(default_factory=Reading)
     clipped: int = 0
+    misfits: int = 0
 
     value_range = (-1.0, 1.0)
     """The smallest and the largest value a pixel may have."""

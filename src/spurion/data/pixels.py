@@ -70,16 +70,23 @@ def scale(
     return x.clip(-1, 1).astype(np.float32)
 
 
-def beyond(values: Shaped[np.ndarray, "..."], value_range: tuple[float, float]) -> bool:
+def beyond(
+    values: Shaped[np.ndarray, "..."], value_range: tuple[float, float], slack: float = _RANGE_TOLERANCE
+) -> bool:
     """Whether finite values lie outside a range by more than rounding, so that `scale` must clip them.
+
+    Arguments:
+        values: The values.
+        value_range: The range.
+        slack: How much counts as rounding, in halves of the range.
 
     Example:
         >>> beyond(np.array([0.0, 1.001]), (0, 1)), beyond(np.array([0.0, 1.000001]), (0, 1))
         (True, False)
     """
     low, high = value_range
-    slack = _RANGE_TOLERANCE * (high - low) / 2
-    return bool(values.min() < low - slack or values.max() > high + slack)
+    most = slack * (high - low) / 2
+    return bool(values.min() < low - most or values.max() > high + most)
 
 
 def center_crop(pixels: Pixels, size: int, label: str) -> _Square:

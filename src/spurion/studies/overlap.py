@@ -21,7 +21,8 @@ An audit believes its caller about which images are which. These mistakes leave 
   not, as if generated images had been given as the training set (`spurion.phases.kinship`). Generated images
   that look like real ones leave no such trace, and without held-out images there is none.
 - ``other_range``: the values of one set use but a part of the range that another one uses, as if it were
-  scaled otherwise (`spurion.phases.spans`). Floats in [0, 1] that are read as in [-1, 1] are near to nothing.
+  scaled otherwise (`spurion.studies.scales`). Floats in [0, 1] read as in [-1, 1] are near to nothing.
+- ``clipped``: many images of a set reached beyond the range that was declared for it, so it is not theirs.
 
 A copy among the samples is no overlap but the finding itself.
 """
@@ -43,7 +44,7 @@ from spurion.phases.exposure import digests
 from spurion.phases.kinship import kinship
 from spurion.phases.leaks import near_leaks
 from spurion.phases.null import NullTest
-from spurion.phases.spans import Span, copies_as_they_are, narrower
+from spurion.studies.scales import other_ranges
 
 MIRRORED = 0.25
 """Upper end of the share closer to the training set below which the sets look exchanged."""
@@ -62,6 +63,7 @@ Kind = Literal[
     "swapped_holdout",
     "swapped_samples",
     "other_range",
+    "clipped",
 ]
 
 
@@ -124,7 +126,9 @@ def overlaps(
     found.extend(_near(unseen, holdout_distances, among_train, holdout_names))
     found.extend(_shared("samples_in_holdout", sample_keys, holdout_keys, sample_names))
     found.extend(_exchanged_with_holdout(null))
-    found.extend(_of_other_range(train, samples, holdout, nearest_train))
+    sets_in_words = {"training images": train, "samples": samples, "held-out images": holdout}
+    scaled = other_ranges(sets_in_words, copying="samples", copied="training images", nearest=nearest_train)
+    found.extend(Overlap(kind="other_range", sentence=sentence) for sentence in scaled)
     if holdout is not None and not found:  # what was found explains why held-out images are unlike others
         sets = zip((train, samples, holdout), (train_keys, sample_keys, holdout_keys), strict=True)
         found.extend(_exchanged_with_samples(*(_distinct(images, keys) for images, keys in sets)))
@@ -194,29 +198,6 @@ def _exchanged_with_holdout(null: NullTest | None) -> Iterator[Overlap]:
             f"held-out set: are the two exchanged?"
         )
         yield Overlap(kind="swapped_holdout", sentence=sentence)
-
-
-def _of_other_range(
-    train: Float[Tensor, "k *shape"],
-    samples: Float[Tensor, "m *shape"],
-    holdout: Float[Tensor, "h *shape"] | None,
-    nearest_train: Int64[Tensor, " m"] | None,
-) -> Iterator[Overlap]:
-    """Sets of a narrower range than another one's."""
-    sets = {"training images": train, "samples": samples, "held-out images": holdout}
-    spans = {role: Span.of(images) for role, images in sets.items() if images is not None}
-    for role, span in spans.items():
-        wider = [other for other in spans if other != role and narrower(span, spans[other])]
-        nearest = nearest_train if role == "samples" else None
-        if not wider or (nearest is not None and copies_as_they_are(samples, train, nearest)):
-            continue
-        full = spans[wider[0]]
-        sentence = (
-            f"The {role} have values from {span.low:.3g} to {span.high:.3g} only, and the {wider[0]} from "
-            f"{full.low:.3g} to {full.high:.3g}, where -1 is black and 1 is white: are they scaled "
-            "otherwise? Then say with `value_range` what stands for black and white in them."
-        )
-        yield Overlap(kind="other_range", sentence=sentence)
 
 
 def _exchanged_with_samples(

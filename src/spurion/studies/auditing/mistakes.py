@@ -21,6 +21,9 @@ from spurion.studies.overlap import Kind, Overlap, overlaps
 AMONG_TRAIN = 2_000
 """Training images whose distance to each other is looked at, if held-out images lie suspiciously near."""
 
+CLIPPED = 0.1
+"""If more of the images of a set were clipped, its range is not the declared one."""
+
 ROTATED = 0.01
 """More of the training images than of the samples, of which tags that are not applied are a doubt."""
 
@@ -52,11 +55,15 @@ def mistakes(
 
 
 def _misread(images: Images) -> Iterator[Overlap]:
-    """Files that were not read as training code may have read them."""
+    """Sets that were not read as training code may have read them."""
     unlike = _rotated(images.train) - _rotated(images.samples) > ROTATED
     for role, found in zip(ROLES, (images.train, images.samples, images.holdout), strict=True):
         if found is None:
             continue
+        if found.misfits > CLIPPED * len(found):
+            many = f"{found.misfits:,} of the {len(found):,} {role}"
+            sentence = f"{many} reached far beyond their range and were clipped: declare what it is instead."
+            yield Overlap(kind="clipped", sentence=sentence)
         for sentence in found.reading.missing():
             yield Overlap(kind="unread_files", sentence=f"Beside the {role}, {sentence}")
         for sentence in found.reading.turned():

@@ -38,6 +38,7 @@ ALWAYS = (
     "unread_files",
     "rotated_train",
     "other_range",
+    "clipped",
 )
 """Warnings that touch every answer."""
 
