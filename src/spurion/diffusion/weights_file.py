@@ -61,8 +61,8 @@ def weight_shapes(files: list[Path]) -> dict[str, tuple[int, ...]]:
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for path in files:
-        check_tensors(path)
         try:
+            check_tensors(path)
             with safe_open(path, framework="pt") as file:
                 names = list(file.keys())
                 shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in names}
@@ -84,8 +84,8 @@ def read_tensors(files: list[Path], *, keep_float64: bool = False) -> dict[str, 
     """
     tensors = {}
     for path in files:
-        check_tensors(path)
         try:
+            check_tensors(path)
             with safe_open(path, framework="pt") as file:
                 for name in list(file.keys()):
                     tensors[name] = _checked(file.get_tensor(name), f"{path}: `{name}`", keep_float64)
