@@ -47,6 +47,24 @@ def test_depths_that_no_decoder_knows_are_named(bits, order):
         decode_image(gray_tiff(ramp(bits), bits, order=order), "file")
 
 
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    ("bits", "extra", "said"),
+    [
+        (16, {339: (3, [3])}, r"SampleFormat 3 \(floats\)\)"),
+        (12, {339: (3, [3])}, r"SampleFormat 3 \(floats\)"),
+        (10, {339: (3, [2])}, r"SampleFormat 2 \(numbers with a sign\)"),
+        (10, {339: (3, [7])}, r"SampleFormat 7\)"),
+        (12, {266: (3, [2])}, r"FillOrder 2 \(other than highest bit first\)\)"),
+    ],
+)
+def test_what_no_decoder_takes_is_named(bits, order, photometric, extra, said):
+    data = gray_tiff(ramp(bits), bits, order=order, photometric=photometric, extra=extra)
+    with pytest.raises(ValueError, match=rf"cannot be read as an image \(TIFF of {bits} bits .*{said}"):
+        decode_image(data, "file")
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_levels_with_a_sign_and_of_32_bits_are_refused(order):
     for bits, form, said in (

@@ -296,7 +296,8 @@ def test_damaged_folders_give_one_sentence(saved, damage, message):
             {"prediction_type": "flow"},
             "`prediction_type`: input should be 'epsilon', 'sample' or 'v_prediction'",
         ),
-        ({"trained_betas": [0.1]}, r"`trained_betas`: input should be None, got \[0.1\]"),
+        ({"trained_betas": [0.1]}, r"`trained_betas`: must be null, as .* --samples`, got \[0.1\]\.$"),
+        ({"trained_betas": "0.1"}, r"`trained_betas`: must be null, .*, got '0.1'\.$"),
         (
             {"rescale_betas_zero_snr": True},
             "`rescale_betas_zero_snr`: must be false, as a last step of pure noise says nothing",
@@ -315,12 +316,20 @@ def test_schedules_that_are_not_ours_are_refused(saved, change, message):
         load_denoiser(saved)
 
 
-def test_networks_with_other_outputs_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("channels", "out", "message"),
+    [
+        (3, 6, r"twice as many channels out as in \(3 and 6\).* learned variance is not supported; draw its"),
+        (1, 2, r"twice as many channels out as in \(1 and 2\).* own code and give them to `spurion audit"),
+        (3, 4, "sample_size 8, 3 channels in and 4 out"),
+    ],
+)
+def test_networks_with_other_outputs_are_refused(tmp_path, channels, out, message):
     with torch.random.fork_rng(devices=[]):
         network = UNet2DModel(
             sample_size=8,
-            in_channels=3,
-            out_channels=6,
+            in_channels=channels,
+            out_channels=out,
             block_out_channels=(8,),
             down_block_types=("DownBlock2D",),
             up_block_types=("UpBlock2D",),
@@ -328,7 +337,7 @@ def test_networks_with_other_outputs_are_refused(tmp_path):
         )
     network.save_pretrained(tmp_path)
     DDPMScheduler().save_config(tmp_path)
-    with pytest.raises(ValueError, match="sample_size 8, 3 channels in and 6 out"):
+    with pytest.raises(ValueError, match=message):
         load_denoiser(tmp_path)
 
 
