@@ -125,11 +125,20 @@ def test_a_compression_that_cannot_be_unpacked_in_parts_is_refused(method, tmp_p
 
 def test_archives_of_arrays_without_a_clear_choice(tmp_path):
     path = tmp_path / "a.npz"
-    np.savez(path, x=np.zeros(1), y=np.zeros(1))
-    with pytest.raises(
-        ValueError, match=r"one array, or one called samples or arr_0, is wanted; found: x, y"
-    ):
+    np.savez(path, x_train=np.zeros(1), **{"y\n": np.zeros(1)})
+    with pytest.raises(ValueError, match=r"a.npz holds several .* must be chosen: .*; found: x_train, y\S+$"):
         open_images(path)
     np.savez(path)
-    with pytest.raises(ValueError, match="found: none"):
+    with pytest.raises(ValueError, match=r"a.npz holds no arrays\.$"):
         open_images(path)
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (0, 3, 8, 8), (0, 8, 8), (0, 0, 0)])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_empty_arrays_hold_no_images(tmp_path, shape, kind):
+    empty = np.zeros(shape, kind)
+    np.save(tmp_path / "a.npy", empty)
+    np.savez(tmp_path / "b.npz", samples=empty)
+    for source in (tmp_path / "a.npy", tmp_path / "b.npz", empty):
+        with pytest.raises(ValueError, match=rf"holds no images: it has the shape \({shape[0]}, {shape[1]}"):
+            open_images(source)

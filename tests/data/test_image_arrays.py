@@ -97,7 +97,7 @@ def test_rounding_at_the_ends_is_clipped_and_more_is_refused():
         (np.zeros((4, 4), dtype=np.uint8), r"shape .* got \(4, 4\)"),
         (np.zeros((2, 4, 4, 4), dtype=np.uint8), r"C = 1 or 3, got \(2, 4, 4, 4\)"),
         (np.zeros((2, 3, 4, 4, 4), dtype=np.uint8), r"got \(2, 3, 4, 4, 4\)"),
-        (np.zeros((0, 3, 4, 4), dtype=np.uint8), r"got \(0, 3, 4, 4\)"),
+        (np.zeros((0, 3, 4, 4), dtype=np.uint8), r"holds no images: it has the shape \(0, 3, 4, 4\)"),
         (np.zeros((2, 3, 0, 4), dtype=np.uint8), r"got \(2, 3, 0, 4\)"),
     ],
 )

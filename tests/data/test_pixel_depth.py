@@ -47,6 +47,24 @@ def test_depths_that_no_decoder_knows_are_named(bits, order):
         decode_image(gray_tiff(ramp(bits), bits, order=order), "file")
 
 
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    ("bits", "extra", "said"),
+    [
+        (16, {339: (3, [3])}, r"SampleFormat 3 \(floats\)\)"),
+        (12, {339: (3, [3])}, r"SampleFormat 3 \(floats\)"),
+        (10, {339: (3, [2])}, r"SampleFormat 2 \(numbers with a sign\)"),
+        (10, {339: (3, [7])}, r"SampleFormat 7\)"),
+        (12, {266: (3, [2])}, r"FillOrder 2 \(other than highest bit first\)\)"),
+    ],
+)
+def test_what_no_decoder_takes_is_named(bits, order, photometric, extra, said):
+    data = gray_tiff(ramp(bits), bits, order=order, photometric=photometric, extra=extra)
+    with pytest.raises(ValueError, match=rf"cannot be read as an image \(TIFF of {bits} bits .*{said}"):
+        decode_image(data, "file")
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_levels_with_a_sign_and_of_32_bits_are_refused(order):
     for bits, form, said in (
@@ -141,7 +159,7 @@ def test_any_number_of_pages_is_refused_at_once(count):
         decode_image(pages(count), "file")
 
 
-@pytest.mark.parametrize("white", [1, 3, 15, 100, 255, 256, 1023, 4095, 65535])
+@pytest.mark.parametrize("white", [1, 3, 15, 100, 200, 255, 256, 1023, 4095, 65535])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("plain", [False, True])
 def test_pnm_of_any_white(white, channels, plain):
@@ -151,12 +169,35 @@ def test_pnm_of_any_white(white, channels, plain):
     text = " ".join(map(str, levels.flatten())).encode()
     body = text if plain else levels.astype(">u2" if white > 255 else "u1").tobytes()
     data = f"P{magic}\n# a remark\n4 5\n{white}\n".encode() + body
-    if plain and channels == 3 and white > 255:
-        with pytest.raises(ValueError, match="has 16 bits a channel in an unusual layout"):
-            decode_image(data, "file")
-        return
-    rounding = (0.5 / 65535 if white > 255 else 0.5 / 255) * 2 if plain else 0
-    assert abs(x_of(data) - (2 * levels / white - 1)).max() < rounding + 1e-6
+    assert abs(x_of(data) - (2 * levels / white - 1)).max() < 1e-6
+
+
+def test_plain_pnm_with_remarks_and_any_white_space():
+    data = b"P2\n3 2\n200\n0 100#50\n200\r\n# 7 8\n\t40\v\f60 80 # the end"
+    assert np.allclose(x_of(data).flatten(), [-1, 0, 1, -0.6, -0.4, -0.2], atol=1e-6)
+    assert x_of(b"P1\n2 2\n1 0\n01\n").flatten().tolist() == [-1, 1, 1, -1]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"1 2 3", "3 numbers for 4 levels"),
+        (b"", "0 numbers for 4 levels"),
+        (b"1 2 3 # 4", "3 numbers for 4 levels"),
+        (b"1 2 3 201", "must be between 0 and 200, got 1 to 201"),
+        (b"1 2 3 -4", "must be between 0 and 200, got -4 to 3"),
+        (b"1 2 3 18446744073709551617", "must be between 0 and 200, got 1 to"),
+        (b"1 2 x 4", ""),
+        (b"1 2.5 3 4", ""),
+    ],
+)
+@pytest.mark.parametrize("magic", [b"P2 2 2", b"P3 4 1"])
+def test_damaged_plain_pnm(body, said, magic):
+    if magic == b"P3 4 1":
+        body, said = b"0 " * 8 + body, said.replace("got 1", "got 0").replace("for 4", "for 12")
+        said = said.replace("3 numbers", "11 numbers").replace("0 numbers", "8 numbers")
+    with pytest.raises(ValueError, match=rf"file cannot be read as an image \(.*{said}"):
+        decode_image(magic + b"\n200\n" + body, "file")
 
 
 def test_pnm_above_its_white_is_white_and_a_short_one_is_damaged():

@@ -168,6 +168,7 @@ def test_the_hash_is_that_of_weights_and_configurations(saved, tmp_path):
     assert first == hashlib.sha256(joined).hexdigest()
     shutil.copytree(saved, tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "README.md").write_text("a word")
+    (tmp_path / "elsewhere" / "folder.json").mkdir()
     assert folder_hash(str(tmp_path / "elsewhere")) == first
     edit(saved / "scheduler" / "scheduler_config.json", beta_end=0.02)
     second = folder_hash(saved)
@@ -239,9 +240,9 @@ def add_weight(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: cut(f / "unet" / WEIGHTS, 1000), f"{WEIGHTS} is damaged"),
-        (lambda f: cut(f / "unet" / WEIGHTS, -4), f"{WEIGHTS} is damaged"),
-        (lambda f: cut(f / "unet" / WEIGHTS, 0), f"{WEIGHTS} is damaged"),
+        (lambda f: cut(f / "unet" / WEIGHTS, 1000), rf"{WEIGHTS} is damaged \("),
+        (lambda f: cut(f / "unet" / WEIGHTS, -4), rf"{WEIGHTS} is damaged \("),
+        (lambda f: cut(f / "unet" / WEIGHTS, 0), rf"{WEIGHTS} is damaged \("),
         (
             lambda f: forget_weight(f / "unet" / WEIGHTS),
             "1 weights do not fit its config.json, such as conv_in.bias",
@@ -295,7 +296,8 @@ def test_damaged_folders_give_one_sentence(saved, damage, message):
             {"prediction_type": "flow"},
             "`prediction_type`: input should be 'epsilon', 'sample' or 'v_prediction'",
         ),
-        ({"trained_betas": [0.1]}, r"`trained_betas`: input should be None, got \[0.1\]"),
+        ({"trained_betas": [0.1]}, r"`trained_betas`: must be null, as .* --samples`, got \[0.1\]\.$"),
+        ({"trained_betas": "0.1"}, r"`trained_betas`: must be null, .*, got '0.1'\.$"),
         (
             {"rescale_betas_zero_snr": True},
             "`rescale_betas_zero_snr`: must be false, as a last step of pure noise says nothing",
@@ -314,12 +316,20 @@ def test_schedules_that_are_not_ours_are_refused(saved, change, message):
         load_denoiser(saved)
 
 
-def test_networks_with_other_outputs_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("channels", "out", "message"),
+    [
+        (3, 6, r"twice as many channels out as in \(3 and 6\).* learned variance is not supported; draw its"),
+        (1, 2, r"twice as many channels out as in \(1 and 2\).* own code and give them to `spurion audit"),
+        (3, 4, "sample_size 8, 3 channels in and 4 out"),
+    ],
+)
+def test_networks_with_other_outputs_are_refused(tmp_path, channels, out, message):
     with torch.random.fork_rng(devices=[]):
         network = UNet2DModel(
             sample_size=8,
-            in_channels=3,
-            out_channels=6,
+            in_channels=channels,
+            out_channels=out,
             block_out_channels=(8,),
             down_block_types=("DownBlock2D",),
             up_block_types=("UpBlock2D",),
@@ -327,7 +337,7 @@ def test_networks_with_other_outputs_are_refused(tmp_path):
         )
     network.save_pretrained(tmp_path)
     DDPMScheduler().save_config(tmp_path)
-    with pytest.raises(ValueError, match="sample_size 8, 3 channels in and 6 out"):
+    with pytest.raises(ValueError, match=message):
         load_denoiser(tmp_path)
 
 

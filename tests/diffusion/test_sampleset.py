@@ -155,8 +155,40 @@ def of_a_unet(tmp_path_factory):
 
 def test_a_unet_built_again_is_the_same_model(of_a_unet):
     assert torch.equal(draw(of_a_unet, unet()), sample(unet(), 10, CONFIG, seed=0))
-    save_denoiser(unet(), of_a_unet / "model")
-    draw(of_a_unet, load_denoiser(of_a_unet / "model"), progress=killer(1))
+    draw(of_a_unet, unet(), progress=killer(1))
+
+
+UNREAD = {
+    "clip_sample": ("scheduler/scheduler_config.json", None),
+    "variance_type": ("scheduler/scheduler_config.json", "fixed_large"),
+    "timestep_spacing": ("scheduler/scheduler_config.json", "trailing"),
+    "of_another_version": ("unet/config.json", 1),
+}
+"""Settings of a model folder that no sampler here reads, the file they are in and another value."""
+
+
+@pytest.mark.parametrize("layout", ["parts", "beside"])
+@pytest.mark.parametrize("setting", UNREAD)
+def test_every_setting_of_a_model_folder_is_part_of_the_request(tmp_path, setting, layout):
+    model = tmp_path / "model"
+    save_denoiser(unet(), model)
+    if layout == "beside":
+        for path in [*model.glob("unet/*"), *model.glob("scheduler/*")]:
+            path.rename(model / path.name)
+        (model / "unet").rmdir(), (model / "scheduler").rmdir()
+    draw(tmp_path / "final", load_denoiser(model))
+    with pytest.raises(Killed):
+        draw(tmp_path / "killed", load_denoiser(model), progress=killer(7))
+    model.rename(tmp_path / "elsewhere")
+    draw(tmp_path / "final", load_denoiser(tmp_path / "elsewhere"), progress=killer(1))
+    file, value = UNREAD[setting]
+    path = tmp_path / "elsewhere" / (file if layout == "parts" else file.split("/")[1])
+    path.write_text(json.dumps(json.loads(path.read_text()) | {setting: value}))
+    before = (tmp_path / "final" / "samples.npz").read_bytes()
+    for folder in ("final", "killed"):
+        with pytest.raises(ValueError, match=r"holds samples of another model, .* delete it or choose"):
+            draw(tmp_path / folder, load_denoiser(tmp_path / "elsewhere"))
+    assert (tmp_path / "final" / "samples.npz").read_bytes() == before
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -192,8 +224,10 @@ def half(model, dtype):
     return NetworkDenoiser(model.network.to(dtype), model.schedule, model.shape)
 
 
-def test_samples_of_a_former_version_are_kept(tmp_path):
-    request = json.dumps({"denoiser": "0" * 64, "sampler": CONFIG.model_dump(), "seed": 0, "count": 10})
+@pytest.mark.parametrize("form", [{}, {"format": 2}])
+def test_samples_of_a_former_version_are_kept(tmp_path, form):
+    settings = {"denoiser": "0" * 64, "sampler": CONFIG.model_dump(), "seed": 0, "count": 10}
+    request = json.dumps(form | settings)
     path = tmp_path / "samples.npz"
     np.savez(path, samples=np.zeros((10, 1, 2, 3), dtype=np.float32), request=np.array(request))
     before = path.read_bytes()

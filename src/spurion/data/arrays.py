@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
+from spurion.core.text import printable
 from spurion.data.decode import brief
 from spurion.data.imageset import ImageSet
 from spurion.data.pixels import MOST_PIXELS, Pixels, beyond, scale, stack
@@ -29,6 +30,10 @@ _File = io.BufferedIOBase | IO[bytes]
 
 _BLOCK_BYTES = 2**20  # of a file, read at once
 _LEVEL = 1 / 127.5  # a gray level, in halves of the range
+
+
+class _Unchosen(ValueError):
+    """A sound archive does not tell which of its arrays to read."""
 
 
 class _Reading(NamedTuple):
@@ -81,6 +86,8 @@ def _collected(
     """The set of an array that comes image by image; see `read_array`."""
     if dtype.kind not in "buif":
         raise ValueError(f"{name} must be an array of real numbers, got the type {dtype}; convert it first.")
+    if shape[:1] == (0,):
+        raise ValueError(f"{name} holds no images: it has the shape {shape}.")
     ends = how.value_range or range_of_type(dtype)
     if ends is None:
         usual = "-1,1 or 0,1" if dtype.kind == "f" else "0,255"
@@ -180,6 +187,8 @@ def _blamed_on(path: Path) -> Iterator[None]:
     """Say of which file an error is; damaged ones raise anything."""
     try:
         yield
+    except _Unchosen as error:
+        raise ValueError(f"{path} {error}") from None
     except Exception as error:
         form = "an array" if path.suffix.lower() == ".npy" else "arrays"
         raise ValueError(f"{path} cannot be read as {form} ({brief(error)}).") from None
@@ -210,9 +219,13 @@ def _choose(names: dict[str, zipfile.ZipInfo]) -> str:
     for name in ("samples", "arr_0"):
         if name in names:
             return name
-    if len(names) != 1:
-        found = ", ".join(sorted(names)) or "none"
-        raise ValueError(f"one array, or one called samples or arr_0, is wanted; found: {found:.200}")
+    if not names:
+        raise _Unchosen("holds no arrays.")
+    if len(names) > 1:
+        raise _Unchosen(
+            f"holds several arrays, of which one must be chosen: save the images alone, or call them samples "
+            f"or arr_0; found: {printable(', '.join(sorted(names))):.200}."
+        )
     return next(iter(names))
 
 

@@ -7,7 +7,7 @@ Decoders give eight bits a channel, or sixteen for gray, and say little of what 
 - of 16 bits a channel in color they give the upper half; the lower 8 are what they take for the upper ones
   in the other byte order;
 - JPEG 2000 of other than 8 or 16 bits is shifted, so that white is not the largest number;
-- a PNM whose white is neither 255 nor 65535 is rounded to 8 or 16 bits;
+- a PNM whose white is neither 255 nor 65535 is rounded to 8 or 16 bits, and one in plain numbers always;
 - CMYK of JPEG is taken for inverted, as Adobe writes it, even where nothing says so.
 """
 
@@ -15,6 +15,7 @@ __all__ = ["levels_of", "refusal"]
 
 import io
 import math
+import re
 import sys
 from typing import Any
 
@@ -99,16 +100,30 @@ def _gray_16(image: ImageFile) -> tuple[Levels, int]:
 
 
 def _is_scaled_pnm(image: ImageFile) -> bool:
-    """Whether it is a PNM in bytes that says what white is, which the decoder scales, number by number."""
-    return any(tile.codec_name == "ppm" for tile in image.tile)
+    """Whether it is a PNM that says what white is, which the decoder scales, number by number."""
+    return image.mode != "1" and any(tile.codec_name in ("ppm", "ppm_plain") for tile in image.tile)
 
 
 def _pnm(image: ImageFile, data: bytes) -> tuple[Levels, int]:
     (tile,) = image.tile
     shape, white = (image.height, image.width, len(image.getbands())), _largest(tile.args)
     kind = np.dtype(np.uint8 if white < 256 else ">u2")
-    levels = np.frombuffer(data, kind, math.prod(shape), tile.offset).reshape(shape)
-    return levels.clip(max=white).astype(kind.newbyteorder("=")), white
+    if tile.codec_name == "ppm_plain":
+        levels = _plain_numbers(data[tile.offset :], math.prod(shape), white)
+    else:
+        levels = np.frombuffer(data, kind, math.prod(shape), tile.offset).clip(max=white)
+    return levels.reshape(shape).astype(kind.newbyteorder("=")), white
+
+
+def _plain_numbers(text: bytes, count: int, white: int) -> UInt[np.ndarray, " count"]:
+    """Whole numbers of a PNM in plain text, between white space and remarks."""
+    numbers = np.fromstring(re.sub(rb"#[^\r\n]*", b" ", text), np.int64, sep=" ")
+    if len(numbers) < count:
+        raise ValueError(f"{len(numbers)} numbers for {count} levels")
+    levels = numbers[:count]
+    if levels.min() < 0 or levels.max() > white:
+        raise ValueError(f"its levels must be between 0 and {white}, got {levels.min()} to {levels.max()}")
+    return levels.astype(np.uint16)
 
 
 def _is_deep_pnm(image: ImageFile) -> bool:
@@ -120,9 +135,6 @@ def _is_deep_color(image: ImageFile) -> bool:
     """Whether it has color of 16 bits a channel (or gray with alpha), of which the decoder gives half."""
     if isinstance(image, TiffImageFile):
         return image.mode in _COLOR and 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
-    if image.format == "PPM":
-        color = image.mode in _COLOR and not _is_scaled_pnm(image)
-        return color and any(_largest(tile.args) > 255 for tile in image.tile)
     if image.format == "SGI":
         return any("16" in f"{tile.codec_name} {tile.args}" for tile in image.tile)
     return image.mode in _COLOR and image.format == "PNG" and any(";16" in mode for mode in _raw_modes(image))

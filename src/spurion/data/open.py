@@ -52,7 +52,8 @@ def open_images(
         source: One of
 
             - the name of a built-in set (its training part; ``NAME:holdout`` is the part held out);
-            - a folder of images, nested or not, or a ``.zip`` of one (PNG, JPEG, WebP, BMP, TIFF), in the
+            - a folder of images, nested or not, or a ``.zip`` of one (PNG, JPEG, WebP, AVIF if Pillow has it,
+              JPEG 2000, GIF, BMP, DIB, TIFF, PBM, PGM, PPM, TGA, QOI, PCX, SGI; one frame each), in the
               natural order of their paths;
             - a ``.npz`` (``samples``, ``arr_0``, or a single array) or ``.npy``;
             - a Hugging Face data set: a folder written by ``save_to_disk``, or an id, ``OWNER/NAME``, either

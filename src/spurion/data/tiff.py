@@ -13,11 +13,12 @@ import struct
 
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-_BITS, _PHOTOMETRIC = 258, 262
+_BITS, _PHOTOMETRIC, _FILL_ORDER, _SAMPLE_FORMAT = 258, 262, 266, 339
 _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
 _CLASSIC = (b"*\0", b"\0*")  # in the header of all but BigTIFF
 _KEPT = (256, 257, _BITS, 259, _PHOTOMETRIC, 266, 273, 274, 277, 278, 279, 317, 322, 323, 324, 325, 339)
 """Size, layout and place of the samples; all are whole numbers."""
+_FORMS = {2: "2 (numbers with a sign)", 3: "3 (floats)", 5: "5 (complex numbers)", 6: "6 (complex floats)"}
 
 
 def restated(data: bytes) -> tuple[bytes, bool]:
@@ -61,9 +62,15 @@ def layout(data: bytes) -> str:
     try:
         tags = _tags(data)
         bits, photometric = ", ".join(map(str, tags[_BITS])), tags[_PHOTOMETRIC]
+        forms, order = set(tags.get(_SAMPLE_FORMAT, (1,))), tags.get(_FILL_ORDER, 1)
     except Exception:  # a damaged directory raises anything
         return "damaged directory"
-    return f"TIFF of {bits} bits a sample and photometric interpretation {photometric}"
+    told = [f"TIFF of {bits} bits a sample", f"photometric interpretation {photometric}"]
+    if forms != {1}:
+        told.append(f"SampleFormat {', '.join(_FORMS.get(form, str(form)) for form in sorted(forms))}")
+    if order != 1:
+        told.append(f"FillOrder {order} (other than highest bit first)")
+    return " and ".join(told)
 
 
 def _tags(data: bytes) -> ImageFileDirectory_v2:

@@ -31,6 +31,7 @@ class Denoiser(ABC):
         device: Where it computes.
         clip_range: Where samplers clip its answers, in [-clip_range, clip_range].
         name: What messages call it: the folder it was loaded from.
+        folder_hash: The `folder_hash` of that folder; None for one made in memory.
     """
 
     schedule: Schedule
@@ -39,6 +40,7 @@ class Denoiser(ABC):
     device: torch.device = torch.device("cpu")
     clip_range: float = 1.0
     name: str = "in memory"
+    folder_hash: str | None = None
 
     @abstractmethod
     def denoise(self, x_t: Float[Tensor, "n *shape"], t: Num[Tensor, " n"]) -> Float[Tensor, "n *shape"]:

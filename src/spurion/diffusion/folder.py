@@ -98,6 +98,7 @@ def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> 
         network, shape = load_network(parts.network, process.schedule, parts.network_class)
         denoiser = NetworkDenoiser(network.to(device), process.schedule, shape, process.prediction)
     denoiser.clip_range, denoiser.name = process.clip_range, str(folder)
+    denoiser.folder_hash = folder_hash(folder)
     return denoiser
 
 
@@ -110,8 +111,8 @@ def folder_hash(folder: Path | str) -> str:
     """
     folder, digest = Path(folder), hashlib.sha256()
     kinds = [f"{part}*.{kind}" for part in ("", "unet/", "scheduler/") for kind in ("json", "safetensors")]
-    paths = {path.relative_to(folder).as_posix(): path for kind in kinds for path in folder.glob(kind)}
-    for inside, path in sorted(paths.items()):
+    files = (path for kind in kinds for path in folder.glob(kind) if path.is_file())
+    for inside, path in sorted((path.relative_to(folder).as_posix(), path) for path in files):
         with path.open("rb") as file:
             digest.update(inside.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

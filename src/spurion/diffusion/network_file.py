@@ -139,6 +139,12 @@ def _item_shape(path: Path, config: Mapping[str, Any]) -> tuple[int, ...]:
         shape = config["shape"]
     else:
         size, channels = config["sample_size"], config["in_channels"]
+        if type(channels) is int and config["out_channels"] == 2 * channels:
+            raise ValueError(
+                f"{path}: the network has twice as many channels out as in ({channels} and {2 * channels}): "
+                f"it also predicts a variance, and learned variance is not supported; draw its samples with "
+                f"its own code and give them to `spurion audit --samples`."
+            )
         if size is None or config["out_channels"] != channels:
             raise ValueError(
                 f"{path} is of a U-Net with sample_size {size}, {channels!r:.80} channels in and "

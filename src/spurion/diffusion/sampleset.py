@@ -6,8 +6,9 @@ Samples are drawn in batches, and each finished batch is a file (a shard) beside
     samples.npz                                when it is done: `samples`, float32, with shape (n, *shape)
 
 Started again, the set continues with the first missing shard and ends with the same bytes. Every file names
-the request it belongs to (the hash of the model's configuration, schedule and weights, the sampler, the seed
-and the count), so that samples of one model are never taken for those of another.
+the request it belongs to (the hash of the model's configuration, schedule and weights, that of all files of
+its folder if it was loaded from one, the sampler, the seed and the count), so that samples of one model are
+never taken for those of another, and any change of a configuration is noticed, whether it is read or not.
 """
 
 __all__ = ["sample_to_file", "sample_to_folder"]
@@ -29,8 +30,8 @@ from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.samplers import SamplerConfig, sample
 from spurion.diffusion.state import denoiser_hash
 
-_FORMAT = 2
-"""Of the requests; the first hashed numbers alone, and not what the network does with them."""
+_FORMAT = 3
+"""Of the requests; the first hashed numbers alone, and the second only the settings that are read."""
 
 
 def sample_to_folder(
@@ -102,10 +103,11 @@ def sample_to_file(
 
 
 def _request(denoiser: Denoiser, count: int, config: SamplerConfig, seed: int) -> str:
-    """Everything that decides the samples, as JSON; the model by its hash."""
+    """Everything that decides the samples, as JSON; the model by its hash and by that of its folder."""
     values = {
         "format": _FORMAT,
         "denoiser": denoiser_hash(denoiser),
+        "folder": denoiser.folder_hash,
         "sampler": config.model_dump(),
         "seed": seed,
         "count": count,
@@ -138,7 +140,7 @@ def _read_set(path: Path, request: str) -> Tensor:
 def _check_request(path: Path, found: str | None, request: str) -> None:
     if found == request:
         return
-    if found is not None and "denoiser" in found and '"format"' not in found:
+    if found is not None and "denoiser" in found and f'"format": {_FORMAT},' not in found:
         raise ValueError(
             f"{path} was written by a former version of Spurion, which did not note the whole configuration "
             f"of the model; keep it elsewhere if it is needed, and draw the samples anew."

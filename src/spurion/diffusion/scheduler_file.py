@@ -107,6 +107,15 @@ class _Discrete(BaseModel):
     prediction_type: Prediction = "epsilon"
     predict_epsilon: bool | None = None
 
+    @field_validator("trained_betas", mode="before")
+    @classmethod
+    def _has_named_betas(cls, betas: object) -> None:
+        if betas is not None:
+            raise ValueError(
+                "must be null, as betas given one by one are not supported; draw the samples of the model "
+                f"with its own code and give them to `spurion audit --samples`, got {betas!r:.80}"
+            )
+
     @field_validator("rescale_betas_zero_snr")
     @classmethod
     def _has_signal_everywhere(cls, rescaled: bool | None) -> bool | None:
