@@ -21,7 +21,7 @@ from spurion.neighbors import as_distance, load_distance, nearest, save_features
 from spurion.phases import classify, fixed, parse_condition, parse_rule
 from spurion.report import write_report
 
-WRONG = (None, [1.0, "a"], np.zeros((3, 4)), "/nowhere/at/all", "seven", 3, object(), -1, float("nan"),
+WRONG = (None, [1.0, "a"], np.zeros((3, 4)), "nowhere/at/all", "seven", 3, object(), -1, float("nan"),
          torch.zeros(0), torch.arange(4), {}, 1j)
 images = torch.linspace(-1, 1, 96).reshape(6, 1, 4, 4)
 states = torch.linspace(-1, 1, 15, dtype=torch.float64).reshape(5, 3)

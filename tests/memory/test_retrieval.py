@@ -6,6 +6,7 @@ from scipy.optimize import brentq
 
 from spurion.core.random import generator
 from spurion.memory.dense import DenseAM
+from spurion.memory.minima import find_minima
 from spurion.memory.place import soft_modes
 from spurion.memory.retrieval import retrieve
 
@@ -116,3 +117,12 @@ def test_a_saddle_in_many_dimensions_is_left():
     assert result.converged.all()
     assert abs(float(result.attractors[0, 0])) == pytest.approx(0.99932, abs=1e-5)  # u = tanh(4 u)
     assert float(result.attractors[0, 1:].norm()) < 1e-9
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 4), (0,)])
+def test_states_must_fit_the_memory(shape):
+    memory = DenseAM(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]).double(), beta=1.0)
+    with pytest.raises(ValueError, match=r"`x` must have shape \(n, 2\)"):
+        retrieve(memory, torch.zeros(shape).double())
+    with pytest.raises(ValueError, match=r"`starts` must have shape \(s, 2\)"):
+        find_minima(memory, generator=torch.Generator(), starts=torch.zeros(shape).double())

@@ -297,3 +297,9 @@ class TestCheckpoint:
             f"{path} is damaged or no checkpoint of a search; it is kept as search.damaged, and the search "
             f"starts again."
         ]
+
+
+def test_a_checkpoint_is_no_folder(tmp_path):
+    images = torch.zeros(3, 4)
+    with pytest.raises(ValueError, match="`checkpoint` must be a file, got the folder"):
+        nearest(images, images, checkpoint=tmp_path)

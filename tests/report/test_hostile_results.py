@@ -64,6 +64,7 @@ def _audit_page(folder):
 def _judge(folder, name, page, count, seed):
     """Texts of mutants in the place of a file; how many of them made a page."""
     path = folder / name
+    shutil.rmtree(folder / ".seals", ignore_errors=True)  # what a liar does first
     whole, made = path.read_text(), 0
     try:
         for what, text in mutants(json.loads(whole), count, seed):

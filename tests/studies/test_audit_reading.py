@@ -30,7 +30,7 @@ def audited(tmp_path, added, write=write_folder, **options):
     sources = {
         role: write(tmp_path / f"{role}.zip", files | added.get(role, {})) for role, files in SETS.items()
     }
-    return audit(**sources, fail_if=GATE, thresholds="fixed:0.3,0.3", transforms="all", **options)
+    return audit(**sources, fail_if=GATE, thresholds="fixed:1,1", transforms="all", **options)
 
 
 def test_sets_that_were_read_whole_pass(tmp_path):

@@ -317,7 +317,7 @@ def test_a_threshold_that_separates_nothing_cannot_fail():
         assert got.outcome == "inconclusive"
         assert got.reason.endswith(
             "; but 49.0% of held-out images lie as near to a training image as 50.0% of the samples do, "
-            "which does not tell copies from chance (p = 0.8)."
+            "which does not tell copies from chance (p = 0.80)."
         )
     doubted = case(found, power(1000), separation=mixed)
     assert only_near(doubted)

@@ -164,6 +164,8 @@ def find_minima(
     search = _Search(memory)
     known = first_starts(memory, generator)
     if starts is not None:
+        if starts.ndim != 2 or starts.shape[1] != memory.dim:
+            raise ValueError(f"`starts` must have shape (s, {memory.dim}), got {tuple(starts.shape)}.")
         known = torch.cat([starts.to(known), known])
     for _ in range(rounds):
         drawn = memory.sample(draws, generator=generator)

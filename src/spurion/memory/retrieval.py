@@ -77,6 +77,8 @@ def retrieve(memory: DenseAM, x: Float[Tensor, "n D"], *, steps: int = 500) -> R
     check_arguments(locals(), {"memory": (DenseAM, "a DenseAM"), "x": TENSOR, "steps": WHOLE})
     if steps < 1:
         raise ValueError(f"`steps` must be at least 1, got {steps}.")
+    if x.ndim != 2 or x.shape[1] != memory.dim:
+        raise ValueError(f"`x` must have shape (n, {memory.dim}), got {tuple(x.shape)}.")
     place, rest = Place.at(memory, x.detach()), resting_shift(memory, REST[x.dtype])
     walking = torch.arange(len(x), device=x.device)
     x, energy = x.detach().clone(), -place.log_partition / memory.beta

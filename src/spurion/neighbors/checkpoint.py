@@ -53,11 +53,13 @@ class Checkpoint:
         A file that is damaged is told, and kept beside its place: it could be something else.
 
         Raises:
-            ValueError: If the file belongs to another search.
+            ValueError: If the file belongs to another search, or is a folder.
         """
         nothing = Saved(0, {}, None)
         if self._path is None:
             return nothing
+        if self._path.is_dir():
+            raise ValueError(f"`checkpoint` must be a file, got the folder {self._path}.")
         remove_leftovers(self._path)
         if not self._path.exists():
             return nothing
