@@ -10,7 +10,7 @@ import pytest
 
 import spurion
 
-PACKAGES = ("data", "diffusion", "geometry", "memory", "neighbors", "phases", "report", "studies")
+PACKAGES = ("circle", "data", "diffusion", "geometry", "memory", "neighbors", "phases", "report", "studies")
 DOORS = ("PhaseMetric", "audit", "study")
 
 

@@ -151,4 +151,6 @@ def test_parts_beside_the_index_are_sampled(model, tmp_path):
         for path in (model / part).iterdir():
             shutil.move(path, model / path.name)
         (model / part).rmdir()
-    assert run("sample", model, "--count", 3, "--out", out).exit_code == 0  # the same model: nothing to do
+    again = tmp_path / "again.npz"
+    assert run("sample", model, "--count", 3, "--out", again).exit_code == 0
+    assert np.array_equal(np.load(out)["samples"], np.load(again)["samples"])

@@ -66,7 +66,7 @@ def test_storage_is_exact(tmp_path):
     content = (tmp_path / "m.safetensors").read_bytes()
     for cut in (len(content) // 2, 0):
         (tmp_path / "m.safetensors").write_bytes(content[:cut])
-        with pytest.raises(ValueError, match=r"m\.safetensors is damaged .*delete it"):
+        with pytest.raises(ValueError, match=r"m\.safetensors is damaged"):
             load_measurement(tmp_path / "m.safetensors")
 
 

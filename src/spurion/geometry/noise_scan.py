@@ -144,6 +144,7 @@ def noise_times(
         ValueError: If `count` is below 1 or not 0 < low <= high.
 
     Example:
+        >>> from spurion.diffusion.schedule import DDPMSchedule
         >>> noise_times(DDPMSchedule(), count=4)
         (2, 18, 79, 258)
     """
