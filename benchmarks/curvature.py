@@ -23,8 +23,8 @@ from spurion.core.random import generator
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.schedule import DDPMSchedule
-from spurion.geometry.curvature import curvature
 from spurion.geometry.density import spectral_density
+from spurion.geometry.hessian import curvature
 from spurion.geometry.jacobian import ScoreJacobian
 from spurion.geometry.lanczos import extremal
 from spurion.geometry.noise_scan import noise_times, scan_curvature

@@ -42,7 +42,7 @@ from search_lpips import (
 )
 
 from spurion.neighbors import nearest
-from spurion.neighbors.screen import multiplied
+from spurion.neighbors.bounds import multiplied
 
 LOAD = 2**14
 """Rows of a file that are written at once."""

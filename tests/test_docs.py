@@ -31,7 +31,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_verb_in_the_command_reference_exists():
-    from spurion.cli.app import app
+    from spurion.cli.commands import app
 
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0

@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, assert_type
 import spurion
 
 if TYPE_CHECKING:
+    from spurion.audits import AuditResult
+    from spurion.core.config import StoredResult
     from spurion.data import ImageSet
     from spurion.memory import DenseAM
     from spurion.neighbors import Neighbors
-    from spurion.studies import AuditResult, CircleResult, StudyResult
 
     def use(images: ImageSet, memory: DenseAM) -> None:
         assert_type(spurion.audit(images, "samples.npz"), AuditResult)
-        assert_type(spurion.study("digits", out="run"), StudyResult | CircleResult)
+        assert_type(spurion.study("digits", out="run"), StudyResult | StoredResult)
         assert_type(spurion.PhaseMetric(seed=1).compute(), dict[str, float])
         assert_type(spurion.data.open_images("digits"), ImageSet)
         assert_type(spurion.neighbors.nearest("a.npy", "b.npy", k=2), Neighbors)

@@ -8,8 +8,10 @@ over training sizes, or the circle) and `PhaseMetric` (an audit in the manner of
 - `spurion.memory`: associative memories, exact
 - `spurion.diffusion`: schedules, denoisers, training, samplers
 - `spurion.geometry`: how wide, how sharp, how deep the states of a model are
-- `spurion.phases`: from distances to classes, intervals, tests and capacities
-- `spurion.studies`: studies and audits, their configurations and results
+- `spurion.statistics`: intervals, medians and tests
+- `spurion.phases`: from distances to classes, tests and capacities
+- `spurion.audits`: audits, their claims and results
+- `spurion.studies`: studies, their configurations and results
 - `spurion.circle`: the paper's toy model, exact and trained
 - `spurion.report`: the page and figures of stored results
 
@@ -27,6 +29,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spurion import audits as audits
     from spurion import circle as circle
     from spurion import data as data
     from spurion import diffusion as diffusion
@@ -35,13 +38,27 @@ if TYPE_CHECKING:
     from spurion import neighbors as neighbors
     from spurion import phases as phases
     from spurion import report as report
+    from spurion import statistics as statistics
     from spurion import studies as studies
-    from spurion.studies import PhaseMetric, audit, study
+    from spurion.audits import PhaseMetric, audit
+    from spurion.studies import study
 
 __version__ = "0.1.0"
 
-_DOORS = ("PhaseMetric", "audit", "study")
-_PACKAGES = ("circle", "data", "diffusion", "geometry", "memory", "neighbors", "phases", "report", "studies")
+_DOORS = {"PhaseMetric": "audits", "audit": "audits", "study": "studies"}
+_PACKAGES = (
+    "audits",
+    "circle",
+    "data",
+    "diffusion",
+    "geometry",
+    "memory",
+    "neighbors",
+    "phases",
+    "report",
+    "statistics",
+    "studies",
+)
 
 
 def __dir__() -> list[str]:
@@ -62,5 +79,5 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of the packa
         if name in _PACKAGES:
             return import_module(f"spurion.{name}")
         if name in _DOORS:
-            return getattr(import_module("spurion.studies"), name)
+            return getattr(import_module(f"spurion.{_DOORS[name]}"), name)
         raise AttributeError(f"module 'spurion' has no attribute {name!r}.{_meant(name)}")

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from spurion.cli import show
 from spurion.cli.show import say, show_json, show_table
-from spurion.phases.intervals import Interval
+from spurion.statistics.intervals import Interval
 
 
 @pytest.fixture

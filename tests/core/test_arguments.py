@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import spurion
+from spurion.audits.phase_metric import METRIC_KINDS
+from spurion.audits.request import AUDIT_KINDS
 from spurion.core.arguments import check_arguments
-from spurion.studies.auditing.request import AUDIT_KINDS
 from spurion.studies.kinds import STUDY_KINDS
-from spurion.studies.phase_metric import METRIC_KINDS
 
 DOORS = [(spurion.audit, AUDIT_KINDS), (spurion.study, STUDY_KINDS), (spurion.PhaseMetric, METRIC_KINDS)]
 

@@ -7,7 +7,7 @@ from spurion.circle.ring import paper_circle
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
-from spurion.diffusion.fixed_points import fixed_points
+from spurion.diffusion.iteration import fixed_points
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 from spurion.memory.dense import DenseAM
 from spurion.memory.minima import find_minima

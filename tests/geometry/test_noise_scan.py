@@ -9,7 +9,7 @@ from spurion.data import load_split
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianConfig
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
-from spurion.geometry.curvature import curvature
+from spurion.geometry.hessian import curvature
 from spurion.geometry.noise_scan import choose_time, noise_times, scan_curvature
 
 

@@ -4,8 +4,8 @@ import torch
 import spurion.geometry.stiffness as module
 from curved import SCHEDULE, Faulty, Turned
 from spurion.core.random import generator
-from spurion.geometry.curvature import curvature
 from spurion.geometry.density import Density
+from spurion.geometry.hessian import curvature
 from spurion.geometry.stiffness import FULL_DIM, RANKS, stiffness
 
 T = 150

@@ -7,10 +7,8 @@ import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.neighbors import screen as screen_module
-from spurion.neighbors.distances.distance import subtracted
-from spurion.neighbors.rows import PART_ELEMENTS, Rows
-from spurion.neighbors.screen import (
+from spurion.neighbors import bounds as screen_module
+from spurion.neighbors.bounds import (
     GROUP,
     TINY,
     FloatScreen,
@@ -20,6 +18,8 @@ from spurion.neighbors.screen import (
     slack_of,
     unit,
 )
+from spurion.neighbors.distances.distance import subtracted
+from spurion.neighbors.rows import PART_ELEMENTS, Rows
 from spurion.neighbors.screens import (
     GRIDS,
     ByteScreen,

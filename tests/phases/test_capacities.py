@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.isotonic import isotonic_regression
 
-from spurion.phases.capacities import _falling_fit, capacities
+from spurion.phases.transitions import _falling_fit, capacities
 
 GRID = [2, 8, 32, 128, 512]
 MEMORIZED = np.array([1.0, 0.95, 0.6, 0.1, 0.0])

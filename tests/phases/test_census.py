@@ -8,7 +8,7 @@ import torch
 
 from spurion.core.random import generator
 from spurion.neighbors import Pairs, within
-from spurion.phases.census import census, components
+from spurion.phases.attractors import census, components
 
 MEMORIZED, SPURIOUS, GENERALIZED = 0, 1, 2
 

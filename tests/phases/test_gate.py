@@ -3,7 +3,7 @@
 import pytest
 
 from spurion.phases.gate import FEWEST, Verdict, decide, parse_condition
-from spurion.phases.intervals import Interval, proportion
+from spurion.statistics.intervals import Interval, proportion
 
 
 def asked(expression, low, high, samples=1000):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.phases.intervals import Interval
 from spurion.phases.kinship import MARGIN, Kinship, kinship
+from spurion.statistics.intervals import Interval
 
 module = sys.modules["spurion.phases.kinship"]  # the package has a function of this name
 

@@ -9,14 +9,14 @@ from torch.distributions.categorical import Categorical
 
 from spurion.core.random import generator
 from spurion.neighbors import nearest
-from spurion.phases.exposure import duplicate_groups
-from spurion.phases.intervals import proportion
+from spurion.phases.exposed import duplicate_groups
 from spurion.phases.metrics import METRICS, Evidence, Metric, all_metrics
 from spurion.phases.metrics.carlini import local_scale
 from spurion.phases.metrics.fld import LEAST_VARIANCE, _fit, _squares, likelihood_gap
 from spurion.phases.metrics.mifid import EPSILON, cosine_penalty
 from spurion.phases.metrics.ratio import neighbor_ratio
 from spurion.phases.null import null_test
+from spurion.statistics.intervals import proportion
 
 
 def vectors(count, *path, dim=12):

@@ -7,7 +7,7 @@ import torch
 
 from spurion.core.random import generator
 from spurion.neighbors import Neighbors, nearest
-from spurion.phases.exposure import duplicate_groups
+from spurion.phases.exposed import duplicate_groups
 from spurion.phases.null import DEPTH, NullTest, Searches, null_test, searches
 
 

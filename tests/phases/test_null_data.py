@@ -8,11 +8,11 @@ from scipy import stats
 
 from spurion.core.random import generator
 from spurion.phases.classification import classify
+from spurion.phases.detection import power
 from spurion.phases.gate import decide
-from spurion.phases.intervals import class_fractions, proportion
 from spurion.phases.null import null_test
-from spurion.phases.power import power
 from spurion.phases.thresholds import holdout
+from spurion.statistics.intervals import class_fractions, proportion
 
 SEEDS = 200
 

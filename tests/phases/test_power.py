@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import beta, betabinom, binom
 
-from spurion.phases.intervals import proportion
-from spurion.phases.power import MISS, QUADRATURE, Power, _rates, power, samples_needed
+from spurion.phases.detection import MISS, QUADRATURE, Power, _rates, power, samples_needed
+from spurion.statistics.intervals import proportion
 
 
 @pytest.mark.parametrize("n", [1, 10, 300, 10_000])

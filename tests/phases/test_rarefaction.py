@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.phases.rarefaction import Rarefaction, collision_rate, rarefaction
+from spurion.phases.rarefied import Rarefaction, collision_rate, rarefaction
 
 
 def ones(count):

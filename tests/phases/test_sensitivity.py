@@ -7,7 +7,7 @@ import torch
 
 from spurion.core.random import generator
 from spurion.phases.classification import classify
-from spurion.phases.sensitivity import FACTORS, sensitivity
+from spurion.phases.scaled import FACTORS, sensitivity
 from spurion.phases.thresholds import Identifiable, ThresholdInfo
 
 

@@ -12,6 +12,9 @@ import torch
 
 from planted import planted
 from spurion import audit
+from spurion.audits.judgment import judge
+from spurion.audits.limitations import PROMISE
+from spurion.audits.verdict import Case
 from spurion.data import ImageSet
 from spurion.report import write_report
 from spurion.report.audit.answer import answer, certainty
@@ -23,9 +26,6 @@ from spurion.report.audit.run import read_audit
 from spurion.report.audit.sections import AUDIT_SECTIONS
 from spurion.report.figures import Picture, Plate
 from spurion.report.figures.canvas import figure_style
-from spurion.studies.auditing.judgment import judge
-from spurion.studies.auditing.limitations import PROMISE
-from spurion.studies.auditing.verdict import Case
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;"
 FIXED = "fixed:0.5,0.5"

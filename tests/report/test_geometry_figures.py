@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from report.synthetic import geometry
+from spurion.geometry.groups.results import GeometryResult, GroupReading
 from spurion.report.figures.basins import draw_basins
 from spurion.report.figures.canvas import CLASS_COLORS, figure_style
 from spurion.report.figures.curvature import draw_directions, draw_scan, draw_spectra
 from spurion.report.figures.energies import draw_energies
 from spurion.report.figures.readings import DODGE, Strips
 from spurion.report.geometry.view import curve, difference, trivial_noise
-from spurion.studies.geometry.results import GeometryResult, GroupReading
 
 FIGURES = (draw_basins, draw_scan, draw_spectra, draw_directions, draw_energies)
 SIZES = (16, 64, 256)

@@ -3,6 +3,7 @@
 import pytest
 
 from report.synthetic import order
+from spurion.geometry.groups.results import GeometryResult, GroupReading, GroupSize
 from spurion.report.answer import answer
 from spurion.report.cautions import cautions
 from spurion.report.geometry.limits import geometry_limits
@@ -10,7 +11,6 @@ from spurion.report.geometry.order import comparison_count, comparisons, in_word
 from spurion.report.geometry.tables import measure_table, order_table, reading_cell
 from spurion.report.geometry.view import curve, least, measured
 from spurion.report.sections import geometry as sections
-from spurion.studies.geometry.results import GeometryResult, GroupReading, GroupSize
 
 SIZES = (16, 64, 128, 256)
 SECTIONS = (sections.basins, sections.curvature, sections.energy, sections.order)

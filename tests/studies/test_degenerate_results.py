@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from spurion import audit
+from spurion.audits.results import AuditResult
 from spurion.core.random import generator
-from spurion.studies.auditing.results import AuditResult
 
 DRAW = generator(0, "degenerate")
 

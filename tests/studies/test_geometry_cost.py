@@ -5,11 +5,11 @@ from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.basin import BasinConfig
+from spurion.geometry.groups.choice import choose_groups
+from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.measuring import Setting, measure_geometry
 from spurion.neighbors.distances import L2
-from spurion.studies.geometry.config import GeometryConfig
 from spurion.studies.geometry.cost import model_calls
-from spurion.studies.geometry.groups import choose_groups
-from spurion.studies.geometry.measuring import Setting, measure_geometry
 
 
 class Counting(Denoiser):

@@ -17,8 +17,15 @@ from spurion.diffusion.folder import save_denoiser
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.basin import BasinConfig
 from spurion.geometry.critical import CriticalNoise
-from spurion.geometry.curvature import judged
 from spurion.geometry.energy import RelativeEnergy
+from spurion.geometry.groups import images as at_images
+from spurion.geometry.groups import measuring
+from spurion.geometry.groups import scan as scans
+from spurion.geometry.groups.choice import Group
+from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.images import ImageSetting, measure_images
+from spurion.geometry.groups.measuring import Setting, measure_geometry
+from spurion.geometry.hessian import judged
 from spurion.geometry.log_density import FlowLogDensity
 from spurion.geometry.measures import MEASURES
 from spurion.geometry.volume import LogVolume
@@ -26,13 +33,6 @@ from spurion.neighbors.distances import L2
 from spurion.report.html import render
 from spurion.report.run import read_run
 from spurion.studies import study
-from spurion.studies.geometry import images as at_images
-from spurion.studies.geometry import measuring
-from spurion.studies.geometry import scan as scans
-from spurion.studies.geometry.config import GeometryConfig
-from spurion.studies.geometry.groups import Group
-from spurion.studies.geometry.images import ImageSetting, measure_images
-from spurion.studies.geometry.measuring import Setting, measure_geometry
 
 KNOWN = set(MEASURES) - {"recovery-area"}
 """What studies and audits measure."""

@@ -10,15 +10,15 @@ from scipy import stats
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
-from spurion.geometry.curvature import curvature
+from spurion.geometry.groups.choice import Group, choose_groups
+from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.measuring import Geometry
+from spurion.geometry.groups.results import NEEDED, MeasureResult
+from spurion.geometry.groups.rows import write_rows
+from spurion.geometry.groups.scan import scan
+from spurion.geometry.groups.summary import left_out, middle, orders, rank_medians, reading
+from spurion.geometry.hessian import curvature
 from spurion.geometry.measure import STATUSES, Measured
-from spurion.studies.geometry.config import GeometryConfig
-from spurion.studies.geometry.groups import Group, choose_groups
-from spurion.studies.geometry.measuring import Geometry
-from spurion.studies.geometry.results import NEEDED, MeasureResult
-from spurion.studies.geometry.rows import write_rows
-from spurion.studies.geometry.scan import scan
-from spurion.studies.geometry.summary import left_out, middle, orders, rank_medians, reading
 
 NAN, D = math.nan, 16
 SCHEDULE = DDPMSchedule()

@@ -8,13 +8,13 @@ import torch
 
 from planted import planted
 from spurion import audit
+from spurion.audits.conclusion import AuditRules, conclude, thresholds_for
+from spurion.audits.findings import DistanceInfo
+from spurion.audits.measurement import load_measurement, measure, save_measurement
 from spurion.neighbors import Features, load_distance, save_features
 from spurion.neighbors.lpips import weights
 from spurion.report import write_report
 from spurion.studies import plan, study
-from spurion.studies.audit import AuditRules, conclude, thresholds_for
-from spurion.studies.measurement import load_measurement, measure, save_measurement
-from spurion.studies.results import DistanceInfo
 
 TINY = (
     "train_sizes=[2, 6]",

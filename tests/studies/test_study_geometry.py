@@ -12,15 +12,15 @@ from scipy.stats import beta, norm
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.basin import BasinConfig
+from spurion.geometry.groups.choice import Group
+from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.measuring import Setting, measure_geometry
 from spurion.neighbors.distances import L2
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.report.html import render
 from spurion.report.run import read_run
 from spurion.studies import study
 from spurion.studies.geometry import point as geometry_of_a_point
-from spurion.studies.geometry.config import GeometryConfig
-from spurion.studies.geometry.groups import Group
-from spurion.studies.geometry.measuring import Setting, measure_geometry
 from spurion.studies.geometry.point import GeometryTask, geometry_point
 from spurion.studies.point import PointTask
 from spurion.studies.recipes import named_config

@@ -30,7 +30,7 @@ from spurion.memory.capacity import capacity_curve
 from spurion.memory.dense import DenseAM
 from spurion.memory.patterns import random_circle
 from spurion.memory.retrieval import retrieve
-from spurion.phases.intervals import ALPHA, Interval
+from spurion.statistics.intervals import ALPHA, Interval
 
 MEMORY_WEIGHT = 0.9
 SPREAD = (0.7, 1.0, 1.4)

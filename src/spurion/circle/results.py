@@ -39,7 +39,7 @@ from spurion.core.quantities import (
     Size,
     check_lengths,
 )
-from spurion.phases.intervals import Interval, ShareInterval
+from spurion.statistics.intervals import Interval, ShareInterval
 
 Kind = Literal["memory", "spurious", "continuum"]
 

@@ -31,7 +31,7 @@ from spurion.circle.results import (
 )
 from spurion.core.config import Config, build_config
 from spurion.core.engine import Report, available_cores, run_tasks
-from spurion.studies.environment import Crew, environment
+from spurion.core.environment import Crew, environment
 from spurion.studies.folder import RunFolder
 
 THREADS = 1

@@ -34,12 +34,12 @@ from spurion.core.random import derive_seed
 from spurion.core.sealed import Damaged, load_arrays, tell
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.euler_maruyama import sample_sde
-from spurion.diffusion.fixed_points import FixedPoints, fixed_points
+from spurion.diffusion.iteration import FixedPoints, fixed_points
 from spurion.diffusion.likelihood import energy, log_density, mixture_prior
 from spurion.diffusion.schedule import VESchedule
 from spurion.diffusion.training import train
 from spurion.memory.dense import DenseAM
-from spurion.phases.intervals import Interval, proportion
+from spurion.statistics.intervals import Interval, proportion
 from spurion.studies.folder import AGAIN
 from spurion.studies.point import parameter_count
 

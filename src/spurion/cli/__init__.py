@@ -5,6 +5,6 @@ gate failed, 2 bad input or usage, 3 an inconclusive gate, 70 a fault of Spurion
 Nothing heavy is imported before a verb runs, so that help is quick.
 """
 
-from spurion.cli.app import app, main
+from spurion.cli.commands import app, main
 
 __all__ = ["app", "main"]

@@ -35,10 +35,10 @@ from spurion.cli.show import (
     show_source,
     show_table,
 )
-from spurion.core.numbers import p_words
+from spurion.statistics.p_values import p_words
 
 if TYPE_CHECKING:
-    from spurion.studies.auditing.results import AuditResult
+    from spurion.audits.results import AuditResult
 
 SHOWN = 10
 """Copied training images that the terminal shows."""

@@ -38,10 +38,10 @@ from spurion.cli.show import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from spurion.audits.findings import Findings
+    from spurion.audits.measurement import Measurement
     from spurion.data import ImageSet
     from spurion.neighbors import Distance as LoadedDistance
-    from spurion.studies.measurement import Measurement
-    from spurion.studies.results import Findings
 
     Sets = tuple[ImageSet, ImageSet, ImageSet | None]
     """Training images, samples, held-out images."""
@@ -72,9 +72,9 @@ def classify(
 
     Example: spurion classify --train train.npz --samples samples.npz --thresholds fixed:0.36,0.36 --json
     """
+    from spurion.audits.conclusion import AuditRules, conclude, labels_of, thresholds_for
     from spurion.data import opener
     from spurion.neighbors import load_distance
-    from spurion.studies.audit import AuditRules, conclude, labels_of, thresholds_for
 
     ends = value_range_of(value_range)
     sources = {"train": train, "samples": samples, "holdout": holdout}
@@ -95,7 +95,7 @@ def classify(
 
 
 def _measured(sets: "Sets", distance: "LoadedDistance") -> "Measurement":
-    from spurion.studies.measurement import measure
+    from spurion.audits.measurement import measure
 
     train, samples, holdout = sets
     with progress_shown() as shown:
@@ -110,7 +110,7 @@ def _measured(sets: "Sets", distance: "LoadedDistance") -> "Measurement":
 
 
 def _warnings(sets: "Sets", measurement: "Measurement") -> list[str]:
-    from spurion.studies.scales import other_ranges
+    from spurion.audits.scales import other_ranges
 
     roles = ("training images", "samples", "held-out images")
     images = {role: found.images for role, found in zip(roles, sets, strict=True) if found is not None}
@@ -131,8 +131,8 @@ def _values(sets: "Sets", result: "Findings", measurement: "Measurement") -> dic
 def _write_classes(
     folder: Path, measurement: "Measurement", labels: "Tensor | None", values: dict[str, Any]
 ) -> None:
+    from spurion.audits.written import write_samples_csv
     from spurion.core.files import write_json
-    from spurion.studies.evidence import write_samples_csv
 
     write_samples_csv(folder / "samples.csv", measurement, labels)
     write_json(folder / "classification.json", values)

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from spurion.cli.show import Report
     from spurion.data import ImageSet
     from spurion.diffusion.denoiser import Denoiser
+    from spurion.geometry.groups.images import ImageSetting
+    from spurion.geometry.groups.results import ScanResult
     from spurion.geometry.measure import Measured
     from spurion.neighbors import Distance as LoadedDistance
-    from spurion.studies.geometry.images import ImageSetting
-    from spurion.studies.geometry.results import ScanResult
 
 DEFAULT_NOISE = 0.1
 REFERENCES = 2
@@ -94,9 +94,9 @@ def geometry(
     from spurion.data import opener
     from spurion.diffusion.device import choose_device
     from spurion.diffusion.folder import load_denoiser
+    from spurion.geometry.groups.images import measure_images
     from spurion.geometry.measures import MEASURES
     from spurion.neighbors import load_distance
-    from spurion.studies.geometry.images import measure_images
 
     names = [name.strip() for name in measures.split(",")] if measures is not None else list(MEASURES)
     _check(train, noise, out)
@@ -134,9 +134,9 @@ def _check(train: str | None, noise: float | None, out: Path | None) -> None:
 
 def _scan(denoiser: "Denoiser", train: "ImageSet", seed: int, shown: "Report") -> "ScanResult":
     """The noise chosen at some training images, as a study does."""
+    from spurion.geometry.groups.config import GeometryConfig
+    from spurion.geometry.groups.scan import scan
     from spurion.geometry.measure import check_points
-    from spurion.studies.geometry.config import GeometryConfig
-    from spurion.studies.geometry.scan import scan
 
     check_points(denoiser, train.images, "--train")
     shown("", "scan the noise", 0, 0)
@@ -166,7 +166,7 @@ def _setting(
     noise: float,
     seed: int,
 ) -> "ImageSetting":
-    from spurion.studies.geometry.images import ImageSetting
+    from spurion.geometry.groups.images import ImageSetting
 
     if tolerance is None and distance.info.name != "l2":
         raise ValueError(f"`--tolerance` is needed with the distance {distance.info.name}.")

@@ -143,7 +143,7 @@ def _bytes(gibibytes: float) -> int:
 
 
 def _warnings(queries: "ImageSet", reference: "ImageSet", found: "Neighbors") -> list[str]:
-    from spurion.studies.scales import other_ranges
+    from spurion.audits.scales import other_ranges
 
     sets = {"queries": queries.images, "reference images": reference.images}
     return list(other_ranges(sets, copying="queries", copied="reference images", nearest=found.indices[:, 0]))

@@ -12,9 +12,9 @@ from spurion.cli.show import say, show_source, show_table, source_values
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
+    from spurion.geometry.groups.images import ImageSetting
+    from spurion.geometry.groups.results import GroupReading, Reading, ScanResult
     from spurion.geometry.measure import Measured
-    from spurion.studies.geometry.images import ImageSetting
-    from spurion.studies.geometry.results import GroupReading, Reading, ScanResult
 
 COLUMNS = ("measure", "median", "95 % interval", "unit", "measured")
 
@@ -66,8 +66,8 @@ def _points(measured: "Measured") -> list[tuple[float | None, str]]:
 
 def readings_as_json(readings: Readings) -> dict[str, Any]:
     """All values, and how they were taken, as plain values."""
+    from spurion.geometry.groups.summary import reading
     from spurion.geometry.measures import MEASURES
-    from spurion.studies.geometry.summary import reading
 
     setting, scan = readings.setting, readings.scan
     return {
@@ -92,8 +92,8 @@ def readings_as_json(readings: Readings) -> dict[str, Any]:
 
 def show_readings(readings: Readings, out: Path | None) -> None:
     """Print the median of each measure; `out` is where the values were written."""
+    from spurion.geometry.groups.summary import reading
     from spurion.geometry.measures import MEASURES
-    from spurion.studies.geometry.summary import reading
 
     images, setting = readings.images, readings.setting
     show_source("Images", images)

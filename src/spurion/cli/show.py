@@ -39,10 +39,10 @@ from rich.text import Text
 from spurion.core.text import printable
 
 if TYPE_CHECKING:
+    from spurion.audits.findings import Findings, SourceInfo
     from spurion.data import ImageSet
-    from spurion.phases.intervals import Interval
     from spurion.phases.thresholds import ThresholdInfo
-    from spurion.studies.results import Findings, SourceInfo
+    from spurion.statistics.intervals import Interval
 
 CLASSES = ("memorized", "spurious", "generalized")
 
@@ -203,15 +203,15 @@ def show_warnings(sentences: list[str]) -> None:
 
 def source_values(images: "ImageSet") -> dict[str, Any]:
     """What a result says about a set of images; see `SourceInfo`."""
-    from spurion.studies.results import SourceInfo
+    from spurion.audits.findings import SourceInfo
 
     return SourceInfo.of(images).model_dump(mode="json")
 
 
 def show_source(role: str, images: "ImageSet | SourceInfo | None", *, warned: bool = False) -> None:
     """Print what `SourceInfo.told` says of a set; nothing of one that was not given."""
+    from spurion.audits.findings import SourceInfo
     from spurion.data import ImageSet
-    from spurion.studies.results import SourceInfo
 
     if images is not None:
         source = SourceInfo.of(images) if isinstance(images, ImageSet) else images

@@ -22,8 +22,8 @@ from spurion.cli.show import (
 )
 
 if TYPE_CHECKING:
-    from spurion.phases.capacities import Capacity
-    from spurion.studies.plan import Plan
+    from spurion.phases.transitions import Capacity
+    from spurion.studies.planning import Plan
     from spurion.studies.results import StudyResult
 
 
@@ -190,7 +190,7 @@ def _failures(result: "StudyResult") -> list[str]:
 
 def _failed_measures(result: "StudyResult") -> list[str]:
     """What failed of the geometry, with the training sizes at which it did."""
-    from spurion.studies.geometry.results import NOT_MEASURED
+    from spurion.geometry.groups.results import NOT_MEASURED
 
     where: dict[str, list[str]] = {}
     for point in result.points:

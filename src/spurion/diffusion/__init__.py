@@ -47,8 +47,8 @@ from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.denoisers.unet import UNetConfig
 from spurion.diffusion.device import choose_device
 from spurion.diffusion.euler_maruyama import EulerMaruyamaConfig, sample_sde
-from spurion.diffusion.fixed_points import FixedPoints, fixed_points
 from spurion.diffusion.folder import folder_hash, load_denoiser, save_denoiser
+from spurion.diffusion.iteration import FixedPoints, fixed_points
 from spurion.diffusion.likelihood import (
     LogDensity,
     energy,

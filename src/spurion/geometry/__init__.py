@@ -32,10 +32,10 @@ __all__ = [
 
 from spurion.geometry.basin import BasinConfig, BasinResult
 from spurion.geometry.critical import basins
-from spurion.geometry.curvature import Curvature, curvature
 from spurion.geometry.density import Density, spectral_density
 from spurion.geometry.dimension import flipd, normal_bundle_dimension
 from spurion.geometry.energy import PATHS, EnergyResult, relative_energy
+from spurion.geometry.hessian import Curvature, curvature
 from spurion.geometry.jacobian import ScoreJacobian
 from spurion.geometry.log_density import FlowResult, flow_log_density
 from spurion.geometry.measure import STATUSES, Measure, Measured

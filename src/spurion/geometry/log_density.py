@@ -21,7 +21,7 @@ from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.likelihood import log_density
 from spurion.diffusion.priors import normal_prior
 from spurion.diffusion.schedule import DDPMSchedule
-from spurion.geometry.curvature import judged
+from spurion.geometry.hessian import judged
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.measure import Measure, Measured, check_points
 

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.schedule import Schedule
-from spurion.geometry.curvature import Curvature, curvature
+from spurion.geometry.hessian import Curvature, curvature
 from spurion.geometry.measure import Measured
 from spurion.geometry.spectrum import CUT
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
-from spurion.geometry.curvature import Curvature, curvature, judged
 from spurion.geometry.density import Density, spectral_density
 from spurion.geometry.dimension import flipd
+from spurion.geometry.hessian import Curvature, curvature, judged
 from spurion.geometry.jacobian import ScoreJacobian
 from spurion.geometry.measure import Measured
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Num
 from torch import Tensor
 
-from spurion.neighbors.screen import GROUP, Points, Screen
+from spurion.neighbors.bounds import GROUP, Points, Screen
 
 Indices = Int64[Tensor, " p"]
 Kept = Int64[Tensor, " kept"]

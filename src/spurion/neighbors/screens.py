@@ -22,9 +22,9 @@ import torch
 from jaxtyping import Float, Float64, Int8, Int32, Int64
 from torch import Tensor
 
+from spurion.neighbors.bounds import FloatScreen, Points, Screen, middle, slack_of, unit
 from spurion.neighbors.copies import sketched
 from spurion.neighbors.rows import Rows
-from spurion.neighbors.screen import FloatScreen, Points, Screen, middle, slack_of, unit
 
 ENGINES = ("auto", "float64", "float32", "bfloat16", "int8")
 """What `nearest` can be told to search with."""

@@ -1,7 +1,7 @@
 """Exact nearest neighbors, fast and in bounded memory.
 
 A matrix product proposes, subtraction decides. For every block of pairs the product, in as little precision
-as serves, gives rigorous bounds on all distances (`spurion.neighbors.screen`); every pair that could, within
+as serves, gives rigorous bounds on all distances (`spurion.neighbors.bounds`); every pair that could, within
 its bounds, belong to the answer is recomputed by subtraction in float64. However many pairs that are, none
 is dropped, so the answer is that of brute force in float64, bit by bit, whatever engine proposed, ties and
 planted copies included: equal images are at distance exactly 0.

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from spurion.core.progress import Progress
 from spurion.neighbors.blocks import Block
+from spurion.neighbors.bounds import GROUP, Points, Screen
 from spurion.neighbors.copies import Copies
 from spurion.neighbors.distances import Distance
 from spurion.neighbors.distances.distance import subtracted
 from spurion.neighbors.rows import Rows, same_rows
-from spurion.neighbors.screen import GROUP, Points, Screen
 from spurion.neighbors.screens import screens_for, survey
 from spurion.neighbors.work import Work
 

@@ -28,8 +28,8 @@ from pydantic import Field
 from spurion.core.arguments import TEXT, check_arguments
 from spurion.core.config import Config
 from spurion.core.quantities import Number
-from spurion.phases.intervals import Interval
-from spurion.phases.power import samples_needed
+from spurion.phases.detection import samples_needed
+from spurion.statistics.intervals import Interval
 
 FEWEST = 30
 """Fewer samples never pass."""
@@ -109,7 +109,7 @@ def decide(condition: Condition | str, shares: Mapping[str, Interval | None], sa
         ValueError: If the condition cannot be read, or asks for a share that is not there.
 
     Example:
-        >>> from spurion.phases.intervals import proportion
+        >>> from spurion.statistics.intervals import proportion
         >>> decide("memorized > 0.01", {"memorized": proportion(0, 100)}, 100).reason
         'The interval of memorized, 0 to 0.0295, holds the bound 0.01; 299 samples without a copy would pass.'
     """

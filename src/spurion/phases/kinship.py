@@ -19,7 +19,7 @@ from torch import Tensor
 
 from spurion.core.random import generator
 from spurion.neighbors import nearest
-from spurion.phases.intervals import Interval, proportion
+from spurion.statistics.intervals import Interval, proportion
 
 MOST = 400
 """Images of each set that are compared."""

@@ -29,8 +29,9 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int64
-from scipy.stats import fisher_exact
 from torch import Tensor
+
+from spurion.statistics.counts import more_often
 
 SPACINGS = 20
 """Spacings above a gap, k, that say how wide it may be."""
@@ -84,8 +85,6 @@ def near_leaks(
 
 def _natural(below: int, ordered: Float[Tensor, " h"], among_train: Float[Tensor, " n"]) -> bool:
     """Whether training images lie as near to each other as the lowest held-out images to them."""
-    alike = int((among_train <= ordered[below - 1]).sum())
-    if not alike:
-        return False
-    table = [[below, len(ordered) - below], [alike, len(among_train) - alike]]
-    return bool(fisher_exact(table, alternative="greater").pvalue >= NATURAL)
+    radius = ordered[below - 1]
+    alike = among_train <= radius
+    return bool(alike.any()) and more_often(ordered <= radius, alike) >= NATURAL

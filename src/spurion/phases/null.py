@@ -39,9 +39,9 @@ from spurion.neighbors.distances.distance import subtracted
 from spurion.neighbors.embedding import embedded
 from spurion.neighbors.rows import Rows
 from spurion.phases.copying import CopyTest, authenticity, c_t, nearest_cells
-from spurion.phases.exposure import duplicate_groups
-from spurion.phases.intervals import Interval, ShareInterval
+from spurion.phases.exposed import duplicate_groups
 from spurion.phases.share import equal_blocks, nearest_in_blocks, relabeling_p_value, share_closer
+from spurion.statistics.intervals import Interval, ShareInterval
 
 DEPTH = 50
 """Neighbors of each sample that are looked up, and as many as Carlini's local scale needs."""

@@ -25,15 +25,15 @@ __all__ = ["Separation", "by_held_out", "by_others"]
 import torch
 from jaxtyping import Bool, Float, Float64
 from pydantic import Field
-from scipy import stats
 from torch import Tensor
 
 from spurion.core.config import Config
-from spurion.core.numbers import p_words
 from spurion.core.random import generator
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, Neighbors, within
 from spurion.phases.share import counts_p_value, relabeling_p_value
+from spurion.statistics.counts import more_often
+from spurion.statistics.p_values import p_words
 
 LEVEL = 0.01
 """Both p-values above half of it: nothing says that the threshold separates copies."""
@@ -107,7 +107,7 @@ def by_held_out(
     wins = float((first < second).double().sum() + 0.5 * (first == second).double().sum())
     expected = len(first) * images[0] / sum(images)
     beyond = 2 * (wins - expected) >= len(first) - expected
-    often = _often(ours, _within(held_out, threshold)) if beyond else 1.0
+    often = more_often(ours, _within(held_out, threshold)) if beyond else 1.0
     return Separation(
         samples=_share(ours),
         others=_share(_within(held_out, threshold)),
@@ -151,7 +151,7 @@ def by_others(
     return Separation(
         samples=_share(ours_within),
         others=None if flags is None else _share(flags),
-        often_p_value=1.0 if flags is None else _often(ours_within, flags, shared=2),
+        often_p_value=1.0 if flags is None else more_often(ours_within, flags, shared=2),
         near_p_value=counts_p_value(ours, theirs, (len(ours), count), seed=seed),
         held_out=False,
     )
@@ -163,12 +163,3 @@ def _within(distances: Float[Tensor, " n"], threshold: float) -> Bool[Tensor, " 
 
 def _share(flags: Bool[Tensor, " n"]) -> float:
     return float(flags.double().mean())
-
-
-def _often(ours: Bool[Tensor, " m"], theirs: Bool[Tensor, " n"], shared: int = 1) -> float:
-    """Fisher's exact test that the first are more often true; of the second one in `shared` counts."""
-    table = [
-        [int(ours.sum()), int((~ours).sum())],
-        [int(theirs.sum()) // shared, int((~theirs).sum()) // shared],
-    ]
-    return float(stats.fisher_exact(table, alternative="greater").pvalue)

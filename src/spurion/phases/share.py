@@ -40,12 +40,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
-from scipy.special import betaincinv, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
 from spurion.core.random import derive_seed, generator
 from spurion.neighbors import Neighbors
-from spurion.phases.intervals import Interval
+from spurion.statistics.counts import clopper_pearson
+from spurion.statistics.intervals import Interval
 
 MAX_BLOCKS = 64
 """Blocks of the larger set; the variance falls with their number R as (R + 2) / R."""
@@ -131,12 +132,12 @@ def share_closer(train: Neighbors, holdout: Neighbors, images: tuple[int, int]) 
     if set_size == 1:
         return Interval(value=share, low=0.0, high=1.0)
     if share in (0.0, 1.0):
-        return _clopper_pearson(share, min(samples, images[0] if share == 0.0 else images[1]))
+        return _interval(share, min(samples, images[0] if share == 0.0 else images[1]))
     variance = (1 - share) ** 2 * _variance_of_sum(train.indices, wins / blocks, images[0])
     variance += share**2 * _variance_of_sum(holdout.indices, (1 - wins) / blocks, images[1])
     widening = float(ndtri(UPPER) / stdtrit(set_size - 1, UPPER))
     independent = share * (1 - share) * samples**2 / variance if variance > 0 else torch.inf
-    return _clopper_pearson(share, min(samples, independent * widening**2))
+    return _interval(share, min(samples, independent * widening**2))
 
 
 def relabeling_p_value(train: Neighbors, holdout: Neighbors, images: tuple[int, int], *, seed: int) -> float:
@@ -197,10 +198,6 @@ def _variance_of_sum(indices: Int64[Tensor, "m r"], weights: Float64[Tensor, "m 
     return float((terms.square().sum() - terms.sum().square() / images) * images / (images - 1))
 
 
-def _clopper_pearson(share: float, trials: float) -> Interval:
-    won, lost = share * trials, (1 - share) * trials
-    return Interval(
-        value=share,
-        low=float(betaincinv(won, lost + 1, 1 - UPPER)) if share > 0 else 0.0,
-        high=float(betaincinv(won + 1, lost, UPPER)) if share < 1 else 1.0,
-    )
+def _interval(share: float, trials: float) -> Interval:
+    low, high = clopper_pearson(share * trials, trials, 1 - UPPER)
+    return Interval(value=share, low=low, high=high)

@@ -24,7 +24,7 @@ Each p-value is one-sided: small if samples come too near. With `LEVEL` and the 
 model is suspected with a probability of at most 5 %, by Bonferroni's inequality.
 """
 
-__all__ = ["LEVEL", "Approach", "Sign", "among_themselves", "in_words", "signs"]
+__all__ = ["LEVEL", "Approach", "Sign", "among_themselves", "signs"]
 
 import math
 from dataclasses import dataclass
@@ -43,6 +43,8 @@ from spurion.neighbors import Distance, Searcher, nearest
 from spurion.phases.metrics.carlini import NEIGHBORHOOD, locally_near
 from spurion.phases.metrics.ratio import much_nearer
 from spurion.phases.null import NullTest
+from spurion.statistics.counts import more_often
+from spurion.statistics.p_values import p_words
 
 LEVEL = 0.01
 """A sign with a smaller p-value is no accident."""
@@ -95,16 +97,6 @@ class Approach:
     def much_nearer(self) -> Bool[Tensor, " n"] | None:
         """Which images are much nearer to one training image than to any other; None if there is but one."""
         return much_nearer(self.near[:, 0], self.second) if self.second.isfinite().all() else None
-
-
-def in_words(p_value: float) -> str:
-    """A p-value as it is printed.
-
-    Example:
-        >>> in_words(0.0234), in_words(1e-9)
-        ('p = 0.023', 'p < 0.0001')
-    """
-    return "p < 0.0001" if p_value < 1e-4 else f"p = {p_value:.2g}"
 
 
 def among_themselves(
@@ -178,7 +170,7 @@ def _closer(null: NullTest | None) -> Sign | None:
         name="closer_to_train",
         sentence=(
             f"{share:.0%} of the samples are closer to the training set than to as many held-out images, "
-            f"half of them by chance ({in_words(null.share_p_value)})"
+            f"half of them by chance ({p_words(null.share_p_value)})"
         ),
         p_value=null.share_p_value,
         copy_rate=_beyond(share, 0.5),
@@ -201,7 +193,7 @@ def _nearness(
         name="nearness",
         sentence=(
             f"{reading}a sample is nearer to the training set than {_others(null, 'one')} is in {shift:.0%} "
-            f"of all pairs ({in_words(p_value)})"
+            f"of all pairs ({p_words(p_value)})"
         ),
         p_value=p_value,
         copy_rate=_beyond(shift, 0.5),
@@ -221,10 +213,7 @@ def _rule(
     """How often a rule calls samples and others copies, by Fisher's exact test."""
     if ours is None or theirs is None:
         return None
-    table = [[int(flags.sum()), int((~flags).sum())] for flags in (ours, theirs)]
-    if null is None:
-        table[1] = [count // 2 for count in table[1]]
-    p_value = float(stats.fisher_exact(table, alternative="greater").pvalue)
+    p_value = more_often(ours, theirs, shared=2 if null is None else 1)
     return _told(name, float(ours.double().mean()), float(theirs.double().mean()), p_value, null)
 
 
@@ -232,7 +221,7 @@ def _told(name: _Rule, ours: float, theirs: float, p_value: float, null: NullTes
     return Sign(
         name=name,
         sentence=f"{ours:.0%} of the samples {_RULES[name]}, of {_others(null, 'many')} {theirs:.0%} "
-        f"({in_words(p_value)})",
+        f"({p_words(p_value)})",
         p_value=p_value,
         copy_rate=_beyond(ours, theirs),
     )

@@ -6,7 +6,7 @@ what it was looking for.
 
 __all__ = ["answer"]
 
-from spurion.phases.capacities import Capacity
+from spurion.phases.transitions import Capacity
 from spurion.report.geometry.order import summary
 from spurion.report.numbers import at_most, percent, percent_interval, size
 from spurion.report.readings import (

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from spurion.phases.intervals import Interval
 from spurion.report.numbers import absent, fraction, span
+from spurion.statistics.intervals import Interval
 
 
 @dataclass(frozen=True)

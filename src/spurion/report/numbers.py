@@ -16,7 +16,7 @@ __all__ = [
 from collections.abc import Callable, Sequence
 from math import ceil, floor, log10
 
-from spurion.phases.intervals import Interval
+from spurion.statistics.intervals import Interval
 
 absent = "–"
 """Stands where a value could not be computed."""

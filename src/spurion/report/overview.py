@@ -4,7 +4,8 @@ __all__ = ["Fact", "Overview", "Tile", "overview"]
 
 from dataclasses import dataclass
 
-from spurion.phases.capacities import Capacity
+from spurion.audits.findings import SourceInfo
+from spurion.phases.transitions import Capacity
 from spurion.report.answer import answer
 from spurion.report.numbers import absent, listed, percent, size
 from spurion.report.readings import classified, failures, peak_point, share
@@ -16,7 +17,6 @@ from spurion.report.words import (
     sampler_in_words,
     thresholds_in_words,
 )
-from spurion.studies.results import SourceInfo
 
 
 @dataclass(frozen=True)

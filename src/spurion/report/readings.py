@@ -13,9 +13,9 @@ __all__ = [
 
 from collections.abc import Sequence
 
-from spurion.phases.intervals import Interval
 from spurion.report.numbers import listed, size
 from spurion.report.run import Run
+from spurion.statistics.intervals import Interval
 from spurion.studies.results import PointResult
 
 FOUND_COPIES, ACCUSED_HELD_OUT = 0.99, 0.05

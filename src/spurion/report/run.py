@@ -23,11 +23,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from spurion.audits.findings import SAMPLE_COLUMNS, TRANSFORM_COLUMN
 from spurion.core.quantities import LARGEST
 from spurion.core.sealed import Damaged, Seal
 from spurion.phases.classification import CLASSES
 from spurion.report.stored import read_arrays, read_loss, read_rows, read_stored
-from spurion.studies.results import SAMPLE_COLUMNS, TRANSFORM_COLUMN, PointResult, StudyResult
+from spurion.studies.results import PointResult, StudyResult
 
 LABELS = {"": -1, **{name: index for index, name in enumerate(CLASSES)}}
 """What `samples.csv` calls the classes; nothing where no threshold gave one."""

@@ -1,22 +1,8 @@
-"""Studies and audits: from images to stored results."""
+"""Studies: a model for each training size, an audit of each model, and what follows from them together."""
 
-__all__ = [
-    "RECIPES",
-    "AuditResult",
-    "PhaseMetric",
-    "StudyConfig",
-    "StudyResult",
-    "audit",
-    "audit_schema",
-    "plan",
-    "study",
-    "study_schema",
-]
+__all__ = ["RECIPES", "StudyConfig", "StudyResult", "plan", "study", "study_schema"]
 
-from spurion.studies.auditing.results import AuditResult, audit_schema
-from spurion.studies.auditing.run import audit
 from spurion.studies.config import StudyConfig
 from spurion.studies.kinds import plan, study
-from spurion.studies.phase_metric import PhaseMetric
 from spurion.studies.recipes import RECIPES
 from spurion.studies.results import StudyResult, study_schema

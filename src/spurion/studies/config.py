@@ -28,9 +28,9 @@ from spurion.diffusion.denoisers import DenoiserConfig
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training import TrainingConfig
+from spurion.geometry.groups.config import GeometryConfig
 from spurion.neighbors.distances import DISTANCES, Distance, load_distance
 from spurion.phases.thresholds import parse_rule
-from spurion.studies.geometry.config import GeometryConfig
 from spurion.studies.results import MOST_SIZES
 
 MINIMUM_MULTIPLE = 1000

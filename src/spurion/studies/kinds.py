@@ -19,8 +19,8 @@ from spurion.core.config import Config, StoredResult
 from spurion.core.engine import Report
 from spurion.core.files import read_json
 from spurion.studies.config import StudyConfig, load_config
-from spurion.studies.plan import Plan
-from spurion.studies.plan import plan as plan_images
+from spurion.studies.planning import Plan
+from spurion.studies.planning import plan as plan_images
 from spurion.studies.results import StudyResult
 from spurion.studies.sweep import no_report
 from spurion.studies.sweep import study as study_images

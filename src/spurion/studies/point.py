@@ -31,6 +31,10 @@ from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor
 
+from spurion.audits.conclusion import AuditRules, conclude, labels_of
+from spurion.audits.findings import Findings
+from spurion.audits.measurement import load_measurement, measure, save_measurement
+from spurion.audits.written import gallery_indices, write_gallery, write_samples_csv
 from spurion.core.engine import Report
 from spurion.core.failures import FAILURES, one_sentence, raise_if_refused
 from spurion.core.progress import Progress
@@ -41,12 +45,9 @@ from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.sampleset import sample_to_folder
 from spurion.diffusion.training import is_trained, train
 from spurion.phases.thresholds import ThresholdInfo
-from spurion.studies.audit import AuditRules, conclude, labels_of
 from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
-from spurion.studies.evidence import gallery_indices, write_gallery, write_samples_csv
 from spurion.studies.folder import AGAIN, keep, recall, stage_seconds, timed, vectors_of
-from spurion.studies.measurement import load_measurement, measure, save_measurement
-from spurion.studies.results import Findings, PointResult, TrainingSummary
+from spurion.studies.results import PointResult, TrainingSummary
 
 
 @dataclass(frozen=True)

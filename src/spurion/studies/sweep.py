@@ -15,21 +15,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from spurion.audits.conclusion import thresholds_for
+from spurion.audits.findings import SourceInfo
+from spurion.audits.measurement import load_measurement
 from spurion.core.engine import Report, run_tasks
+from spurion.core.environment import Crew, environment
 from spurion.core.random import derive_seed
 from spurion.data import ImageSet
-from spurion.phases.capacities import Capacities, capacities
+from spurion.geometry.groups.results import ScanResult
 from spurion.phases.thresholds import ThresholdInfo
-from spurion.studies.audit import thresholds_for
+from spurion.phases.transitions import Capacities, capacities
 from spurion.studies.config import StudyConfig
-from spurion.studies.environment import Crew, crew_for, environment
+from spurion.studies.crew import crew_for
 from spurion.studies.folder import RunFolder, stage_seconds
-from spurion.studies.geometry.results import ScanResult
 from spurion.studies.geometry.sweep import add_geometry
-from spurion.studies.measurement import load_measurement
 from spurion.studies.point import PointTask, conclude_point, measure_point, point_data
 from spurion.studies.recipes import named_config
-from spurion.studies.results import PointResult, SourceInfo, StudyResult
+from spurion.studies.results import PointResult, StudyResult
 
 
 def no_report(name: str, stage: str, done: int, total: int) -> None:

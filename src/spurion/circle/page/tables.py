@@ -13,9 +13,9 @@ from spurion.circle.page.answer import compared
 from spurion.circle.page.stored import CircleRun
 from spurion.circle.page.words import angle, barrier_text, beta_text, time_text
 from spurion.circle.results import State, TrainedResult
-from spurion.phases.intervals import Interval
 from spurion.report.blocks import Cell, Row, Table, interval_cell, number_cell
 from spurion.report.numbers import absent, decimals, size, value
+from spurion.statistics.intervals import Interval
 
 LAWS = {
     "capacity": "memories hold half of the density at K =",

@@ -7,7 +7,7 @@ Every distance of Spurion is a function of the Euclidean distance of embedded im
 so that one exact search serves all of them: :math:`d` grows with :math:`e`, so the nearest stays the nearest.
 The distance itself is always computed by `subtracted`: subtraction first, in float64. The shortcut
 :math:`|x|^2 + |y|^2 - 2 x \cdot y` loses every digit where copies live, so it may propose neighbors
-(`spurion.neighbors.screen`) but never decides.
+(`spurion.neighbors.bounds`) but never decides.
 """
 
 __all__ = ["Distance", "DistanceInfo", "subtracted"]

@@ -19,8 +19,8 @@ __all__ = ["NEIGHBORHOOD", "local_scale", "locally_near"]
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spurion.phases.intervals import proportion
 from spurion.phases.metrics.metric import Evidence, Metric
+from spurion.statistics.intervals import proportion
 
 NEIGHBORHOOD = 50
 """Training images that set the scale (n)."""

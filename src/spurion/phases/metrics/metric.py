@@ -12,8 +12,8 @@ from torch import Tensor
 from spurion.core.config import Config
 from spurion.core.quantities import Label, Number
 from spurion.neighbors import Neighbors
-from spurion.phases.intervals import Interval
 from spurion.phases.null import NullTest
+from spurion.statistics.intervals import Interval
 
 
 class Metric(Config):

@@ -19,9 +19,9 @@ __all__ = ["much_nearer", "neighbor_ratio"]
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spurion.phases.exposure import second_outside
-from spurion.phases.intervals import proportion
+from spurion.phases.exposed import second_outside
 from spurion.phases.metrics.metric import Evidence, Metric
+from spurion.statistics.intervals import proportion
 
 RATIO = 1 / 3
 """Below it a sample is a copy."""

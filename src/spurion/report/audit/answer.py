@@ -4,12 +4,12 @@ __all__ = ["answer", "certainty"]
 
 from collections.abc import Iterator
 
-from spurion.core.numbers import p_words
+from spurion.audits.limitations import PROMISE
+from spurion.audits.results import AuditResult
 from spurion.data.transforms import TRANSFORMS
-from spurion.phases.intervals import Interval
 from spurion.report.numbers import at_most, percent, percent_interval, size, value
-from spurion.studies.auditing.limitations import PROMISE
-from spurion.studies.auditing.results import AuditResult
+from spurion.statistics.intervals import Interval
+from spurion.statistics.p_values import p_words
 
 SMALL = 0.01
 """A p-value below this is called evidence."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from spurion.audits.gallery import COPIED
 from spurion.phases.classification import CLASSES
 from spurion.report.audit.run import AuditRun
 from spurion.report.gallery import sprite
 from spurion.report.numbers import percent, value
 from spurion.report.run import Gallery, Samples
-from spurion.studies.auditing.gallery import COPIED
 
 WIDEST = 96
 """Pixels of one image on the page; larger ones are shrunk."""

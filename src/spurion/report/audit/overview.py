@@ -2,12 +2,12 @@
 
 __all__ = ["audit_overview"]
 
+from spurion.audits.findings import SourceInfo
+from spurion.audits.results import AuditResult
 from spurion.report.audit.answer import answer
 from spurion.report.numbers import fraction, percent, size, value
 from spurion.report.overview import Fact, Overview, Tile
 from spurion.report.words import DEFINITIONS, sampler_in_words
-from spurion.studies.auditing.results import AuditResult
-from spurion.studies.results import SourceInfo
 
 VERDICT_KIND = {"pass": "generalized", "fail": "memorized", "inconclusive": "spurious"}
 """The class whose color a verdict borrows."""

@@ -2,12 +2,12 @@
 
 __all__ = ["geometry", "methods", "provenance"]
 
+from spurion.geometry.groups.results import NEEDED, GroupReading
 from spurion.report.audit.run import AuditRun
 from spurion.report.blocks import Cell, Section, Table, number_cell
 from spurion.report.geometry.tables import needed
 from spurion.report.numbers import absent, listed, size, value
 from spurion.report.sections.record import flat
-from spurion.studies.geometry.results import NEEDED, GroupReading
 
 RULES = {
     "fixed": "The thresholds are numbers that were given.",

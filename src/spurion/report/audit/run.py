@@ -5,11 +5,12 @@ __all__ = ["AuditRun", "read_audit"]
 from dataclasses import dataclass
 from pathlib import Path
 
+from spurion.audits.findings import Findings
+from spurion.audits.results import AuditResult
 from spurion.core.sealed import Seal
 from spurion.report.run import Gallery, PointFiles, Run, Samples, read_gallery, read_samples
 from spurion.report.stored import read_stored
-from spurion.studies.auditing.results import AuditResult
-from spurion.studies.results import Findings, PointResult, StudyResult
+from spurion.studies.results import PointResult, StudyResult
 
 
 @dataclass(frozen=True)

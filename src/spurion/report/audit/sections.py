@@ -4,7 +4,7 @@ __all__ = ["AUDIT_SECTIONS"]
 
 from collections.abc import Callable
 
-from spurion.core.numbers import p_value
+from spurion.audits.results import AuditResult
 from spurion.phases.classification import CLASSES
 from spurion.report.audit.answer import certainty
 from spurion.report.audit.gallery import copied, ranked
@@ -15,7 +15,7 @@ from spurion.report.numbers import absent, size, value
 from spurion.report.run import Run
 from spurion.report.sections.attractors import census, rarefaction
 from spurion.report.sections.classes import definitions, sensitivity
-from spurion.studies.auditing.results import AuditResult
+from spurion.statistics.p_values import p_value
 
 MOST_ROWS = 50
 """Copied training images in the table."""

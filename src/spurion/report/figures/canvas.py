@@ -42,8 +42,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from spurion.core.text import printable
-from spurion.phases.intervals import Interval
 from spurion.phases.thresholds import ThresholdInfo
+from spurion.statistics.intervals import Interval
 
 Width = Literal["wide", "narrow"]
 

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spurion.geometry.groups.results import GROUPS, GeometryResult, ScanResult
 from spurion.report.figures.canvas import (
     INK,
     MUTED,
@@ -21,7 +22,6 @@ from spurion.report.figures.readings import Strips, over_sizes, plot_medians
 from spurion.report.geometry.view import Curve, curve, is_number, measured
 from spurion.report.numbers import size, value
 from spurion.report.run import Run
-from spurion.studies.geometry.results import GROUPS, GeometryResult, ScanResult
 
 PURPLE, TEAL = "#6a3d7c", "#56B4E9"
 DIRECTIONS = ("soft-directions", "intrinsic-dimension")

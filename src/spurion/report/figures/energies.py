@@ -5,7 +5,6 @@ __all__ = ["draw_energies"]
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spurion.phases.intervals import Interval
 from spurion.report.figures.canvas import (
     CLASS_COLORS,
     CLASS_MARKERS,
@@ -18,6 +17,7 @@ from spurion.report.figures.canvas import (
 from spurion.report.figures.readings import DODGE, over_sizes
 from spurion.report.geometry.view import Curve, curve, difference, title
 from spurion.report.run import Run
+from spurion.statistics.intervals import Interval
 
 ENERGIES = ("relative-energy", "log-density")
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spurion.phases.capacities import Capacities, Capacity
-from spurion.phases.intervals import ClassFractions
+from spurion.phases.transitions import Capacities, Capacity
 from spurion.report.figures.canvas import (
     CLASS_COLORS,
     CLASS_MARKERS,
@@ -25,6 +24,7 @@ from spurion.report.figures.canvas import (
 )
 from spurion.report.numbers import size
 from spurion.report.run import Run
+from spurion.statistics.intervals import ClassFractions
 
 CAPACITY_CLASSES = {"memorization": "memorized", "spurious": "spurious", "generalization": "generalized"}
 

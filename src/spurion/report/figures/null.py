@@ -8,7 +8,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spurion.phases.intervals import Interval
 from spurion.report.figures.canvas import (
     CLASS_COLORS,
     INK,
@@ -21,6 +20,7 @@ from spurion.report.figures.canvas import (
     width_of,
 )
 from spurion.report.run import Run
+from spurion.statistics.intervals import Interval
 
 PURPLE = "#6a3d7c"
 

@@ -5,7 +5,7 @@ __all__ = ["draw_rarefaction"]
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spurion.phases.rarefaction import Rarefaction
+from spurion.phases.rarefied import Rarefaction
 from spurion.report.figures.canvas import (
     CLASS_COLORS,
     CLASS_MARKERS,

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from spurion.geometry.groups.results import GroupReading, Reading
 from spurion.report.figures.canvas import (
     CLASS_COLORS,
     CLASS_MARKERS,
@@ -30,7 +31,6 @@ from spurion.report.figures.canvas import (
 )
 from spurion.report.geometry.view import Curve, is_number, title
 from spurion.report.numbers import value
-from spurion.studies.geometry.results import GroupReading, Reading
 
 REFERENCES = {"training": (INK, "-"), "held-out": (MUTED, (0, (4, 2)))}
 """Color and line of the images beside which the classes are seen."""

@@ -19,12 +19,12 @@ __all__ = [
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spurion.geometry.groups.results import OrderResult
 from spurion.phases.classification import CLASSES
-from spurion.phases.intervals import ALPHA
 from spurion.report.geometry.view import left_out, measured, title
 from spurion.report.numbers import decimals, listed, size
 from spurion.report.run import Run
-from spurion.studies.geometry.results import OrderResult
+from spurion.statistics.intervals import ALPHA
 
 VERDICTS = ("holds", "open", "reversed")
 

@@ -4,13 +4,13 @@ __all__ = ["measure_table", "needed", "order_table", "reading_cell", "reading_te
 
 from collections.abc import Sequence
 
-from spurion.core.numbers import p_words
+from spurion.geometry.groups.results import GROUPS, NEEDED, GroupReading, GroupSize, MeasureResult, Reading
 from spurion.report.blocks import Cell, Row, Table, number_cell
 from spurion.report.geometry.order import tallies
 from spurion.report.geometry.view import Curve, is_number, left_out, title
 from spurion.report.numbers import absent, decimals, listed, size, value
 from spurion.report.run import Run
-from spurion.studies.geometry.results import GROUPS, NEEDED, GroupReading, GroupSize, MeasureResult, Reading
+from spurion.statistics.p_values import p_words
 
 PAIRS = (("memorized", "spurious"), ("spurious", "generalized"), ("memorized", "generalized"))
 

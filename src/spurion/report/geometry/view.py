@@ -29,10 +29,10 @@ from dataclasses import dataclass
 from math import hypot, sqrt
 from typing import TypeGuard
 
-from spurion.phases.intervals import Interval
+from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.results import GeometryResult, GroupReading, MeasureResult, Reading
 from spurion.report.run import Run
-from spurion.studies.geometry.config import GeometryConfig
-from spurion.studies.geometry.results import GeometryResult, GroupReading, MeasureResult, Reading
+from spurion.statistics.intervals import Interval
 
 
 @dataclass(frozen=True)

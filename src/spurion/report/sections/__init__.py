@@ -15,7 +15,7 @@ from spurion.report.sections.classes import definitions, histograms, rules, sens
 from spurion.report.sections.geometry import basins, curvature, energy, order
 from spurion.report.sections.leakage import controls, null
 from spurion.report.sections.record import limits, provenance, training
-from spurion.report.sections.transition import examples, points, transition
+from spurion.report.sections.sizes import examples, points, transition
 
 SECTIONS: tuple[Callable[[Run], Section | None], ...] = (
     transition,

@@ -2,7 +2,7 @@
 
 __all__ = ["census", "rarefaction"]
 
-from spurion.phases.census import Census
+from spurion.phases.attractors import Census
 from spurion.report.blocks import Drawing, Row, Section, Table, number_cell
 from spurion.report.numbers import fraction, percent, size
 from spurion.report.readings import peak_point

@@ -3,6 +3,7 @@
 __all__ = ["basins", "curvature", "energy", "order"]
 
 
+from spurion.geometry.groups.results import EXPECTED
 from spurion.phases.classification import CLASSES
 from spurion.report.blocks import Drawing, Section, Table
 from spurion.report.geometry.order import comparison_count, in_words, threshold
@@ -10,7 +11,6 @@ from spurion.report.geometry.tables import measure_table, order_table
 from spurion.report.geometry.view import curve, least, measured, trivial_noise
 from spurion.report.numbers import decimals, listed, size, value
 from spurion.report.run import Run
-from spurion.studies.geometry.results import EXPECTED
 
 BASINS = ("critical-noise", "log-volume")
 CURVATURES = ("soft-directions", "intrinsic-dimension", "mean-curvature", "log-determinant")

@@ -7,11 +7,12 @@ from typing import Any
 
 import yaml
 
+from spurion.audits.findings import SourceInfo
 from spurion.report.blocks import Cell, Drawing, Section, Table, number_cell
 from spurion.report.cautions import cautions
 from spurion.report.numbers import absent, decimals, size
 from spurion.report.run import Run
-from spurion.studies.results import PointResult, SourceInfo
+from spurion.studies.results import PointResult
 
 
 def training(run: Run) -> Section | None:

@@ -4,9 +4,9 @@ __all__ = ["model_calls"]
 
 import math
 
+from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.stiffness import FULL_DIM
 from spurion.phases.classification import CLASSES
-from spurion.studies.geometry.config import GeometryConfig
 
 DENSITY_CALLS = 2 * 8 * 50
 """Products with the Jacobian and its transpose, for a density of 8 probes and 50 steps."""

@@ -4,9 +4,8 @@ Both leave their results in the point's folder and are not computed twice, but f
 model at which geometry fails keeps its other results, with a note.
 """
 
-__all__ = ["GeometryTask", "geometry_point", "geometry_result", "scan_point"]
+__all__ = ["GeometryTask", "geometry_point", "scan_point"]
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spurion.audits.conclusion import labels_of
+from spurion.audits.measurement import load_measurement
 from spurion.core.engine import Report
 from spurion.core.failures import FAILURES, one_sentence, raise_if_refused
 from spurion.core.random import derive_seed, generator
@@ -22,18 +23,14 @@ from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.device import choose_device
 from spurion.diffusion.finite import check_answers
 from spurion.diffusion.folder import folder_hash, load_denoiser
-from spurion.geometry.jacobian import coefficients
-from spurion.geometry.measures import MEASURES
-from spurion.studies.audit import labels_of
+from spurion.geometry.groups.choice import Group, choose_groups
+from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.found import geometry_result
+from spurion.geometry.groups.measuring import Setting, measure_geometry
+from spurion.geometry.groups.results import GeometryResult, ScanResult
+from spurion.geometry.groups.rows import write_rows
+from spurion.geometry.groups.scan import scan
 from spurion.studies.folder import keep, recall, timed
-from spurion.studies.geometry.config import GeometryConfig
-from spurion.studies.geometry.groups import Group, choose_groups
-from spurion.studies.geometry.measuring import Geometry, Setting, measure_geometry
-from spurion.studies.geometry.results import EXPECTED, GeometryResult, MeasureResult, ScanResult
-from spurion.studies.geometry.rows import write_rows
-from spurion.studies.geometry.scan import scan
-from spurion.studies.geometry.summary import left_out, middle, orders, rank_medians, reading
-from spurion.studies.measurement import load_measurement
 from spurion.studies.point import PointTask, concluded_from, load_samples, measured_from, point_data
 
 
@@ -151,59 +148,6 @@ def _references(task: GeometryTask) -> Tensor:
     pool, _ = point_data(task.point.config, task.point.allow_download)
     order = torch.randperm(len(pool), generator=generator(task.point.config.seed, "geometry", "references"))
     return pool.images[order[: task.config.references]]
-
-
-def geometry_result(
-    denoiser: Denoiser,
-    groups: list[Group],
-    found: Geometry,
-    *,
-    time: int | float,
-    tolerance: float | None,
-) -> GeometryResult:
-    """What the geometry of one model came to.
-
-    Arguments:
-        denoiser: The model.
-        groups: The points.
-        found: What was measured at them.
-        time: The time at which the curvature was read.
-        tolerance: The distance up to which a point counts as recovered; None where there was none.
-    """
-    alpha, sigma = coefficients(denoiser.schedule, time)
-    notes = []
-    if tolerance is None:
-        notes.append("Basins were not looked for: without a threshold nothing says what counts as recovered.")
-    notes += found.losses.sentences()
-    measures = tuple(_measure_result(name, found) for name in found.values)
-    if missing := left_out(measures):
-        notes.append(missing)
-    spectra = {name: rank_medians(ranks) for name, ranks in found.ranks.items()}
-    return GeometryResult(
-        groups={group.name: group.size for group in groups},
-        dim=math.prod(denoiser.shape),
-        tolerance=tolerance,
-        time=time,
-        noise=sigma / alpha,
-        measures=measures,
-        spectra={name: medians for name, (medians, _, _) in spectra.items()},
-        spectra_low={name: low for name, (_, low, _) in spectra.items()},
-        spectra_high={name: high for name, (_, _, high) in spectra.items()},
-        asymmetry={name: middle(values) for name, values in found.asymmetry.items()},
-        notes=tuple(notes),
-        failed=found.losses.sentences(),
-    )
-
-
-def _measure_result(name: str, found: Geometry) -> MeasureResult:
-    measure, groups = MEASURES[name], found.values[name]
-    return MeasureResult(
-        name=name,
-        unit=measure.unit,
-        source=measure.source,
-        groups={group: reading(values) for group, values in groups.items()},
-        orders=orders(groups, EXPECTED[name]),
-    )
 
 
 def _model(task: PointTask) -> Denoiser:

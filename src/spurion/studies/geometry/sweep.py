@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from spurion.core.engine import Report, run_tasks
-from spurion.studies.environment import Crew
+from spurion.core.environment import Crew
+from spurion.geometry.groups.results import NOT_MEASURED, GeometryResult, ScanResult
 from spurion.studies.folder import stage_seconds
 from spurion.studies.geometry.point import GeometryTask, geometry_point, scan_point
-from spurion.studies.geometry.results import NOT_MEASURED, GeometryResult, ScanResult
 from spurion.studies.point import PointTask
 from spurion.studies.results import PointResult
 

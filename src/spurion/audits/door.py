@@ -1,0 +1,305 @@
+"""The audit of one model: its samples against the images it was trained on.
+
+`measure` finds distances, a rule makes thresholds, `conclude` makes classes; around them stands what is
+needed to defend the answer: warnings about the sets, power, exposure, the metrics of others, and what cannot
+be concluded.
+"""
+
+__all__ = ["audit"]
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from spurion.audits.conclusion import AuditRules, conclude, labels_of, thresholds_for
+from spurion.audits.copies import changes, copies, transformed_copies
+from spurion.audits.evidence import metrics, missed, model_geometry
+from spurion.audits.findings import Findings, SourceInfo
+from spurion.audits.folder import AuditFolder
+from spurion.audits.histograms import histograms
+from spurion.audits.judgment import gather, judge
+from spurion.audits.limitations import limitations
+from spurion.audits.measurement import Found, Stages, measure, unseen
+from spurion.audits.mistakes import mistakes
+from spurion.audits.readings import readings
+from spurion.audits.request import (
+    AUDIT_KINDS,
+    Request,
+    check_sources,
+    condition_of,
+    rule_for,
+)
+from spurion.audits.results import AuditResult, Inputs, ModelInfo
+from spurion.audits.sources import Images, Model, open_sets
+from spurion.core.arguments import check_arguments
+from spurion.core.environment import Crew, environment
+from spurion.core.failures import FAILURES, one_sentence
+from spurion.core.random import derive_seed
+from spurion.data import Declared, ranges_for
+from spurion.data.open import Source
+from spurion.data.transforms import parse_transforms
+from spurion.diffusion.device import DeviceName
+from spurion.diffusion.samplers import SamplerConfig
+from spurion.geometry.groups.results import NOT_MEASURED
+from spurion.neighbors import Distance, DistanceInfo, as_distance
+from spurion.phases.thresholds import ThresholdInfo
+
+
+def audit(
+    train: Source,
+    samples: Source | None = None,
+    holdout: Source | None = None,
+    *,
+    model: Path | str | None = None,
+    generate: int | None = None,
+    sampler: SamplerConfig | None = None,
+    thresholds: str | None = None,
+    distance: str | Distance = "l2",
+    transforms: str | Sequence[str] | None = None,
+    fail_if: str | None = None,
+    geometry: int = 0,
+    resize: int | None = None,
+    value_range: Declared | None = None,
+    clip: bool = False,
+    redact: bool = False,
+    out: Path | str | None = None,
+    seed: int = 0,
+    device: DeviceName = "auto",
+    allow_download: bool = False,
+    cache: Path | str | None = None,
+    progress: Stages | None = None,
+) -> AuditResult:
+    """Measure samples of a model against the images it was trained on.
+
+    Arguments:
+        train: The training images: an image set, a tensor in [-1, 1] with shape (n, C, H, W), or a path; see
+            `open_images`.
+        samples: The samples, at least 2, of the same shape; None if the audit shall draw them.
+        holdout: Images of the same kind that the model never saw.
+        model: A model folder, of Spurion or diffusers, to draw samples from or to measure the geometry of.
+        generate: How many samples to draw from the model, instead of `samples`.
+        sampler: How to draw them; by default ancestral sampling with 1,000 steps.
+        thresholds: "fixed:DM,DS", "valley" or "holdout:ALPHA"; by default "holdout:0.01" with held-out
+            images, else "valley".
+        distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
+        transforms: Look for transformed copies too: "all", or names in `spurion.data.transforms.TRANSFORMS`
+            with commas between. The search then takes as many times as long as there are versions.
+        fail_if: A condition such as "memorized > 0.01", decided on the interval; see `spurion.phases.gate`.
+        geometry: Measure basins, curvature and energies of the model at so many points of each class
+            (at least 6); 0 measures none.
+        resize: Crop the central square of every image and resize it to this height and width.
+        value_range: What stands for black and for white in arrays of floats; those in memory or called
+            ``samples`` are else in [-1, 1]. Or ranges by set, such as ``{"samples": (0, 1)}``.
+        clip: Whether values of arrays outside their range are clipped, instead of refused.
+        redact: Leave names, and everything that shows images, out of the result and of all files.
+        out: A folder for `audit.json`, `samples.csv` and `gallery.npz`, and `samples.npz` if they are drawn.
+        seed: Seed of samples, controls, bootstrap and the null test's subsets.
+        device: Where the model computes.
+        allow_download: Whether a data set may be fetched.
+        cache: A folder that keeps the vectors of `lpips-*` and of functions for later audits.
+        progress: Called with the stage and how far it is.
+
+    Returns:
+        Everything `audit.json` holds. What could not be computed is None, with the reason among the notes.
+
+    Raises:
+        ValueError: If images or model cannot be read or do not fit together, the rule lacks what it needs,
+            the condition cannot be read, or `out` holds something else.
+        OSError: If `out` cannot be written or the disk is full.
+    """
+    check_arguments(locals(), AUDIT_KINDS)
+    check_sources(samples, model, generate, geometry)
+    request = Request(
+        rule=rule_for(thresholds, holdout is not None),
+        condition=None if fail_if is None else condition_of(fail_if),
+        distance=as_distance(distance).kept(cache),
+        transforms=() if transforms is None else parse_transforms(transforms),
+        seed=seed,
+        resize=resize,
+        value_range=value_range,
+        clip=clip,
+        points=geometry,
+        redact=redact,
+        progress=progress or unseen,
+    )
+    folder = None if out is None else AuditFolder(Path(out), redact)
+    drawing = sampler or SamplerConfig()
+    source = None if model is None else Model.load(model, generate, drawing, seed=seed, device=device)
+    if folder is not None:
+        folder.check_drawing(generate is not None)
+    images = _open(request, source, (train, samples, holdout), folder, allow_download)
+    if folder is not None:
+        folder.check_inputs(_inputs(images, request))
+    return _measure(request, images, source, folder)
+
+
+def _open(
+    request: Request,
+    model: Model | None,
+    sets: tuple[Source, Source | None, Source | None],
+    folder: AuditFolder | None,
+    allow_download: bool,
+) -> Images:
+    """The training, sample and held-out images; samples that are not given are drawn."""
+    train, samples, holdout = sets
+    ranges_for(request.value_range, {"train": train, "samples": samples, "holdout": holdout})
+    if model is not None and model.generate is not None:
+        samples = model.draw(folder.path if folder and not request.redact else None, request.progress)
+    request.progress("read images", 0, 0)
+    images = open_sets(
+        train,
+        samples,  # type: ignore[arg-type]
+        holdout,
+        resize=request.resize,
+        value_range=request.value_range,
+        clip=request.clip,
+        allow_download=allow_download,
+    )
+    return images.nameless() if request.redact else images
+
+
+def _measure(
+    request: Request, images: Images, model: Model | None, folder: AuditFolder | None
+) -> AuditResult:
+    """Distances, thresholds and all that follows from them, written to the folder if there is one."""
+    found = measure(
+        *_tensors(images),
+        distance=request.distance,
+        seed=request.seed,
+        progress=request.progress,
+        search=request.search,
+    )
+    thresholds = thresholds_for(request.rule, found.measurement)
+    labels = labels_of(found.measurement, thresholds)
+    by = changes(images, found, request.transforms, request.distance)
+    result = _conclude(request, images, found, thresholds, labels, model, by)
+    if folder is not None:
+        folder.write(result, images, found.measurement, labels, by)
+    return result
+
+
+def _conclude(
+    request: Request,
+    images: Images,
+    found: Found,
+    thresholds: ThresholdInfo,
+    labels: Int64[Tensor, " n"] | None,
+    model: Model | None,
+    by: list[str] | None,
+) -> AuditResult:
+    """Everything that follows from the distances."""
+    seed, count, distance = request.seed, len(images.samples), request.distance
+    request.progress("conclude", 0, 1)
+    rules = AuditRules(seed=seed)
+    findings = conclude(found.measurement, thresholds, images.samples.images, rules, distance=distance)
+    findings = _with_transformed(findings, request, images)
+    values, notes = _geometry(request, images, thresholds, labels, model)
+    values["metrics"] = metrics(images, found, distance, seed=seed)
+    values["warnings"] = warnings = mistakes(images, found, distance, seed=seed, search=request.search)
+    values |= copies(images, found, labels, thresholds.memorized, distance, by)
+    power = missed(count, thresholds, len(found.measurement.holdout_train))
+    equal = len(values["exact_copies"])
+    case = gather(request, images, found, findings, power, warnings, exact_copies=equal)
+    values |= judge(case, request.condition)
+    device = "cpu" if model is None else str(model.denoiser.device)
+    result = AuditResult(
+        **dict(findings) | {"notes": (*findings.notes, *notes, *readings(images))},
+        redacted=request.redact,
+        inputs=_inputs(images, request),
+        model=None if model is None else _model(model, request.redact),
+        train_duplicates=found.groups,
+        transforms=request.transforms,
+        power=power,
+        limitations=limitations(
+            findings,
+            power,
+            held_out=images.holdout is not None,
+            model=model is not None and model.generate is not None,
+            transforms=request.transforms,
+        ),
+        histograms=histograms(found.measurement),
+        seed=seed,
+        environment=environment(Crew(1, torch.get_num_threads(), device)),
+        **values,
+    )
+    request.progress("conclude", 1, 1)
+    return _redacted(result) if request.redact else result
+
+
+def _with_transformed(findings: Findings, request: Request, images: Images) -> Findings:
+    """With the control of transformed copies, where there is a threshold."""
+    controls = findings.controls
+    if controls is None or findings.thresholds is None or (radius := findings.thresholds.memorized) is None:
+        return findings
+    train, seed = images.train.images, request.seed
+    shares = transformed_copies(train, radius, request.search, request.distance, seed=seed)
+    return findings.model_copy(update={"controls": controls.model_copy(update={"transformed": shares})})
+
+
+def _tensors(images: Images) -> tuple[Tensor, Tensor, Tensor | None]:
+    held_out = None if images.holdout is None else images.holdout.images
+    return images.train.images, images.samples.images, held_out
+
+
+def _geometry(
+    request: Request,
+    images: Images,
+    thresholds: ThresholdInfo,
+    labels: Int64[Tensor, " n"] | None,
+    model: Model | None,
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The geometry where it was asked for, or a note on why there is none."""
+    if model is None or not request.points:
+        return {}, ()
+    try:
+        measured, scanned = model_geometry(
+            model,
+            images,
+            labels,
+            thresholds,
+            request.distance,
+            points=request.points,
+            seed=derive_seed(request.seed, "geometry"),
+            progress=request.progress,
+        )
+    except FAILURES as error:
+        return {}, (NOT_MEASURED + one_sentence(error),)
+    return {"geometry": measured, "curvature": scanned}, ()
+
+
+def _inputs(images: Images, request: Request) -> Inputs:
+    return Inputs(
+        train=SourceInfo.of(images.train),
+        samples=SourceInfo.of(images.samples),
+        holdout=None if images.holdout is None else SourceInfo.of(images.holdout),
+        resize=request.resize,
+        value_range=request.value_range,
+        clip=request.clip,
+    )
+
+
+def _model(model: Model, redact: bool) -> ModelInfo:
+    drawn = model.generate is not None
+    return ModelInfo(
+        name="model" if redact else model.name,
+        sha256=model.sha256,
+        sampler=model.sampler.model_dump(mode="json") if drawn else None,
+        seed=model.seed if drawn else None,
+    )
+
+
+def _redacted(result: AuditResult) -> AuditResult:
+    """Without the names of weights' files; the hashes stay. Sets and images lost their names before."""
+    distance = result.distance
+    if distance.weights is None:
+        return result
+    hashes = re.findall(r"sha256 [0-9a-f]+", distance.weights)
+    plain = DistanceInfo(
+        name=distance.name, unit=distance.unit, weights=", ".join(hashes) or "not named here"
+    )
+    return result.model_copy(update={"distance": plain})

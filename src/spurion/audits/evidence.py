@@ -1,0 +1,120 @@
+"""What follows from the distances of an audit beside the classes: metrics, power, exposure, geometry."""
+
+__all__ = ["metrics", "missed", "model_geometry"]
+
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from spurion.audits.measurement import Found, Stages
+from spurion.audits.sources import Images, Model
+from spurion.core.random import derive_seed, generator
+from spurion.data.storage import room
+from spurion.geometry.groups.choice import choose_groups
+from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.found import geometry_result
+from spurion.geometry.groups.measuring import Setting, measure_geometry
+from spurion.geometry.groups.results import GeometryResult, ScanResult
+from spurion.geometry.groups.scan import scan
+from spurion.neighbors import Distance, Neighbors
+from spurion.neighbors.distances.l2 import L2
+from spurion.neighbors.embedding import embedded
+from spurion.neighbors.rows import Rows
+from spurion.phases.detection import Power, power
+from spurion.phases.metrics import Evidence, Metric, all_metrics
+from spurion.phases.thresholds import HoldoutRule, ThresholdInfo, parse_rule
+
+
+def missed(samples: int, thresholds: ThresholdInfo, held_out: int) -> Power:
+    """The copy rates that a number of samples could have missed, under a rule."""
+    rule = parse_rule(thresholds.rule)
+    if isinstance(rule, HoldoutRule) and thresholds.memorized is not None:
+        return power(samples, false_positive_rate=rule.alpha, held_out=held_out)
+    return power(samples)
+
+
+def metrics(images: Images, found: Found, distance: Distance, *, seed: int) -> tuple[Metric, ...]:
+    """Metrics of copying that users of other tools know, on the vectors of the distance."""
+    neighbors = found.to_train
+    evidence = Evidence(
+        samples=_vectors(images.samples.images, distance),
+        train=_vectors(images.train.images, distance),
+        holdout=None if images.holdout is None else _vectors(images.holdout.images, distance),
+        to_train=Neighbors(distance.radius(neighbors.distances), neighbors.indices),
+        groups=found.groups,
+        null=found.measurement.null,
+    )
+    return all_metrics(evidence, seed=derive_seed(seed, "metrics"))
+
+
+def _vectors(images: Float[Tensor, "n *shape"], distance: Distance) -> Float[Tensor, "n d"]:
+    """The vectors of a set: for l2 the pixels where they are, otherwise in a file where they are many."""
+    if isinstance(distance, L2):
+        return images.flatten(1)
+    rows = embedded(Rows.open(images, "images"), distance, memory_limit=0)
+    vectors = room((len(rows), rows.dim), rows.read(slice(0, 0)).dtype, "the vectors of a set")
+    for part, some in rows.parts():
+        vectors[part] = some
+    return vectors
+
+
+def model_geometry(
+    model: Model,
+    images: Images,
+    labels: Int64[Tensor, " n"] | None,
+    thresholds: ThresholdInfo,
+    distance: Distance,
+    *,
+    points: int,
+    seed: int,
+    progress: Stages,
+) -> tuple[GeometryResult, ScanResult]:
+    """Basins, curvature and energies of the model at some samples of each class.
+
+    Arguments:
+        model: The model.
+        images: The sets.
+        labels: The classes of the samples, or None.
+        thresholds: The spurious one is the distance up to which a point counts as recovered.
+        distance: The distance of that threshold.
+        points: How many points of each group.
+        seed: The seed of every choice and of all noise.
+        progress: Called with the stage and how far it is.
+
+    Raises:
+        ValueError: If the model cannot be measured.
+    """
+    train = images.train.images
+    config = GeometryConfig(points=points)
+    progress("scan", 0, 1)
+    scan_points = _some(train, config.scan_points, seed, "scan")
+    scanned = scan(model.denoiser, scan_points, config, train_size=len(train), seed=seed)
+    groups = choose_groups(
+        images.samples.images,
+        labels,
+        train,
+        None if images.holdout is None else images.holdout.images,
+        most=points,
+        least=min(config.least, points),
+        seed=seed,
+    )
+    setting = Setting(
+        config=config,
+        time=scanned.chosen_time,
+        tolerance=thresholds.spurious,
+        distance=distance,
+        references=_some(train, config.references, seed, "references"),
+        seed=derive_seed(seed, "geometry"),
+    )
+    found = measure_geometry(model.denoiser, groups, setting, progress=partial(progress, "geometry"))
+    result = geometry_result(
+        model.denoiser, groups, found, time=scanned.chosen_time, tolerance=thresholds.spurious
+    )
+    return result, scanned
+
+
+def _some(images: Float[Tensor, "n *shape"], most: int, seed: int, name: str) -> Float[Tensor, "some *shape"]:
+    order = torch.randperm(len(images), generator=generator(seed, "geometry", name))
+    return images[order[:most]]

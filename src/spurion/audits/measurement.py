@@ -1,0 +1,274 @@
+"""What is measured before any threshold is known: nearest-neighbor distances.
+
+For samples S', a training set S and, if there is one, a held-out set H:
+
+- ``distance_train``, ``nearest_train``: from each sample to its nearest training image (the paper's olive
+  histogram), ``distance_train_2``: to the nearest that is no duplicate of that image (infinite if S holds but
+  one image, once or often);
+- ``distance_sample``, ``nearest_sample``: to the nearest other sample (the gray histogram);
+- ``copies``: from training images with a whisper of noise to the training set (control; none if the distance
+  knows no other images than it was given);
+- ``holdout_train``, ``holdout_holdout``: from held-out images to the training set, and to the nearest other
+  held-out image at the number of samples (the null of the `holdout` threshold rule); the former without
+  images that are also in the training set, unless all of them are: they are not held out.
+
+- ``first_equal``: for each training image the first one that is equal to it, often itself.
+
+A sample is never its own neighbor. See Pham et al. (2025), Eq. 9-11.
+"""
+
+__all__ = [
+    "COPY_NOISE",
+    "Found",
+    "Measurement",
+    "Stages",
+    "equal_images",
+    "load_measurement",
+    "measure",
+    "save_measurement",
+    "unseen",
+]
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from spurion.core.random import generator
+from spurion.core.sealed import Damaged, load_tensors, save_tensors
+from spurion.data.storage import taken
+from spurion.neighbors import Distance, DistanceInfo, Neighbors, Searcher, as_distance, nearest
+from spurion.phases.exposed import digests, duplicate_groups, second_outside
+from spurion.phases.null import DEPTH, NullTest, Searches, null_test, searches
+
+COPY_NOISE = 0.01
+"""Standard deviation of the noise on control copies, in the unit of the images ([-1, 1])."""
+
+COPIES = 200
+"""Number of control copies."""
+
+Stages = Callable[[str, int, int], None]
+"""Called as ``progress(stage, done, total)``: how far a named stage is."""
+
+
+def unseen(stage: str, done: int, total: int) -> None:
+    """Show nothing of a stage."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Distances of samples, controls and held-out images; see the module. Floats are float64."""
+
+    distance: DistanceInfo
+    distance_train: Float[Tensor, " n"]
+    nearest_train: Int64[Tensor, " n"]
+    distance_train_2: Float[Tensor, " n"]
+    distance_sample: Float[Tensor, " n"]
+    nearest_sample: Int64[Tensor, " n"]
+    copies: Float[Tensor, " c"]
+    first_equal: Int64[Tensor, " k"]
+    holdout_train: Float[Tensor, " h"]
+    holdout_holdout: Float[Tensor, " g"]
+    null: NullTest | None
+
+    @property
+    def duplicates(self) -> int:
+        """Number of training images with an equal one elsewhere in the training set."""
+        sizes = self.first_equal.bincount()
+        return int(sizes[sizes > 1].sum())
+
+
+@dataclass(frozen=True)
+class Found:
+    """A measurement, and what was found on the way that is not stored.
+
+    Attributes:
+        measurement: The distances.
+        to_train: The training images nearest to each sample, up to `DEPTH` of them.
+        groups: Equal images of the training set, from `duplicate_groups`.
+        known: The searches of the null test; None without held-out images.
+    """
+
+    measurement: Measurement
+    to_train: Neighbors
+    groups: tuple[tuple[int, ...], ...]
+    known: Searches | None
+
+
+def measure(
+    train: Float[Tensor, "k *train_shape"],
+    samples: Float[Tensor, "n *sample_shape"],
+    holdout: Float[Tensor, "h *holdout_shape"] | None = None,
+    *,
+    distance: str | Distance = "l2",
+    seed: int = 0,
+    progress: Stages | None = None,
+    search: Searcher = nearest,
+) -> Found:
+    """Measure samples against a training set; see the module.
+
+    Arguments:
+        train: The training set, with shape (K, *shape), of any size from 1.
+        samples: The samples, with shape (n, *shape), at least 2.
+        holdout: Images from the same source that the model never saw, with shape (h, *shape).
+        distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
+        seed: Seed of the controls and of the null test's subsets.
+        progress: Called with the stage and how far it is.
+        search: What finds the training and the held-out images nearest to others.
+
+    Returns:
+        The measurement, and the neighbors and groups it stands on.
+
+    Raises:
+        ValueError: If shapes differ, or there are fewer than two samples.
+    """
+    _check(train, samples, holdout)
+    distance, told = as_distance(distance).kept(), progress or unseen
+    groups = duplicate_groups(train)
+    known = None
+    if holdout is not None:
+        known = searches(
+            samples,
+            train,
+            holdout,
+            distance=distance,
+            progress=partial(told, "search train and held-out"),
+            search=search,
+        )
+    olive = known.to_train if known else _to_train(samples, train, distance, told, search)
+    gray = nearest(
+        samples, samples, 1, distance=distance, exclude_self=True, progress=partial(told, "search samples")
+    )
+    told("controls and null", 0, 1)
+    measurement = Measurement(
+        distance=distance.info,
+        distance_train=olive.distances[:, 0].clone(),
+        nearest_train=olive.indices[:, 0].clone(),
+        distance_train_2=second_outside(olive, groups, samples, train, distance=distance, search=search),
+        distance_sample=gray.distances[:, 0],
+        nearest_sample=gray.indices[:, 0],
+        copies=_copy_distances(train, distance, seed, search),
+        first_equal=_first_equal(len(train), groups),
+        **_held_out(known, train, samples, holdout, distance, seed, groups, search),
+    )
+    told("controls and null", 1, 1)
+    return Found(measurement, olive, groups, known)
+
+
+def save_measurement(measurement: Measurement, path: Path) -> None:
+    """Store a measurement as one safetensors file, atomically and under a checksum."""
+    tensors = {name: value for name, value in vars(measurement).items() if isinstance(value, Tensor)}
+    null = measurement.null.model_dump_json() if measurement.null else "null"
+    save_tensors(path, tensors, {"distance": measurement.distance.model_dump_json(), "null": null})
+
+
+def load_measurement(path: Path) -> Measurement:
+    """Read a stored measurement.
+
+    Raises:
+        Damaged: If the file is damaged.
+    """
+    tensors, facts = load_tensors(path)
+    try:
+        null = json.loads(facts["null"])
+        return Measurement(
+            distance=DistanceInfo.model_validate_json(facts["distance"]),
+            null=NullTest.model_validate(null) if null else None,
+            **tensors,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{path} is damaged (it holds no measurement: {error}).") from None
+
+
+def _check(train: Tensor, samples: Tensor, holdout: Tensor | None) -> None:
+    if len(samples) < 2:
+        raise ValueError(f"`samples` must hold at least 2 images, got {len(samples)}.")
+    for name, images in (("samples", samples), ("holdout", holdout)):
+        if images is not None and images.shape[1:] != train.shape[1:]:
+            kinds = [tuple(found.shape[1:]) for found in (train, images)]
+            remedy = "resize one of them" if kinds[0][:-2] == kinds[1][:-2] else "convert them to one kind"
+            raise ValueError(
+                f"`{name}` must have the training images' shape {kinds[0]}, got {kinds[1]}; {remedy}."
+            )
+
+
+def _to_train(
+    samples: Float[Tensor, "n *shape"],
+    train: Float[Tensor, "k *shape"],
+    distance: Distance,
+    told: Stages,
+    search: Searcher,
+) -> Neighbors:
+    depth = min(DEPTH, len(train))
+    return search(samples, train, depth, distance=distance, progress=partial(told, "search train"))
+
+
+def _copy_distances(
+    reference: Float[Tensor, "k *shape"], distance: Distance, seed: int, search: Searcher
+) -> Float[Tensor, " none_or_c"]:
+    if not distance.embeds_any_image:
+        return torch.empty(0, dtype=torch.float64)
+    chosen = torch.randperm(len(reference), generator=generator(seed, "control", "choice"))[:COPIES]
+    noise = torch.randn(len(chosen), *reference.shape[1:], generator=generator(seed, "control", "noise"))
+    return search(reference[chosen] + COPY_NOISE * noise, reference, 1, distance=distance).distances[:, 0]
+
+
+def _first_equal(count: int, groups: Sequence[Sequence[int]]) -> Int64[Tensor, " k"]:
+    first = torch.arange(count)
+    for group in groups:
+        first[list(group)] = group[0]
+    return first
+
+
+def _held_out(
+    known: Searches | None,
+    train: Float[Tensor, "k *shape"],
+    samples: Float[Tensor, "n *shape"],
+    holdout: Float[Tensor, "h *shape"] | None,
+    distance: Distance,
+    seed: int,
+    groups: Sequence[Sequence[int]],
+    search: Searcher,
+) -> dict[str, Any]:
+    """The distances of held-out images and the null test; empty without them."""
+    empty = torch.empty(0, dtype=torch.float64)
+    if known is None or holdout is None:
+        return {"holdout_train": empty, "holdout_holdout": empty, "null": None}
+    chosen = torch.randperm(len(holdout), generator=generator(seed, "holdout", "matched"))[: len(samples)]
+    among = empty
+    if len(chosen) > 1:
+        matched = taken(holdout, chosen)
+        among = nearest(matched, matched, 1, distance=distance, exclude_self=True).distances[:, 0]
+    null = null_test(
+        samples, train, holdout, seed=seed, distance=distance, known=known, groups=groups, search=search
+    )
+    distances = known.holdout_to_train.distances[:, 0]
+    seen = equal_images(holdout, train, distances)
+    return {
+        "holdout_train": distances.clone() if seen.all() else distances[~seen],
+        "holdout_holdout": among,
+        "null": null,
+    }
+
+
+def equal_images(
+    images: Float[Tensor, "n *shape"], train: Float[Tensor, "k *train_shape"], distances: Float[Tensor, " n"]
+) -> Bool[Tensor, " n"]:
+    """Which images are byte for byte training images.
+
+    Arguments:
+        images: The images with shape (n, *shape).
+        train: The training images with shape (K, *shape).
+        distances: The distance of each image to its nearest training image; that of equal ones is 0.
+    """
+    equal = distances == 0
+    if equal.any():
+        known = set(digests(train))
+        equal[equal.clone()] = torch.tensor([key in known for key in digests(images[equal])])
+    return equal

@@ -1,0 +1,146 @@
+"""What an audit found, as it is stored: the types behind `audit.json` and its JSON Schema.
+
+The report of an audit reads these and the files beside them, never images or models.
+"""
+
+__all__ = ["AuditResult", "Histograms", "Inputs", "ModelInfo", "audit_schema"]
+
+from itertools import pairwise
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from spurion.audits.findings import Findings, SamplerSettings, SourceInfo
+from spurion.audits.overlap import Overlap
+from spurion.core.config import Config, StoredResult
+from spurion.core.quantities import Count, Notes, Number, Positive, Settings, Size, check_lengths
+from spurion.geometry.groups.results import GeometryResult, ScanResult
+from spurion.phases.detection import Power
+from spurion.phases.exposed import Exposure
+from spurion.phases.gate import Verdict
+from spurion.phases.metrics import Metric
+from spurion.phases.separation import Separation
+from spurion.phases.signs import Sign
+
+
+class Inputs(Config):
+    """The sets of images, by their role; the hash is that of the content."""
+
+    train: SourceInfo
+    samples: SourceInfo
+    holdout: SourceInfo | None = None
+    resize: Size | None = Field(
+        None, description="Side to which the central square of every image was resized."
+    )
+    value_range: tuple[Number, Number] | dict[str, tuple[Number, Number]] | None = Field(
+        None, description="What was declared to stand for black and white in arrays, for all or by set."
+    )
+    clip: bool = Field(False, description="Whether values outside the range were clipped.")
+
+
+class ModelInfo(Config):
+    """The model that was given, and how it was sampled if it was."""
+
+    name: str
+    sha256: str = Field(description="Hash of the folder's weights and configurations; see `folder_hash`.")
+    sampler: SamplerSettings | None = Field(None, description="Null if its samples were given.")
+    seed: int | None = Field(None, description="Seed of the samples; null if they were given.")
+
+
+class Histograms(Config):
+    """How many distances lie between edges; distances below the first edge, 0 too, are in the first bin."""
+
+    edges: tuple[Positive, ...] = Field(
+        min_length=2, max_length=10_000, description="Increasing, equally wide on a log scale."
+    )
+    train: tuple[Count, ...] = Field(description="Samples by distance to the nearest training image.")
+    samples: tuple[Count, ...] = Field(description="Samples by distance to the nearest other sample.")
+    holdout: tuple[Count, ...] | None = Field(
+        None, description="Held-out images by distance to the nearest training image."
+    )
+
+    @model_validator(mode="after")
+    def _one_count_each(self) -> "Histograms":
+        counts = {"train": self.train, "samples": self.samples, "holdout": self.holdout}
+        check_lengths("bins", len(self.edges) - 1, **counts)
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError("`edges` must increase")
+        return self
+
+
+class AuditResult(StoredResult, Findings):
+    """A whole audit: `audit.json`."""
+
+    schema_: Literal["spurion.audit/1"] = Field("spurion.audit/1", alias="schema")
+    redacted: bool = Field(False, description="Whether names and all that shows images were left out.")
+    inputs: Inputs
+    model: ModelInfo | None = None
+    exact_copies: tuple[Count, ...] = Field(
+        (), description="Samples that are byte for byte training images, copies under any rule, by index."
+    )
+    exposure: tuple[Exposure, ...] = Field((), description="Copied training images, most copied first.")
+    train_duplicates: tuple[tuple[Count, ...], ...] = Field(
+        (), description="Groups of equal training images, by index."
+    )
+    metrics: tuple[Metric, ...] = Field((), max_length=1000)
+    transforms: tuple[str, ...] = Field(
+        (),
+        description="Transforms of training images that were looked at too.",
+    )
+    copied_by: dict[str, Count] = Field(
+        {}, description='Samples called memorized, by the transform that brings them nearest; "" for none.'
+    )
+    power: Power
+    signs: tuple[Sign, ...] = Field(
+        (), description="What speaks of copies without a threshold; one with a small p-value speaks."
+    )
+    separation: Separation | None = Field(
+        None, description="Whether other images lie below the threshold as often; null without one."
+    )
+    doubts: dict[str, tuple[str, ...]] = Field(
+        {}, description="For each share, what forbids to believe that it is no higher than its interval says."
+    )
+    only_near: bool = Field(
+        False, description="Whether samples called memorized may be near for another reason than copying."
+    )
+    unseen_transforms: str | None = Field(
+        None, description="Which transformed copies would be missed; null if none, or not measured."
+    )
+    false_alarms: str | None = Field(
+        None, description="How many samples called memorized may be no copies; null if nothing says so."
+    )
+    verdict: Verdict | None = Field(None, description="Null if none was asked for.")
+    warnings: tuple[Overlap, ...] = Field((), max_length=1000)
+    limitations: Notes = Field(description="What cannot be concluded, a sentence each.")
+    histograms: Histograms
+    geometry: GeometryResult | None = None
+    curvature: ScanResult | None = Field(None, description="The noise at which curvature is read, and why.")
+    seed: int = Field(description="Seed of controls, bootstrap and subsets.")
+    environment: Settings
+
+    @model_validator(mode="after")
+    def _within_the_sets(self) -> "AuditResult":
+        images, samples = self.inputs.train.count, self.inputs.samples.count
+        exposed = [image.train_index for image in self.exposure]
+        repeated = [index for group in self.train_duplicates for index in group]
+        for name, indices, size in (
+            ("exact_copies", self.exact_copies, samples),
+            ("exposure", exposed, images),
+            ("train_duplicates", repeated, images),
+        ):
+            if max(indices, default=0) >= size:
+                raise ValueError(f"`{name}` must count in a set of {size}, got the index {max(indices)}")
+        copied = sum(image.count for image in self.exposure)
+        if max(copied, sum(self.counts or (samples,)), self.power.samples) > samples:
+            raise ValueError(f"`counts`, `exposure` and `power` must be of the {samples} samples, got more")
+        return self
+
+    @property
+    def pictures(self) -> int:
+        """How many copied training images there are, those that are like a more copied one not counted."""
+        return sum(image.like is None for image in self.exposure)
+
+
+def audit_schema() -> dict[str, Any]:
+    """JSON Schema of `audit.json`."""
+    return AuditResult.model_json_schema(by_alias=True, mode="serialization")

@@ -1,0 +1,205 @@
+"""Which training images are produced, how often, and which of them are in the set more than once.
+
+Duplicates inside the training set come first: an image that is there ten times is trained on ten times
+as often, and of ten equal images the nearest is an accident. So copies are counted per group of duplicates.
+They also break every rule that compares the nearest with the second nearest training image: there the second
+must be the nearest image outside of the group (`second_outside`).
+"""
+
+__all__ = ["Exposure", "digests", "duplicate_groups", "exposure", "likened", "second_outside"]
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Float64, Int
+from pydantic import Field
+from torch import Tensor
+
+from spurion.core.config import Config
+from spurion.core.quantities import Count, Size
+from spurion.data.storage import taken
+from spurion.neighbors import Distance, Neighbors, Searcher, nearest, within
+from spurion.phases.attractors import components
+from spurion.phases.classification import CLASSES
+
+MOST_LIKENED = 2000
+"""Most copied images that are compared with each other."""
+
+
+class Exposure(Config):
+    """A training image that came out of the model, and how many samples are copies of it."""
+
+    train_index: Count = Field(description="Index of the image; of a group of duplicates, the lowest.")
+    name: str | None = Field(None, description="Name of the image, if it has one.")
+    count: Size = Field(
+        description="Samples that are memorized and nearest to the image or a duplicate of it."
+    )
+    duplicates: Count = Field(description="Other training images in its group of duplicates.")
+    like: Count | None = Field(
+        None,
+        description="Index of a more copied image that may be the same picture: it lies within the threshold "
+        "of memorization, or a chain of listed images does.",
+    )
+
+
+def duplicate_groups(
+    images: Float[Tensor, "k *shape"], radius: float = 0.0, *, distance: str | Distance = "l2"
+) -> tuple[tuple[int, ...], ...]:
+    """Group the images of one set that are duplicates of each other.
+
+    Arguments:
+        images: The images with shape (K, *shape).
+        radius: Images at most this far apart are duplicates, and so are duplicates of duplicates. At 0
+            only equal images are, whatever the distance, and no search is needed.
+        distance: A distance or its name; `radius` is in its unit.
+
+    Returns:
+        The groups of at least two images: increasing indices, the groups ordered by their first.
+
+    Raises:
+        ValueError: If `radius` is negative or the distance is unknown.
+
+    Example:
+        >>> import torch
+        >>> duplicate_groups(torch.tensor([[1.0], [2.0], [1.0], [1.1], [2.0]]))
+        ((0, 2), (1, 4))
+    """
+    if not radius >= 0:
+        raise ValueError(f"`radius` must be at least 0, got {radius}.")
+    keys: Sequence[bytes | int]
+    if radius == 0:
+        keys = digests(images)
+    else:
+        keys = components(within(images, images, radius, distance=distance, exclude_self=True)).tolist()
+    groups: dict[bytes | int, list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def exposure(
+    nearest_train: Int[Tensor, " n"],
+    labels: Int[Tensor, " n"],
+    *,
+    groups: Sequence[Sequence[int]] = (),
+    names: Sequence[str] | None = None,
+) -> tuple[Exposure, ...]:
+    """Rank the training images by how many samples are copies of them.
+
+    Arguments:
+        nearest_train: The index of the training image nearest to each sample, with shape (M,).
+        labels: The class of each sample as an index into `CLASSES`, with shape (M,). Only memorized
+            samples are copies.
+        groups: Duplicates in the training set, from `duplicate_groups`; each group counts as its first image.
+        names: The names of the training images, if they have any.
+
+    Returns:
+        The images with at least one copy, most copied first, ties by index.
+
+    Example:
+        >>> import torch
+        >>> ranked = exposure(torch.tensor([4, 2, 7, 4]), torch.tensor([0, 0, 1, 0]), groups=[(2, 5)])
+        >>> [(image.train_index, image.count, image.duplicates) for image in ranked]
+        [(4, 2, 0), (2, 1, 1)]
+    """
+    group_of = {index: group for group in groups for index in group}
+    copied, counts = nearest_train[labels == CLASSES.index("memorized")].unique(return_counts=True)
+    total: dict[int, int] = {}
+    for index, count in zip(copied.tolist(), counts.tolist(), strict=True):
+        first = group_of.get(index, (index,))[0]
+        total[first] = total.get(first, 0) + count
+    return tuple(
+        Exposure(
+            train_index=index,
+            name=None if names is None else names[index],
+            count=total[index],
+            duplicates=len(group_of.get(index, (index,))) - 1,
+        )
+        for index in sorted(total, key=lambda index: (-total[index], index))
+    )
+
+
+def likened(
+    exposed: Sequence[Exposure],
+    train: Float[Tensor, "k *shape"],
+    radius: float,
+    *,
+    distance: str | Distance = "l2",
+) -> tuple[Exposure, ...]:
+    """Say of copied images which of them may be one picture, stored twice, that shares its copies.
+
+    Arguments:
+        exposed: The copied images, most copied first; the first `MOST_LIKENED` are compared.
+        train: The training images, with shape (K, *shape).
+        radius: Images at most this far apart are alike, and so are those alike to a third.
+        distance: A distance or its name; `radius` is in its unit.
+
+    Returns:
+        The same images; each that is like one before it names the first of these.
+
+    Example:
+        >>> train = torch.tensor([[0.0], [0.1], [5.0]])
+        >>> exposed = exposure(torch.tensor([1, 1, 0, 2]), torch.zeros(4, dtype=torch.int64))
+        >>> [(image.train_index, image.like) for image in likened(exposed, train, 0.2)]
+        [(1, None), (0, 1), (2, None)]
+    """
+    numbers = torch.tensor([image.train_index for image in exposed[:MOST_LIKENED]], dtype=torch.int64)
+    first: dict[int, int] = {}
+    if len(numbers) > 1:
+        for group in duplicate_groups(taken(train, numbers), radius, distance=distance):
+            first |= dict.fromkeys(numbers[list(group[1:])].tolist(), int(numbers[group[0]]))
+    return tuple(
+        image.model_copy(update={"like": first.get(image.train_index)}) if first else image
+        for image in exposed
+    )
+
+
+def second_outside(
+    found: Neighbors,
+    groups: Sequence[Sequence[int]],
+    samples: Float[Tensor, "m *shape"],
+    train: Float[Tensor, "k *shape"],
+    *,
+    distance: str | Distance = "l2",
+    search: Searcher = nearest,
+) -> Float64[Tensor, " m"]:
+    """The distance of each sample to the nearest training image that is no duplicate of its nearest one.
+
+    Arguments:
+        found: The nearest training images of each sample, one or more; the training set is searched again
+            only where all of them are duplicates of each other.
+        groups: Duplicates in the training set, from `duplicate_groups`.
+        samples: The samples, with shape (M, *shape).
+        train: The training images, with shape (K, *shape).
+        distance: A distance or its name.
+        search: What finds neighbors.
+
+    Returns:
+        The distances with shape (M,); infinite where the training set holds nothing but one group.
+
+    Example:
+        >>> train = torch.tensor([[0.0], [0.0], [5.0]])
+        >>> samples = torch.tensor([[1.0]])
+        >>> second_outside(nearest(samples, train, 2), [(0, 1)], samples, train)
+        tensor([4.], dtype=torch.float64)
+    """
+    group_of = torch.arange(len(train))
+    for group in groups:
+        group_of[list(group)] = min(group)
+    mine = group_of[found.indices]
+    outside = mine != mine[:, :1]
+    second = found.distances.where(outside, torch.inf).amin(dim=1)
+    unknown = ~outside.any(dim=1)
+    for group in mine[unknown, 0].unique():
+        others = (group_of != group).nonzero()[:, 0]
+        rows = (unknown & (mine[:, 0] == group)).nonzero()[:, 0]
+        if len(others):
+            found_again = search(taken(samples, rows), taken(train, others), distance=distance)
+            second[rows] = found_again.distances[:, 0]
+    return second
+
+
+def digests(images: Float[Tensor, "n *shape"]) -> list[bytes]:
+    """A key for every image that equal images share and others do not; adding 0 makes -0 and 0 equal."""
+    return [hashlib.sha256((image + 0.0).cpu().numpy().tobytes()).digest() for image in images]

@@ -1,1 +1,0 @@
-"""The audit of one model: what is read, found, said and stored."""
