@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from spurion.data import ImageSet
     from spurion.memory import DenseAM
     from spurion.neighbors import Neighbors
+    from spurion.studies import StudyResult
 
     def use(images: ImageSet, memory: DenseAM) -> None:
         assert_type(spurion.audit(images, "samples.npz"), AuditResult)
