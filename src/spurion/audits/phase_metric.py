@@ -178,7 +178,7 @@ class PhaseMetric:
         """
         metric = self._gathered() if self.sync_on_compute and _is_distributed() else self
         found = metric.audit()
-        for sentence in found.said("warning", "doubt"):
+        for sentence in found.said("warning"):
             warnings.warn(sentence, stacklevel=2)
         values: dict[str, float] = {}
         for name in CLASSES:

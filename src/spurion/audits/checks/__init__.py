@@ -28,8 +28,8 @@ CHECKS: dict[str, Check] = {
     "separation": separated,
     "equal by nature": equal_by_nature,
     "beyond others": beyond_others,
-    "thresholds": thresholds,
     "limits": limits,
+    "thresholds": thresholds,
 }
 """The checks of the evidence."""
 

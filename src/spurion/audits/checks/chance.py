@@ -85,19 +85,25 @@ def beyond_others(audit: AuditResult) -> Iterator[Claim]:
     found = audit.separation
     if found is None or not found.supported or found.others is None or audit.fractions is None:
         return
-    ends: dict[Asked, float] = {
-        "memorized": audit.fractions.memorized.low,
-        "generalized": 1 - audit.fractions.generalized.high,
-    }
-    for name, low in ends.items():
-        excess = (low - found.others) / (1 - found.others) if found.others < 1 else 0.0
-        surely = max(0.0, excess)
+    copied = _surely(audit.fractions.memorized.low, found.others)
+    not_new = _surely(1 - audit.fractions.generalized.high, found.others)
+    near = f"{found.others:.1%} of {found.whose} lie as near to a training image"
+    told: list[tuple[tuple[Asked, ...], float, str]] = [(("memorized",), copied, "copies")]
+    if not_new == copied:
+        told = [(CLASSES, copied, "copies")]
+    else:
+        told.append((("generalized",), not_new, "not new"))
+    for touches, surely, what in told:
         yield Claim(
             kind="beyond_others",
             severity="note",
-            sentence=f"{found.others:.1%} of {found.whose} lie as near to a training image, so no more than "
-            f"{surely:.1%} of the samples are surely {'copies' if name == 'memorized' else 'no new images'}.",
+            sentence=f"{near}, so no more than {surely:.1%} of the samples are surely {what}.",
             numbers={"surely": surely},
-            touches=(name,),
+            touches=touches,
             forbids=("many",),
         )
+
+
+def _surely(low: float, others: float) -> float:
+    """What is left of the lower end of a share beyond what others show."""
+    return max(0.0, (low - others) / (1 - others)) if others < 1 else 0.0
