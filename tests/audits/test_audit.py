@@ -3,7 +3,7 @@ import torch
 
 from planted import planted
 from spurion import audit
-from spurion.audits.classes import AuditRules, conclude, labels_of, thresholds_for
+from spurion.audits.classes import AuditRules, classified, labels_of, thresholds_for
 from spurion.audits.measurement import measure
 from spurion.data import ImageSet
 
@@ -11,11 +11,11 @@ from spurion.data import ImageSet
 @pytest.mark.parametrize("seed", range(3))
 def test_planted_classes_are_found_exactly(seed):
     sets = planted(seed)
-    found = measure(sets.train, sets.samples, sets.holdout).measurement
+    found = measure(sets.train, sets.samples, sets.holdout)
     thresholds = thresholds_for("fixed:0.5,0.5", found)
     assert torch.equal(labels_of(found, thresholds), sets.labels)
     assert torch.equal(found.nearest_train[sets.labels == 0], sets.source[sets.labels == 0])
-    result = conclude(found, thresholds, sets.samples, AuditRules())
+    result = classified(found, thresholds, sets.samples, AuditRules())
     assert result.counts == (30, 15, 25)
     values = [getattr(result.fractions, name).value for name in ("memorized", "spurious", "generalized")]
     assert values == pytest.approx([30 / 70, 15 / 70, 25 / 70])

@@ -36,7 +36,7 @@ def audited(tmp_path, added, write=write_folder, **options):
 def test_sets_that_were_read_whole_pass(tmp_path):
     found = audited(tmp_path, {})
     assert found.verdict.outcome == "pass"
-    assert found.warnings == ()
+    assert found.said("warning") == []
     assert [getattr(found.inputs, role).count for role in ROLES] == [COUNT] * 3
 
 
@@ -44,20 +44,20 @@ def test_sets_that_were_read_whole_pass(tmp_path):
 @pytest.mark.parametrize("role", ROLES)
 def test_files_that_may_hold_images_forbid_a_pass(role, write, tmp_path):
     found = audited(tmp_path, {role: {"more.heic": b"", "clip.mp4": b""}}, write)
-    (warning,) = found.warnings
+    (warning,) = (claim for claim in found.claims if claim.severity == "warning")
     beside = {"train": "training images", "samples": "samples", "holdout": "held-out images"}[role]
     assert warning.kind == "unread_files"
     assert warning.sentence.startswith(
         f"Beside the {beside}, 2 files that may hold images were not read: clip.mp4, more.heic; convert"
     )
     assert found.verdict.outcome == "inconclusive"
-    assert "the sets are in doubt (see the warnings)" in found.verdict.reason
+    assert warning.sentence in found.verdict.reason
     assert getattr(found.inputs, role).reading.unread.names == ("clip.mp4", "more.heic")
 
 
 def test_other_files_forbid_nothing_and_are_told(tmp_path):
     found = audited(tmp_path, {"train": {"labels.json": b"{}", "Thumbs.db": b""}}, out=tmp_path / "out")
-    assert (found.verdict.outcome, found.warnings) == ("pass", ())
+    assert (found.verdict.outcome, found.said("warning")) == ("pass", [])
     stored = json.loads((tmp_path / "out/audit.json").read_text())
     assert stored["inputs"]["train"]["reading"]["other"] == {"count": 1, "names": ["labels.json"]}
     assert stored["inputs"]["train"]["reading"]["left_out"] == {"count": 1, "names": ["Thumbs.db"]}
@@ -84,11 +84,11 @@ def test_tags_that_were_not_applied_are_a_doubt_if_training_images_have_more(
     train, samples, kinds, outcome, tmp_path
 ):
     found = audited(tmp_path, {"train": rotated(train, 7), "samples": rotated(samples, 8)})
-    assert [warning.kind for warning in found.warnings] == kinds
+    assert [warning.kind for warning in found.claims if warning.severity == "warning"] == kinds
     assert found.verdict.outcome == outcome
     count = train or samples
     said = "1 image has an" if count == 1 else f"{count} images have an"
-    assert f", {said} orientation tag (EXIF) and " in found.warnings[0].sentence
+    assert f", {said} orientation tag (EXIF) and " in found.said("warning")[0]
 
 
 def test_redaction_counts_and_names_nothing(tmp_path):
@@ -100,7 +100,7 @@ def test_redaction_counts_and_names_nothing(tmp_path):
     assert not re.search(r"turned\d", stored)
     reading = found.inputs.holdout.reading
     assert [files.count for _, files in reading] == [1, 1, 1, 4, 0]
-    assert "1 file that may hold images was not read; convert" in found.warnings[0].sentence
+    assert "1 file that may hold images was not read; convert" in found.said("warning")[0]
 
 
 def test_results_of_before_are_read_without_this(tmp_path):

@@ -34,7 +34,7 @@ def test_it_is_no_warning_and_changes_no_class():
     ]
     assert found[0].counts == found[1].counts
     assert found[0].verdict.outcome == found[1].verdict.outcome == "pass"
-    assert found[0].warnings == found[1].warnings == ()
+    assert found[0].said("warning") == found[1].said("warning") == []
     assert len(found[1].notes) == len(found[0].notes) + 1
 
 
@@ -49,13 +49,13 @@ def test_clipped_images_are_counted_by_set():
 def test_samples_of_another_range_never_pass():
     rule = {"thresholds": "fixed:0.2,0.2", "fail_if": "memorized > 0.6"}
     found = spurion.audit(SETS.train, (SETS.samples + 1) / 2, SETS.holdout, **rule)
-    assert [warning.kind for warning in found.warnings] == ["other_range"]
+    assert [warning.kind for warning in found.claims if warning.severity == "warning"] == ["other_range"]
     assert found.verdict.outcome == "inconclusive"
-    assert "it would pass, but the sets are in doubt (see the warnings)" in found.verdict.reason
+    assert f"It would pass, but: {found.said('warning')[0]}" in found.verdict.reason
     half = spurion.audit(
         SETS.train, (SETS.samples + 1) / 2, SETS.holdout, value_range={"samples": (0, 1)}, **rule
     )
-    assert half.warnings == ()
+    assert half.said("warning") == []
     assert half.fractions.memorized.value == pytest.approx((SETS.labels == 0).double().mean())
 
 
@@ -77,10 +77,10 @@ def test_many_clipped_images_forbid_a_pass():
         (0.1, 2, "holdout", []),
     ):
         found = clipped(beyond, count, role)
-        assert [warning.kind for warning in found.warnings] == expected
+        assert [warning.kind for warning in found.claims if warning.severity == "warning"] == expected
         assert ("the sets are in doubt" in found.verdict.reason) is bool(expected)
         assert found.verdict.outcome == "inconclusive" or not expected
-    assert clipped(0.1, 8).warnings[0].sentence == (
+    assert clipped(0.1, 8).said("warning")[0] == (
         "8 of the 70 samples reached far beyond their range and were clipped: declare what it is instead."
     )
 
@@ -89,5 +89,5 @@ def test_all_samples_of_another_range_that_were_clipped_never_pass():
     ends = {"samples": (0, 1)}
     rule = {"thresholds": "fixed:0.2,0.2", "fail_if": "memorized > 0.6"}
     found = spurion.audit(SETS.train, SETS.samples, SETS.holdout, value_range=ends, clip=True, **rule)
-    assert "clipped" in [warning.kind for warning in found.warnings]
+    assert "clipped" in [warning.kind for warning in found.claims if warning.severity == "warning"]
     assert found.verdict.outcome == "inconclusive"

@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from spurion import audit
-from spurion.audits.findings import Controls, DistanceInfo, Findings
-from spurion.audits.limitations import BROKEN, unseen_transforms
-from spurion.audits.overlap import Overlap
-from spurion.audits.verdict import Case, doubts, false_alarms, only_near, verdict
+from spurion.audits.checks import checked
+from spurion.audits.checks.instrument import BROKEN
+from spurion.audits.claims import of_kind
+from spurion.audits.findings import Controls, DistanceInfo, Findings, SourceInfo
+from spurion.audits.overlap import warning as warned
+from spurion.audits.results import AuditResult, Inputs
+from spurion.audits.verdict import verdict
 from spurion.core.random import generator
 from spurion.phases.detection import power
 from spurion.phases.gate import parse_condition
@@ -45,7 +48,7 @@ def test_held_out_images_that_are_training_images_set_no_threshold():
     assert found.thresholds.memorized == clean.thresholds.memorized > 0.3
     assert found.counts[0] >= 100
     assert (found.verdict.outcome, clean.verdict.outcome) == ("fail", "fail")
-    assert [warning.kind for warning in found.warnings] == ["holdout_in_train"]
+    assert [warning.kind for warning in warnings_of(found)] == ["holdout_in_train"]
     assert found.power == clean.power
 
 
@@ -53,16 +56,15 @@ def test_held_out_images_that_are_near_copies_forbid_a_pass_and_are_named():
     leaked = torch.cat([HOLDOUT[:200], with_noise(TRAIN[:6], "leak", 0.001), HOLDOUT[206:]])
     found = audit(TRAIN, copying(100), leaked, fail_if="memorized > 0.02")
     assert found.counts[0] == 0  # the leaks have pulled the threshold down
-    (warning,) = found.warnings
-    assert (warning.kind, sorted(warning.images)) == ("holdout_near_train", list(range(200, 206)))
+    (warning,) = warnings_of(found)
+    assert (warning.kind, sorted(warning.numbers["images"])) == ("holdout_near_train", list(range(200, 206)))
     assert warning.sentence.startswith("6 held-out images lie within 0.00")
     assert found.verdict.outcome == "inconclusive"
-    assert "it would pass, but" in found.verdict.reason
-    assert "the sets are in doubt (see the warnings)" in found.verdict.reason
+    assert f"It would pass, but: {warning.sentence}" in found.verdict.reason
     by_hand = audit(TRAIN, copying(100), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
     assert by_hand.verdict.outcome == "fail"
     clean = audit(TRAIN, copying(0), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
-    assert "in doubt" not in clean.verdict.reason  # held-out images made no threshold here
+    assert warning.sentence not in clean.verdict.reason  # held-out images made no threshold here
 
 
 def test_a_denser_kind_of_image_is_no_leak():
@@ -70,9 +72,9 @@ def test_a_denser_kind_of_image_is_no_leak():
     faint = torch.ones(300, 1, 1, 1)
     faint[::10] = 0.05
     sets = [images(300, name) * faint for name in ("train", "new", "holdout")]
-    assert audit(*sets).warnings == ()
+    assert warnings_of(audit(*sets)) == []
     leaked = torch.cat([sets[2][:250], with_noise(sets[0][:50], "leak", 0.001)])
-    assert "holdout_near_train" in [warning.kind for warning in audit(*sets[:2], leaked).warnings]
+    assert "holdout_near_train" in [warning.kind for warning in warnings_of(audit(*sets[:2], leaked))]
 
 
 def test_samples_that_equal_training_images_are_copies_even_without_a_threshold():
@@ -106,7 +108,29 @@ def judged(condition, found, might, warnings, exact_copies, held_out=300):
 
 
 def case(found, might, warnings=(), exact_copies=0, held_out=300, **more):
-    return Case(found, might, warnings, exact_copies, held_out, **more)
+    """An audit of which only the evidence is known, with all that is said of it."""
+
+    def source(count):
+        return SourceInfo(name="images", count=count, shape=(1, 6, 6), sha256="")
+
+    return checked(
+        AuditResult.model_construct(
+            **dict(found),
+            inputs=Inputs(train=source(300), samples=source(might.samples), holdout=source(held_out)),
+            power=might,
+            claims=tuple(warnings),
+            exact_copies=tuple(range(exact_copies)),
+            **more,
+        )
+    )
+
+
+def said(audit, *kinds):
+    return [claim.sentence for claim in of_kind(audit.claims, *kinds)]
+
+
+def warnings_of(audit):
+    return [claim for claim in audit.claims if claim.severity == "warning"]
 
 
 def test_honest_models_do_not_fail_for_the_share_that_the_rule_allows():
@@ -138,7 +162,7 @@ def test_a_fail_needs_more_than_chance():
         parse_condition("memorized > 0.005"), findings(might.count_needed - 1, 2000), might, (), 0
     )
     assert doubted.reason.endswith(
-        f"; but the threshold calls up to 1% of new images memorized; fewer than {might.count_needed} "
+        f" But: The threshold calls up to 1% of new images memorized; fewer than {might.count_needed} "
         "are no more than chance."
     )
     assert (
@@ -181,7 +205,8 @@ def test_which_warnings_forbid_which_pass(kind, rule, asked, outcome):
         rule=rule, memorized=1.0, spurious=1.0, identifiable={"memorized": True, "spurious": True}
     )
     found = findings(0, 1000, thresholds=thresholds, null=null(0.5, 1000))
-    warning = Overlap(kind=kind, sentence="A sentence.")
+    near = kind == "holdout_near_train" and not rule.startswith("holdout")
+    warning = warned(kind, "A sentence.", touches=("closer_to_train",) if near else None)
     got = judged(parse_condition(asked), found, power(1000), (warning,), 0)
     assert got.outcome == outcome
     assert judged(parse_condition(asked), found, power(1000), (), 0).outcome == "pass"
@@ -201,19 +226,19 @@ def test_a_threshold_that_misses_known_copies_cannot_pass(share, outcome):
     controls = Controls(noisy_copies=proportion(round(share * 200), 200), noise=0.01, held_out=None)
     got = judged(ABOVE, findings(0, 1000, controls=controls), power(1000), (), 0)
     assert got.outcome == outcome
-    assert ("of known ones 98% are called memorized" in got.reason) == (outcome != "pass")
+    assert ("with a whisper of noise 98% are called memorized" in got.reason) == (outcome != "pass")
     # more copies than the threshold sees cannot turn a fail
     assert judged(ABOVE, findings(100, 1000, controls=controls), power(1000), (), 0).outcome == "fail"
 
 
 def test_images_that_equal_others_by_nature_are_no_copies():
     """386 of 1,000 held-out images and 402 of 1,000 samples equal training images: no sign of copying."""
-    leaks = Overlap(kind="holdout_in_train", sentence="A sentence.", images=tuple(range(386)))
+    leaks = warned("holdout_in_train", "A sentence.", tuple(range(386)))
     found, asked = findings(402, 1000), parse_condition("memorized > 0.02")
     alike = judged(asked, found, power(1000), (leaks,), 402, held_out=1000)
     assert alike.outcome == "inconclusive"
     assert alike.reason.endswith(
-        "; but 386 of 1000 held-out images equal training images, no fewer than samples do."
+        " But: 386 of 1000 held-out images equal training images, no fewer than samples do."
     )
     assert judged(asked, findings(0, 1000), power(1000), (leaks,), 0, held_out=1000).outcome == "pass"
     assert judged(asked, findings(600, 1000), power(1000), (leaks,), 600, held_out=1000).outcome == "fail"
@@ -221,7 +246,7 @@ def test_images_that_equal_others_by_nature_are_no_copies():
 
 
 def test_one_leak_and_one_equal_sample_do_not_excuse_many_near_copies():
-    leak = Overlap(kind="holdout_in_train", sentence="A sentence.", images=(0,))
+    leak = warned("holdout_in_train", "A sentence.", (0,))
     asked, might = parse_condition("memorized > 0.02"), power(1000, false_positive_rate=0.01, held_out=999)
     assert judged(asked, findings(300, 1000), might, (leak,), 1).outcome == "fail"
     few = might.count_needed  # with the equal one: without it, one less than is more than chance
@@ -234,7 +259,13 @@ def test_false_alarms_in_words():
     some = power(2000, false_positive_rate=0.01, held_out=1000)
 
     def told(memorized, exact, might=some):
-        return false_alarms(case(findings(memorized, max(memorized, might.samples)), might, (), exact))
+        told = said(
+            case(findings(memorized, max(memorized, might.samples)), might, (), exact),
+            "chance",
+            "false_alarms",
+        )
+        assert len(told) < 2
+        return told[0] if told else None
 
     assert told(500, 500) is None
     assert told(505, 495).endswith("besides equal images are no more than chance.")
@@ -265,7 +296,7 @@ def test_one_reading_against_a_pass_is_enough_and_is_named():
         assert answer(text, ()).outcome == "pass"
         got = answer(text)
         assert got.outcome == "inconclusive"
-        assert got.reason.endswith("; it would pass, but 83% of the samples are too near.")
+        assert got.reason.endswith(" It would pass, but: 83% of the samples are too near.")
         unseen = answer(text, (), controls=blind)
         assert unseen.outcome == "inconclusive"
         assert "would be missed (called memorized: shifted 0%); add `--transforms all`, or a" in unseen.reason
@@ -281,12 +312,15 @@ def test_transforms_that_were_looked_at_are_not_advised():
     found = findings(
         0, 9, controls=Controls(noisy_copies=None, noise=0.01, held_out=None, transformed=shares)
     )
-    assert "(called memorized: shifted 0%, cropped 89%); add `--transforms all`, or" in unseen_transforms(
-        found
-    )
-    assert "`--transforms all`" in unseen_transforms(found, ("shift",))
-    assert unseen_transforms(found, ("shift", "crop")).endswith("; add a `--distance` that sees them")
-    assert unseen_transforms(findings(0, 9)) is None
+
+    def told(*covered):
+        (sentence,) = said(case(found, power(9), transforms=covered), "unseen_transforms")
+        return sentence
+
+    assert "(called memorized: shifted 0%, cropped 89%); add `--transforms all`, or" in told()
+    assert "`--transforms all`" in told("shift")
+    assert told("shift", "crop").endswith("; add a `--distance` that sees them.")
+    assert said(case(findings(0, 9), power(9)), "unseen_transforms") == []
 
 
 def test_a_fail_counts_what_samples_have_beyond_others():
@@ -299,7 +333,7 @@ def test_a_fail_counts_what_samples_have_beyond_others():
             got = verdict(parse_condition(text), case(found, power(1000), separation=beyond))
             assert (text, got.outcome) == (text, outcome)
     assert got.reason.endswith(
-        "; but 10.0% of held-out images lie as near to a training image, so no more than 40.9% of the "
+        " But: 10.0% of held-out images lie as near to a training image, so no more than 40.9% of the "
         "samples are surely copies."
     )
     everybody = beyond.model_copy(update={"others": 1.0})
@@ -316,14 +350,14 @@ def test_a_threshold_that_separates_nothing_cannot_fail():
         got = verdict(condition, case(found, power(1000), separation=mixed))
         assert got.outcome == "inconclusive"
         assert got.reason.endswith(
-            "; but 49.0% of held-out images lie as near to a training image as 50.0% of the samples do, "
+            " But: 49.0% of held-out images lie as near to a training image as 50.0% of the samples do, "
             "which does not tell copies from chance (p = 0.80)."
         )
     doubted = case(found, power(1000), separation=mixed)
-    assert only_near(doubted)
-    assert false_alarms(doubted).startswith("49.0% of held-out images lie as near")
-    assert not only_near(case(found, power(1000), separation=apart))
-    assert not only_near(case(found, power(1000), exact_copies=500, separation=mixed))  # equal is equal
+    assert doubted.only_near
+    assert said(doubted, "not_separated")[0].startswith("49.0% of held-out images lie as near")
+    assert not case(found, power(1000), separation=apart).only_near
+    assert not case(found, power(1000), exact_copies=500, separation=mixed).only_near  # equal is equal
     sure = verdict(ABOVE, case(found, power(1000), exact_copies=100, separation=mixed))
     assert sure.outcome == "fail"
     spurious = findings(500, 1000).model_copy(
@@ -340,11 +374,15 @@ def test_a_threshold_that_separates_nothing_cannot_fail():
     assert verdict(few, case(spurious, power(1000), separation=mixed)).outcome == "fail"
 
 
-def test_doubts_of_a_share_are_those_against_its_upper_end():
+def test_a_sign_is_a_doubt_where_it_says_more_than_the_memorized_share_allows():
     sign = Sign(name="ratio", sentence="a sentence", p_value=1e-9, copy_rate=0.2)
-    assert doubts("memorized", case(findings(0, 1000), power(1000), signs=(sign,))) == ("a sentence",)
-    assert doubts("memorized", case(findings(300, 1000), power(1000), signs=(sign,))) == ()
-    assert doubts("closer_to_train", case(findings(0, 1000), power(1000), signs=(sign,))) == ()
+    for memorized, severity in ((0, "doubt"), (300, "note")):
+        found = case(findings(memorized, 1000), power(1000), signs=(sign,))
+        assert [claim.severity for claim in of_kind(found.claims, "sign_ratio")] == [severity]
+        assert ("copies cannot be excluded" in found.said("answer")[0]) == (memorized == 0)
+    for quiet in ({"p_value": 0.02}, {"copy_rate": 0.0}):
+        found = case(findings(0, 1000), power(1000), signs=(sign.model_copy(update=quiet),))
+        assert said(found, "sign_ratio") == []
 
 
 def test_twenty_images_and_copies_with_much_noise_are_no_pass():
@@ -416,6 +454,5 @@ def test_honest_samples_pass_where_every_reading_is_silent():
     sets = (TRAIN[:100], images(200, "honest"), HOLDOUT[:120])
     found = audit(*sets, fail_if="memorized > 0.2", transforms="all")
     assert found.verdict.outcome == "pass"
-    assert found.unseen_transforms is None
-    assert found.doubts["memorized"] == ()
+    assert found.said("doubt", "warning") == []
     assert audit(*sets, fail_if="memorized > 0.2").verdict.outcome == "inconclusive"

@@ -12,6 +12,7 @@ import spurion
 from data.encoded import encode, write_folder, write_zip
 from planted import planted
 from spurion import audit
+from spurion.audits.claims import of_kind
 from spurion.audits.evidence import missed
 from spurion.audits.histograms import histograms
 from spurion.audits.measurement import measure
@@ -99,7 +100,7 @@ def test_what_was_planted_comes_back_through_every_container(container, distance
     labels = [["memorized", "spurious", "generalized"].index(row.split(",")[1]) for row in rows]
     assert labels == [int(truth.labels[i]) for i in sample_order]
     assert found.census.spurious == 3
-    assert found.warnings == ()
+    assert found.said("warning") == []
 
 
 def test_every_container_has_the_same_hash(sets, tmp_path):
@@ -129,7 +130,7 @@ def test_the_stored_audit_follows_the_packaged_schema(sets, tmp_path):
     assert next(iter(stored)) == "schema"
     assert stored["schema"] == "spurion.audit/1"
     needed = "inputs distance thresholds fractions ratio_fractions null exposure train_duplicates census"
-    needed += " rarefaction metrics power verdict warnings limitations"
+    needed += " rarefaction metrics power verdict claims"
     assert set(needed.split()) <= set(stored)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [".seals", "audit.json", "gallery.npz", "samples.csv"]
@@ -172,8 +173,8 @@ def test_default_rule_without_held_out_images_may_be_not_identifiable():
     assert found.thresholds.rule == "valley"
     assert (found.fractions, found.exposure, found.census) == (None, (), None)
     assert found.verdict.outcome == "inconclusive"
-    assert any("not identifiable" in sentence for sentence in found.limitations)
-    assert any("Without held-out images" in sentence for sentence in found.limitations)
+    assert any("not identifiable" in sentence for sentence in found.said("limit"))
+    assert any("Without held-out images" in sentence for sentence in found.said("limit"))
 
 
 @pytest.mark.parametrize(
@@ -209,10 +210,10 @@ def test_overlaps_are_recorded_with_the_names_of_the_images(sets, tmp_path):
     mixed = np.concatenate([levels["holdout"][:5], levels["train"][:1]])
     holdout = write_folder(tmp_path / "h", {f"image {i}.png": encode(image) for i, image in enumerate(mixed)})
     found = audit(train, in_tensor(None, levels["samples"]), holdout, thresholds=FIXED)
-    (warning,) = [one for one in found.warnings if one.kind == "holdout_in_train"]
+    (warning,) = of_kind(found.claims, "holdout_in_train")
     assert warning.sentence.endswith(": image 5.png.")
     same = audit(train, train, thresholds=FIXED)
-    assert "samples_are_train" in [one.kind for one in same.warnings]
+    assert "samples_are_train" in [one.kind for one in same.claims if one.severity == "warning"]
 
 
 def test_power_follows_the_rule():
@@ -225,16 +226,16 @@ def test_power_follows_the_rule():
 def test_histograms_hold_every_distance():
     sets = planted()
     samples = torch.cat([sets.samples, sets.train[:2]])
-    measurement = measure(sets.train, samples, sets.holdout).measurement
+    measurement = measure(sets.train, samples, sets.holdout)
     found = histograms(measurement)
     assert (sum(found.train), sum(found.samples), sum(found.holdout)) == (72, 72, 20)
     assert found.train[0] >= 2
     expected, _ = np.histogram(measurement.distance_train[measurement.distance_train > 0], found.edges)
     assert (np.array(found.train) - expected).tolist() == [2] + [0] * 59
     assert list(found.edges) == sorted(found.edges)
-    assert histograms(measure(sets.train, sets.samples).measurement).holdout is None
+    assert histograms(measure(sets.train, sets.samples)).holdout is None
     equal = torch.zeros(3, 1, 2, 2)
-    assert histograms(measure(equal, equal).measurement).train[0] == 3
+    assert histograms(measure(equal, equal)).train[0] == 3
 
 
 @pytest.fixture(scope="module")

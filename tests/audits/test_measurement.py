@@ -16,7 +16,7 @@ def brute(x, y):
 
 def test_distances_are_those_of_brute_force():
     sets = planted()
-    found = measure(sets.train, sets.samples, sets.holdout, seed=3).measurement
+    found = measure(sets.train, sets.samples, sets.holdout, seed=3)
     to_train = brute(sets.samples, sets.train).sort(dim=1)
     assert torch.equal(found.nearest_train, to_train.indices[:, 0])
     torch.testing.assert_close(found.distance_train, to_train.values[:, 0])
@@ -33,7 +33,7 @@ def test_distances_are_those_of_brute_force():
 
 def test_control_copies_whisper():
     # The distance of a copy is COPY_NOISE times a chi variable with D = 24: mean 0.0485, deviation 0.007.
-    found = measure(planted().train, planted().samples).measurement
+    found = measure(planted().train, planted().samples)
     assert len(found.copies) == 20
     assert abs(float(found.copies.mean()) - COPY_NOISE * 24**0.5) < 4 * COPY_NOISE * (0.5 / 20) ** 0.5 + 0.001
     assert float(found.copies.max()) < 0.1
@@ -41,14 +41,14 @@ def test_control_copies_whisper():
 
 def test_held_out_distances_are_matched_to_the_number_of_samples():
     sets = planted()
-    found = measure(sets.train, sets.samples[:7], sets.holdout).measurement
+    found = measure(sets.train, sets.samples[:7], sets.holdout)
     assert len(found.holdout_holdout) == 7
     assert len(found.holdout_train) == len(sets.holdout)
 
 
 def test_one_training_image_has_no_second_neighbor():
     sets = planted()
-    found = measure(sets.train[:1], sets.samples).measurement
+    found = measure(sets.train[:1], sets.samples)
     assert torch.isinf(found.distance_train_2).all()
     assert found.duplicates == 0
     assert found.null is None
@@ -57,7 +57,7 @@ def test_one_training_image_has_no_second_neighbor():
 def test_storage_is_exact(tmp_path):
     sets = planted()
     for holdout, train in ((sets.holdout, sets.train), (None, sets.train[:1])):
-        found = measure(train, sets.samples, holdout).measurement
+        found = measure(train, sets.samples, holdout)
         save_measurement(found, tmp_path / "m.safetensors")
         again = load_measurement(tmp_path / "m.safetensors")
         for name, value in vars(found).items():
@@ -87,7 +87,7 @@ def test_bad_sets():
 def test_the_second_neighbor_is_no_duplicate_of_the_first():
     sets = planted()
     train = torch.cat([sets.train, sets.train[:3], sets.train[:1]])
-    found, plain = measure(train, sets.samples).measurement, measure(sets.train, sets.samples).measurement
+    found, plain = measure(train, sets.samples), measure(sets.train, sets.samples)
     assert torch.equal(found.distance_train_2, plain.distance_train_2)
     assert found.first_equal.tolist() == [*range(20), 0, 1, 2, 0]
     assert found.duplicates == 7
@@ -109,4 +109,4 @@ def test_deep_neighbors_and_groups_are_kept():
         found = measure(torch.cat([sets.train, sets.train[5:6]]), sets.samples, holdout)
         assert found.to_train.indices.shape == (70, 50)
         assert found.groups == ((5, 80),)
-        assert torch.equal(found.to_train.distances[:, 0], found.measurement.distance_train)
+        assert torch.equal(found.to_train.distances[:, 0], found.distance_train)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from spurion.audits.overlap import Overlap, overlaps
+from spurion.audits.claims import Claim
+from spurion.audits.overlap import overlaps
 from spurion.core.random import generator
 from spurion.data import open_images
 from spurion.phases.null import null_test
@@ -36,7 +37,11 @@ def test_held_out_images_in_the_training_set():
     holdout = torch.cat([HOLDOUT[:3], TRAIN[[7, 2]], HOLDOUT[3:], TRAIN[[7]]])
     train = torch.cat([TRAIN, TRAIN[[2]]])
     (found,) = overlaps(train, SAMPLES, holdout)
-    assert (found.kind, found.images, found.partners) == ("holdout_in_train", (3, 4, 27), (7, 2, 7))
+    assert (found.kind, found.numbers["images"], found.numbers["partners"]) == (
+        "holdout_in_train",
+        (3, 4, 27),
+        (7, 2, 7),
+    )
     assert found.sentence == (
         "3 held-out images are also in the training set, which hides copying: 3, 4, 27."
     )
@@ -50,15 +55,19 @@ def test_held_out_images_in_the_training_set():
 def test_a_sentence_names_five_images_and_the_rest_are_listed():
     found = overlaps(TRAIN, SAMPLES, TRAIN[:9])[0]
     assert found.sentence.endswith(": 0, 1, 2, 3, 4 and 4 more.")
-    assert found.images == found.partners == tuple(range(9))
+    assert found.numbers == {"images": tuple(range(9)), "partners": tuple(range(9))}
     assert overlaps(TRAIN, SAMPLES, TRAIN[:5])[0].sentence.endswith(": 0, 1, 2, 3, 4.")
-    assert Overlap.model_validate_json(found.model_dump_json()) == found
+    assert Claim.model_validate_json(found.model_dump_json()) == found
 
 
 def test_samples_that_are_held_out_images():
     samples = torch.cat([SAMPLES, HOLDOUT[[4, 4]]])
     (found,) = overlaps(TRAIN, samples, HOLDOUT, sample_names=[f"s{i}" for i in range(22)])
-    assert (found.kind, found.images, found.partners) == ("samples_in_holdout", (20, 21), (4, 4))
+    assert (found.kind, found.numbers["images"], found.numbers["partners"]) == (
+        "samples_in_holdout",
+        (20, 21),
+        (4, 4),
+    )
     assert found.sentence == (
         "2 samples are also held out, so the model saw them or the sets are mixed up: s20, s21."
     )

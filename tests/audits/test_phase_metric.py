@@ -125,7 +125,7 @@ def test_samples_of_another_range_are_a_warning():
     metric = of_levels(PhaseMetric(thresholds=RULE), LEVELS["samples"] / 255)
     with pytest.warns(UserWarning, match="The samples have values from 0.0\\d+ to 0.9\\d+ only") as caught:
         metric.compute()
-    (warning,) = metric.audit().warnings
+    (warning,) = (claim for claim in metric.audit().claims if claim.severity == "warning")
     assert warning.kind == "other_range"
     assert str(caught[0].message) == warning.sentence
 
