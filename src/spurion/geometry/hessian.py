@@ -19,7 +19,7 @@ from torch import Tensor
 from spurion.diffusion.denoiser import Denoiser
 from spurion.geometry.dimension import flipd, normal_bundle_dimension
 from spurion.geometry.jacobian import ScoreJacobian
-from spurion.geometry.measure import STATUSES, Measured
+from spurion.geometry.measured import STATUSES, Measured
 from spurion.geometry.spectrum import CUT, decompose, log_determinant, separation, soft_count, stable_rank
 
 

@@ -8,6 +8,7 @@ __all__ = ["GeometryTask", "geometry_point", "scan_point"]
 
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from spurion.diffusion.folder import folder_hash, load_denoiser
 from spurion.geometry.groups.choice import Group, choose_groups
 from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.groups.found import geometry_result
-from spurion.geometry.groups.measuring import Setting, measure_geometry
+from spurion.geometry.groups.measuring import measure, usual_measures
 from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.geometry.groups.rows import write_rows
 from spurion.geometry.groups.scan import scan
@@ -112,16 +113,17 @@ def _measure(task: GeometryTask, report: Report) -> GeometryResult:
     point, denoiser = task.point, _model(task.point)
     groups = _groups(task)
     tolerance = point.thresholds.spurious if point.thresholds else None
-    setting = Setting(
-        config=task.config,
-        time=task.time,
+    setting = task.config.setting(
+        denoiser,
+        task.time,
         tolerance=tolerance,
         distance=point.config.load_distance(point.allow_download),
         references=_references(task),
         seed=_seed(point),
     )
     progress = partial(report, point.name, "geometry")
-    found = measure_geometry(denoiser, groups, setting, progress=progress)
+    names = usual_measures(prod(denoiser.shape), basins=tolerance is not None)
+    found = measure(denoiser, groups, names, setting, progress=progress)
     write_rows(point.folder / "geometry.csv", found)
     return geometry_result(denoiser, groups, found, time=task.time, tolerance=tolerance)
 
