@@ -13,7 +13,7 @@ from spurion.report.geometry.view import curve, least, measured
 from spurion.report.sections import geometry as sections
 
 SIZES = (16, 64, 128, 256)
-SECTIONS = (sections.basins, sections.curvature, sections.energy, sections.order)
+SECTIONS = (sections.basins, sections.curvature, sections.energy, sections.others, sections.order)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_directions_expected_the_other_way_are_named_so(run):
 
 def test_without_geometry_nothing_is_said(make_run):
     run = make_run(sizes=(16, 64), samples=40)
-    assert [make(run) for make in SECTIONS] == [None] * 4
+    assert [make(run) for make in SECTIONS] == [None] * 5
     assert summary(run) == ""
     assert geometry_limits(run) == []
     assert in_words(run, "critical-noise") == ""
