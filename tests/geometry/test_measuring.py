@@ -96,6 +96,12 @@ def test_only_what_needs_every_draw_asks_for_them(model, monkeypatch):
     assert asked == [False, True]  # and once for both measures
 
 
+def test_a_measure_is_registered_by_its_own_name(model, monkeypatch):
+    monkeypatch.setitem(MEASURES, "depth", MEASURES["log-density"])
+    with pytest.raises(ValueError, match=r"`MEASURES\['depth'\]` must hold .* that name, got 'log-density'"):
+        measure(model, [], ["depth"], setting_of(model))
+
+
 def test_names_are_those_of_measures(model):
     for names, got in ((["depth"], "'depth'"), ([], "none")):
         with pytest.raises(

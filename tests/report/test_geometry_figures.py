@@ -231,7 +231,7 @@ def test_all_never(measured_run):
 
 def test_a_measure_of_no_section_has_a_panel(measured_run):
     (panel,) = draw_others(measured_run, "wide").axes
-    assert panel.get_title() == "my measure"
+    assert panel.get_title(loc="left") == "my measure"
     assert panel.get_ylabel() == "units"
     assert {patch.get_label() for patch in panel.patches} == {"_always"}
     stored = [reading.value for _, reading in curve(measured_run, "my-measure").group("training")]

@@ -18,6 +18,7 @@ from spurion.report.figures.others import draw_others
 from spurion.report.html import render
 from spurion.report.run import read_run
 from spurion.studies import study
+from spurion.studies.geometry import sweep
 from studies.test_geometry_failures import TINY
 
 SENTENCE = "Nothing, from the mean of an image alone"
@@ -76,8 +77,15 @@ def test_an_audit_has_it(mine, place):
     assert mine in {one.name for one in found.geometry.measures}
 
 
-def test_a_study_and_its_report_have_it(mine, tmp_path, monkeypatch):
-    (point,) = study("digits", out=tmp_path, overrides=list(TINY), workers=1).points
+def test_a_study_and_its_report_have_it(tmp_path, monkeypatch):
+    crews, real = [], sweep.run_tasks
+    monkeypatch.setattr(sweep, "run_tasks", lambda *a, **k: crews.append(k["workers"]) or real(*a, **k))
+    (point,) = study("digits", out=tmp_path, overrides=list(TINY), workers=2).points
+    monkeypatch.setitem(MEASURES, mine := Brightness.name, Brightness())
+    (again,) = study("digits", out=tmp_path, overrides=list(TINY), workers=2).points
+    assert crews == [1, 2, 1, 1]  # of scans and measures: other processes do not know of it
+    assert again.geometry.measures[:-1] == point.geometry.measures
+    point = again
     result = {one.name: one for one in point.geometry.measures}[mine]
     assert (result.unit, result.source) == ("half the gray range", "the mean")
     assert result.groups["training"].statuses == {STATUSES[0]: 8}

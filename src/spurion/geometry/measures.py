@@ -4,7 +4,7 @@ A new measure is one file with a final `Measure`, and one line here, or `MEASURE
 the package; the contract test runs over this dictionary.
 """
 
-__all__ = ["MEASURES"]
+__all__ = ["MEASURES", "changed"]
 
 from spurion.geometry.critical import CriticalNoise
 from spurion.geometry.curvature_measures import (
@@ -33,3 +33,8 @@ _ALL: tuple[Measure, ...] = (
 
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
 """The name a user types, and the measure with its default settings."""
+
+
+def changed() -> bool:
+    """Whether measures were registered or replaced in this process, of which worker processes do not know."""
+    return tuple(MEASURES.values()) != _ALL

@@ -1,7 +1,7 @@
 """The geometry of one training size: the scan that chooses the noise, and the measures themselves.
 
-Both leave their results in the point's folder and are not computed twice, but for measures that failed. A
-model at which geometry fails keeps its other results, with a note.
+Both leave their results in the point's folder and are not computed twice, but for measures that failed or are
+new. A model at which geometry fails keeps its other results, with a note.
 """
 
 __all__ = ["GeometryTask", "geometry_point", "scan_point"]
@@ -90,7 +90,7 @@ def geometry_point(task: GeometryTask, report: Report) -> GeometryResult | str:
     }
     key = concluded_from(folder)
     known = recall(seal, stored, _parsed, rows, key=key)
-    if known is not None and known[0] == asked and not known[1].failed:
+    if known is not None and known[0] == asked and _complete(known[1]):
         return known[1]
     seal.remove()
     stored.unlink(missing_ok=True)
@@ -107,6 +107,12 @@ def geometry_point(task: GeometryTask, report: Report) -> GeometryResult | str:
 def _parsed(values: Any) -> tuple[Any, GeometryResult]:
     """What a stored geometry was asked for, and the result."""
     return values["key"], GeometryResult.model_validate(values["result"])
+
+
+def _complete(found: GeometryResult) -> bool:
+    """Whether no measure failed, and none is missing that was registered since."""
+    wanted = usual_measures(found.dim, basins=found.tolerance is not None)
+    return not found.failed and {one.name for one in found.measures} >= set(wanted)
 
 
 def _measure(task: GeometryTask, report: Report) -> GeometryResult:
