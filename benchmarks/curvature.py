@@ -24,10 +24,11 @@ from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.density import spectral_density
+from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.scan import scan
 from spurion.geometry.hessian import curvature
 from spurion.geometry.jacobian import ScoreJacobian
 from spurion.geometry.lanczos import extremal
-from spurion.geometry.noise_scan import noise_times, scan_curvature
 
 SCHEDULE = DDPMSchedule()
 T = 26  # noise 0.1
@@ -50,7 +51,7 @@ CASES = {
     "full, 500 points, D = 64": (lambda: digits(500), lambda case: curvature(*case, T)),
     "scan of 12 times, 64 points, D = 64": (
         lambda: digits(64),
-        lambda case: scan_curvature(*case, noise_times(SCHEDULE)),
+        lambda case: scan(*case, GeometryConfig(), train_size=64, seed=0),
     ),
     "softest, D = 3072": (lambda: natural(32), lambda case: extremal(case, top=0, generator=generator(0))),
     "ends, D = 3072": (lambda: natural(32), lambda case: extremal(case, generator=generator(0))),

@@ -10,7 +10,7 @@ from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.schedule import VESchedule
 from spurion.geometry.dimension import flipd, normal_bundle_dimension
 from spurion.geometry.hessian import curvature, judged
-from spurion.geometry.measure import STATUSES
+from spurion.geometry.measured import STATUSES
 from spurion.geometry.spectrum import decompose, log_determinant, separation, soft_count, stable_rank
 
 T = 40

@@ -13,7 +13,7 @@ from spurion.geometry.curvature_measures import (
     MeanCurvature,
     SoftDirections,
 )
-from spurion.geometry.measure import STATUSES
+from spurion.geometry.measured import STATUSES
 
 VARIANCES = torch.tensor([1.0, 0.04, 0.01, 0.0], dtype=torch.float64)
 RHO = [0.01 / 1.01, 0.01 / 0.05, 0.5, 1.0]  # at the noise 0.1

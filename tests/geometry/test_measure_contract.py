@@ -16,7 +16,7 @@ from spurion.geometry.critical import BasinMeasure
 from spurion.geometry.curvature_measures import CurvatureMeasure
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.log_density import FlowLogDensity, flow_log_density
-from spurion.geometry.measure import STATUSES
+from spurion.geometry.measured import STATUSES
 from spurion.geometry.measures import MEASURES
 from unets import jacobian, unet
 

@@ -7,7 +7,7 @@ from spurion.core.random import generator
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
-from spurion.geometry.measure import STATUSES, Measured, check_points
+from spurion.geometry.measured import STATUSES, Measured, check_points
 from spurion.geometry.measures import MEASURES
 
 SHAPE = (1, 2, 3)

@@ -9,7 +9,7 @@ from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 from spurion.geometry.energy import RelativeEnergy, relative_energy
-from spurion.geometry.measure import STATUSES
+from spurion.geometry.measured import STATUSES
 from spurion.memory import DenseAM, inverse_temperature
 
 DDPM, VE = DDPMSchedule(), VESchedule()

@@ -27,11 +27,11 @@ def test_few_coordinates_give_the_whole_spectrum():
     rho = denoiser.rho(sigma, alpha)
     found = stiffness(denoiser, torch.zeros(2, 5, dtype=torch.float64), T, cut=0.5, seed=0)
     assert torch.allclose(found.ranks, rho.expand(2, -1), atol=1e-10)
-    assert found.measures["soft-directions"].values.tolist() == [float((rho < 0.5).sum())] * 2
-    assert found.measures["mean-curvature"].values[0] == pytest.approx(float(rho.mean()))
-    assert found.measures["log-determinant"].values[0] == pytest.approx(float(rho.log().sum()))
+    assert found.soft_directions.values.tolist() == [float((rho < 0.5).sum())] * 2
+    assert found.mean.values[0] == pytest.approx(float(rho.mean()))
+    assert found.log_determinant.values[0] == pytest.approx(float(rho.log().sum()))
     # At the mean the score is 0, so FLIPD is the sum of 1 - rho.
-    assert found.measures["intrinsic-dimension"].values[0] == pytest.approx(float((1 - rho).sum()))
+    assert found.dimension.values[0] == pytest.approx(float((1 - rho).sum()))
     assert found.asymmetry.tolist() == pytest.approx([0, 0], abs=1e-10)
 
 
@@ -51,11 +51,12 @@ def test_many_coordinates_give_a_density(monkeypatch):
     monkeypatch.setattr(module, "FULL_DIM", 100)
     found = stiffness(denoiser, x, T, cut=0.5, seed=0)
     assert found.asymmetry is None
-    assert set(found.measures) == set(full.measures) - {"log-determinant"}
-    for name, tolerance in (("soft-directions", 0.1), ("mean-curvature", 0.05), ("intrinsic-dimension", 0.1)):
+    assert found.spectra is None
+    assert found.log_determinant.has("undecided").all()
+    for name, tolerance in (("soft_directions", 0.1), ("mean", 0.05), ("dimension", 0.1)):
         # 8 probes of 300 coordinates: relative scatter about sqrt(2 / 2400) = 3 % at the most.
-        exact = full.measures[name].values
-        assert torch.allclose(found.measures[name].values, exact, rtol=tolerance), name
+        exact = getattr(full, name).values
+        assert torch.allclose(getattr(found, name).values, exact, rtol=tolerance), name
     assert found.ranks.shape == (3, RANKS)
     assert (found.ranks - full.ranks).abs().mean() < 0.03
 
@@ -76,6 +77,6 @@ def test_bad_points_fail_alone(monkeypatch, limit):
     x[1, 0] = 9
     x[2, 0] = torch.nan
     found = stiffness(denoiser, x, T, cut=0.5, seed=0)
-    for measured in found.measures.values():
+    for measured in (found.soft_directions, found.dimension, found.mean, found.log_determinant):
         assert measured.has("failed").tolist() == [False, True, True]
     assert found.ranks.isnan().all(dim=1).tolist() == [False, True, True]

@@ -104,6 +104,7 @@ MEASURED = {
         -1,
     ),
     "log-density": ("nats", "Eq. 24-33", (120.0, 110.0, 100.0, 121.0, -300.0), 1),
+    "my-measure": ("units", "of my own", (3.0, 2.0, 1.0, 3.1, "always"), 1),
 }
 """Unit, source, median of each group, and whether memorized is expected to be highest."""
 

@@ -11,10 +11,11 @@ from spurion.report.figures.basins import draw_basins
 from spurion.report.figures.canvas import CLASS_COLORS, figure_style
 from spurion.report.figures.curvature import draw_directions, draw_scan, draw_spectra
 from spurion.report.figures.energies import draw_energies
+from spurion.report.figures.others import draw_others
 from spurion.report.figures.readings import DODGE, Strips
 from spurion.report.geometry.view import curve, difference, trivial_noise
 
-FIGURES = (draw_basins, draw_scan, draw_spectra, draw_directions, draw_energies)
+FIGURES = (draw_basins, draw_scan, draw_spectra, draw_directions, draw_energies, draw_others)
 SIZES = (16, 64, 256)
 
 
@@ -226,6 +227,15 @@ def test_all_never(measured_run):
             plant(measured_run, size, "critical-noise", group, value="never", low="never", high="never")
     noise, _ = draw_basins(measured_run, "wide").axes
     assert {patch.get_label() for patch in noise.patches} == {"_never"}
+
+
+def test_a_measure_of_no_section_has_a_panel(measured_run):
+    (panel,) = draw_others(measured_run, "wide").axes
+    assert panel.get_title(loc="left") == "my measure"
+    assert panel.get_ylabel() == "units"
+    assert {patch.get_label() for patch in panel.patches} == {"_always"}
+    stored = [reading.value for _, reading in curve(measured_run, "my-measure").group("training")]
+    assert list(lines(panel)["training images"].get_ydata()) == stored
 
 
 @pytest.mark.parametrize("draw", FIGURES)

@@ -1,11 +1,11 @@
 """What the report says of geometry, against what is stored."""
 
 import pytest
+from spurion.report.answer import answer
+from spurion.report.cautions import cautions
 
 from report.synthetic import order
 from spurion.geometry.groups.results import GeometryResult, GroupReading, GroupSize
-from spurion.report.answer import answer
-from spurion.report.cautions import cautions
 from spurion.report.geometry.limits import geometry_limits
 from spurion.report.geometry.order import comparison_count, comparisons, in_words, summary, threshold
 from spurion.report.geometry.tables import measure_table, order_table, reading_cell
@@ -13,7 +13,7 @@ from spurion.report.geometry.view import curve, least, measured
 from spurion.report.sections import geometry as sections
 
 SIZES = (16, 64, 128, 256)
-SECTIONS = (sections.basins, sections.curvature, sections.energy, sections.order)
+SECTIONS = (sections.basins, sections.curvature, sections.energy, sections.others, sections.order)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_directions_expected_the_other_way_are_named_so(run):
 
 def test_without_geometry_nothing_is_said(make_run):
     run = make_run(sizes=(16, 64), samples=40)
-    assert [make(run) for make in SECTIONS] == [None] * 4
+    assert [make(run) for make in SECTIONS] == [None] * 5
     assert summary(run) == ""
     assert geometry_limits(run) == []
     assert in_words(run, "critical-noise") == ""

@@ -7,7 +7,7 @@ from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.basin import BasinConfig
 from spurion.geometry.groups.choice import choose_groups
 from spurion.geometry.groups.config import GeometryConfig
-from spurion.geometry.groups.measuring import Setting, measure_geometry
+from spurion.geometry.groups.measuring import measure, usual_measures
 from spurion.neighbors.distances import L2
 from spurion.studies.geometry.cost import model_calls
 
@@ -31,8 +31,8 @@ def test_the_estimate_is_of_the_right_size():
     labels = torch.arange(36) % 3
     samples = images[torch.arange(36) % 24]
     groups = choose_groups(samples, labels, images, images + 0.1, most=12, least=6, seed=0)
-    setting = Setting(config, 100, 0.2, L2(), images[:2], seed=0)
-    measure_geometry(denoiser, groups, setting)
+    setting = config.setting(denoiser, 100, tolerance=0.2, distance=L2(), references=images[:2], seed=0)
+    measure(denoiser, groups, usual_measures(4, basins=True), setting)
     estimate = model_calls(config, train_size=24, sample_size=36, dim=4)
     # vmapped derivatives are seen once a batch, so that the count is a lower bound; a plan needs no more.
     assert denoiser.items / 3 < estimate < denoiser.items * 3

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -15,16 +16,14 @@ from spurion.core.random import generator
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.folder import save_denoiser
 from spurion.diffusion.schedule import DDPMSchedule
+from spurion.geometry import critical, curvature_measures
 from spurion.geometry.basin import BasinConfig
 from spurion.geometry.critical import CriticalNoise
 from spurion.geometry.energy import RelativeEnergy
-from spurion.geometry.groups import images as at_images
-from spurion.geometry.groups import measuring
 from spurion.geometry.groups import scan as scans
 from spurion.geometry.groups.choice import Group
 from spurion.geometry.groups.config import GeometryConfig
-from spurion.geometry.groups.images import ImageSetting, measure_images
-from spurion.geometry.groups.measuring import Setting, measure_geometry
+from spurion.geometry.groups.measuring import measure, usual_measures
 from spurion.geometry.hessian import judged
 from spurion.geometry.log_density import FlowLogDensity
 from spurion.geometry.measures import MEASURES
@@ -48,8 +47,8 @@ def broken(*_, **__):
 
 
 SHARED = {
-    "basins": ("basins", ("critical-noise", "log-volume", "recovery-area")),
-    "stiffness": ("stiffness", CURVATURES),
+    "basins": (critical, ("critical-noise", "log-volume", "recovery-area")),
+    "stiffness": (curvature_measures, CURVATURES),
 }
 ALONE = {
     "critical-noise": (CriticalNoise, "of"),
@@ -64,9 +63,9 @@ def break_alone(monkeypatch, *names, by=broken):
         monkeypatch.setattr(*ALONE[name], by)
 
 
-def break_shared(monkeypatch, place, *names, by=broken):
+def break_shared(monkeypatch, *names, by=broken):
     for name in names:
-        monkeypatch.setattr(place, name, by)
+        monkeypatch.setattr(SHARED[name][0], name, by)
 
 
 def model():
@@ -74,19 +73,26 @@ def model():
     return ExactDenoiser(patterns, DDPMSchedule(100))
 
 
+def setting_of(denoiser, config):
+    references = torch.zeros(1, *SHAPE)
+    return config.setting(denoiser, 30, tolerance=0.2, distance=L2(), references=references, seed=0)
+
+
 def measured_at_images(count=3, names=None):
+    """At images of no class, in batches."""
     denoiser = model()
     x = denoiser.patterns.repeat(count, 1, 1, 1)[:count]
-    setting = ImageSetting(tolerance=0.2, noise=0.3, seed=0, basins=BASINS)
-    return measure_images(denoiser, x, list(MEASURES if names is None else names), setting)
+    setting = replace(setting_of(denoiser, GeometryConfig(basins=BASINS)), few=None)
+    group, names = Group("", count, torch.arange(count), x), list(MEASURES if names is None else names)
+    found = measure(denoiser, [group], names, setting, batch=BATCH)
+    return {name: groups[""] for name, groups in found.values.items()}, found.losses.sentences()
 
 
 def measured_in_groups(*names):
     denoiser = model()
-    config = GeometryConfig(basins=BASINS, energy_points=6, probes=1)
-    setting = Setting(config, 30, 0.2, L2(), torch.zeros(1, *SHAPE), 0)
+    setting = setting_of(denoiser, GeometryConfig(basins=BASINS, energy_points=6, probes=1))
     groups = [Group(name, 5, torch.arange(5), denoiser.patterns) for name in names]
-    return measure_geometry(denoiser, groups, setting)
+    return measure(denoiser, groups, usual_measures(4, basins=True), setting)
 
 
 class TestImages:
@@ -103,21 +109,20 @@ class TestImages:
 
     @pytest.mark.parametrize("shared", SHARED)
     def test_what_measures_share(self, shared, monkeypatch):
-        function, names = SHARED[shared]
-        break_shared(monkeypatch, at_images, function)
+        names = SHARED[shared][1]
+        break_shared(monkeypatch, shared)
         found, failures = measured_at_images()
         assert list(found) == [other for other in MEASURES if other not in names]
         assert failures == (f"No {', '.join(names)}: the library says no",)
 
     def test_a_later_batch(self, monkeypatch):
-        real, sizes = at_images.stiffness, []
+        real, sizes = curvature_measures.stiffness, []
 
         def second(denoiser, x, *arguments, **options):
             sizes.append(len(x))
             return broken() if len(x) == 1 else real(denoiser, x, *arguments, **options)
 
-        monkeypatch.setattr(at_images, "BATCH", BATCH)
-        break_shared(monkeypatch, at_images, "stiffness", by=second)
+        break_shared(monkeypatch, "stiffness", by=second)
         found, failures = measured_at_images(BATCH + 1)
         assert sizes == [BATCH, 1]
         assert not set(CURVATURES) & set(found)
@@ -151,8 +156,8 @@ class TestGroups:
 
     @pytest.mark.parametrize("shared", SHARED)
     def test_what_measures_share(self, shared, monkeypatch):
-        function, names = SHARED[shared]
-        break_shared(monkeypatch, measuring, function)
+        names = SHARED[shared][1]
+        break_shared(monkeypatch, shared)
         found = measured_in_groups("training")
         assert set(found.values) == set(MEASURES) - {*names, "recovery-area"}
         assert len(found.losses.sentences()) == 1
@@ -172,7 +177,7 @@ class TestGroups:
 
     def test_all(self, monkeypatch):
         break_alone(monkeypatch, "relative-energy", "log-density")
-        break_shared(monkeypatch, measuring, "basins", "stiffness")
+        break_shared(monkeypatch, "basins", "stiffness")
         with pytest.raises(ValueError, match=r"No critical-noise, log-volume, soft-directions, .*: the libr"):
             measured_in_groups("training")
 
@@ -312,7 +317,7 @@ def test_an_audit_keeps_what_did_not_fail(place, tmp_path, monkeypatch):
 
 
 def test_an_audit_whose_scan_fails_has_the_other_measures(place, monkeypatch):
-    for module in (scans, measuring):
+    for module in (scans, curvature_measures):
         monkeypatch.setattr(module, "stiffness", broken)
     train = planted(2, train=5).train
     found = audit(

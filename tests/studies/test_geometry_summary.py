@@ -18,7 +18,7 @@ from spurion.geometry.groups.rows import write_rows
 from spurion.geometry.groups.scan import scan
 from spurion.geometry.groups.summary import left_out, middle, orders, rank_medians, reading
 from spurion.geometry.hessian import curvature
-from spurion.geometry.measure import STATUSES, Measured
+from spurion.geometry.measured import STATUSES, Measured
 
 NAN, D = math.nan, 16
 SCHEDULE = DDPMSchedule()
@@ -166,6 +166,7 @@ def test_orders_leave_out_what_is_missing_or_has_no_place():
     assert orders(failed, True) == ()
     never = {**groups, "generalized": measured([9.0] * 2, {0: "never", 1: "never"})}
     assert orders(never, True)[0].auc.value == 1
+    assert orders(groups, None) == ()
 
 
 def test_the_middle_is_that_of_the_numbers():

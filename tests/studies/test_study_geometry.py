@@ -14,7 +14,9 @@ from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.basin import BasinConfig
 from spurion.geometry.groups.choice import Group
 from spurion.geometry.groups.config import GeometryConfig
-from spurion.geometry.groups.measuring import Setting, measure_geometry
+from spurion.geometry.groups.measuring import measure, usual_measures
+from spurion.geometry.measures import MEASURES
+from spurion.geometry.stiffness import FULL_DIM
 from spurion.neighbors.distances import L2
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.report.html import render
@@ -45,12 +47,15 @@ def pair():
     config = GeometryConfig(
         basins=BasinConfig(draws=DRAWS, share=NEEDED / DRAWS, levels=200), cut=0.6, energy_points=8, probes=8
     )
-    setting = Setting(config, SCHEDULE.nearest(noise), APART / 4, L2(), patterns[:1], 0)
+    setting = config.setting(
+        model, SCHEDULE.nearest(noise), tolerance=APART / 4, distance=L2(), references=patterns[:1], seed=0
+    )
     seen = []
     group = Group("memorized", POINTS, torch.arange(POINTS), points)
     empty = Group("spurious", 1, torch.arange(0), points[:0])
-    found = measure_geometry(
-        model, [group, empty], setting, progress=lambda done, total: seen.append((done, total))
+    names = usual_measures(D, basins=True)
+    found = measure(
+        model, [group, empty], names, setting, progress=lambda done, total: seen.append((done, total))
     )
     return setting, found, seen
 
@@ -123,12 +128,20 @@ def test_relative_energy_of_equals_is_nothing(pair):
 
 def test_without_a_tolerance_there_are_no_basins(pair):
     setting, _, _ = pair
+    assert not {"critical-noise", "log-volume"} & set(usual_measures(D, basins=False))
     model = ExactDenoiser(torch.zeros(2, D), SCHEDULE)
-    config = setting.config.model_copy(update={"energy_points": 6})
     group = Group("training", 2, torch.arange(2), torch.zeros(2, D))
-    found = measure_geometry(model, [group], Setting(config, 20, None, L2(), torch.zeros(1, D), 0))
-    assert not {"critical-noise", "log-volume"} & set(found.values)
-    assert {"soft-directions", "log-density"} <= set(found.values)
+    found = measure(model, [group], ["critical-noise", "mean-curvature"], replace(setting, tolerance=None))
+    assert set(found.values) == {"mean-curvature"}
+    assert found.losses.sentences() == (
+        "No critical-noise at training points: `tolerance` is needed for basins, got none.",
+    )
+
+
+def test_what_is_usual():
+    assert set(usual_measures(D, basins=True)) == set(MEASURES) - {"recovery-area"}
+    assert "log-determinant" in usual_measures(FULL_DIM, basins=True)
+    assert "log-determinant" not in usual_measures(FULL_DIM + 1, basins=True)
 
 
 TINY = (
@@ -212,16 +225,16 @@ def test_a_point_is_not_measured_twice(tiny, monkeypatch):
     def never(*_, **__):
         raise AssertionError
 
-    monkeypatch.setattr(geometry_of_a_point, "measure_geometry", never)
+    monkeypatch.setattr(geometry_of_a_point, "measure", never)
     assert geometry_point(task_of(folder), quiet) == result.points[1].geometry
 
 
 def test_other_thresholds_are_measured_again(tiny, monkeypatch):
     folder, _ = tiny
     seen = []
-    real = geometry_of_a_point.measure_geometry
+    real = geometry_of_a_point.measure
     monkeypatch.setattr(
-        geometry_of_a_point, "measure_geometry", lambda *a, **k: seen.append(a[2].tolerance) or real(*a, **k)
+        geometry_of_a_point, "measure", lambda *a, **k: seen.append(a[3].tolerance) or real(*a, **k)
     )
     stored = (folder / "points" / "000012" / "geometry.json").read_bytes()
     found = geometry_point(task_of(folder, spurious=0.2), quiet)
@@ -230,14 +243,14 @@ def test_other_thresholds_are_measured_again(tiny, monkeypatch):
 
 
 def test_a_model_that_fails_is_a_note_and_the_rest_stands(tmp_path, monkeypatch):
-    real = geometry_of_a_point.measure_geometry
+    real = geometry_of_a_point.measure
 
-    def broken(denoiser, groups, setting, **options):
+    def broken(denoiser, groups, *arguments, **options):
         if len(groups[3]) == 2:
             raise RuntimeError("the model is broken\nand more")
-        return real(denoiser, groups, setting, **options)
+        return real(denoiser, groups, *arguments, **options)
 
-    monkeypatch.setattr(geometry_of_a_point, "measure_geometry", broken)
+    monkeypatch.setattr(geometry_of_a_point, "measure", broken)
     result = study("digits", out=tmp_path, overrides=[*TINY, *FEW], workers=1)
     assert result.points[0].geometry is None
     assert result.points[0].fractions is not None

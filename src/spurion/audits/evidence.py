@@ -3,6 +3,7 @@
 __all__ = ["metrics", "missed", "model_geometry"]
 
 from functools import partial
+from math import prod
 
 import torch
 from jaxtyping import Float, Int64
@@ -15,7 +16,7 @@ from spurion.data.storage import room
 from spurion.geometry.groups.choice import choose_groups
 from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.groups.found import geometry_result
-from spurion.geometry.groups.measuring import Setting, measure_geometry
+from spurion.geometry.groups.measuring import measure, usual_measures
 from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.geometry.groups.scan import scan
 from spurion.neighbors import Distance, Neighbors
@@ -100,15 +101,16 @@ def model_geometry(
         least=min(config.least, points),
         seed=seed,
     )
-    setting = Setting(
-        config=config,
-        time=scanned.chosen_time,
+    setting = config.setting(
+        model.denoiser,
+        scanned.chosen_time,
         tolerance=thresholds.spurious,
         distance=distance,
         references=_some(train, config.references, seed, "references"),
         seed=derive_seed(seed, "geometry"),
     )
-    found = measure_geometry(model.denoiser, groups, setting, progress=partial(progress, "geometry"))
+    names = usual_measures(prod(model.denoiser.shape), basins=thresholds.spurious is not None)
+    found = measure(model.denoiser, groups, names, setting, progress=partial(progress, "geometry"))
     result = geometry_result(
         model.denoiser, groups, found, time=scanned.chosen_time, tolerance=thresholds.spurious
     )

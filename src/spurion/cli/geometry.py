@@ -3,6 +3,7 @@
 __all__ = ["geometry"]
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,15 +27,20 @@ from spurion.cli.readings import Readings, readings_as_json, show_readings, writ
 from spurion.cli.show import counter, progress_shown, say, show_clipped, show_json
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from spurion.cli.show import Report
+    from spurion.core.progress import Progress
     from spurion.data import ImageSet
     from spurion.diffusion.denoiser import Denoiser
-    from spurion.geometry.groups.images import ImageSetting
+    from spurion.geometry import Measured, Setting
     from spurion.geometry.groups.results import ScanResult
-    from spurion.geometry.measure import Measured
     from spurion.neighbors import Distance as LoadedDistance
 
 DEFAULT_NOISE = 0.1
+BATCH = 32
+"""Images measured together."""
+
 REFERENCES = 2
 """Training images to which relative energies refer."""
 
@@ -94,8 +100,7 @@ def geometry(
     from spurion.data import opener
     from spurion.diffusion.device import choose_device
     from spurion.diffusion.folder import load_denoiser
-    from spurion.geometry.groups.images import measure_images
-    from spurion.geometry.measures import MEASURES
+    from spurion.geometry import MEASURES
     from spurion.neighbors import load_distance
 
     names = [name.strip() for name in measures.split(",")] if measures is not None else list(MEASURES)
@@ -113,10 +118,8 @@ def geometry(
         level = scan.chosen_noise if scan else DEFAULT_NOISE if noise is None else noise
         tolerance = _tolerance_of_the_run(model, chosen) if tolerance is None else tolerance
         setting = _setting(denoiser, known, chosen, tolerance, level, seed)
-        found, failures = measure_images(
-            denoiser, images.images, names, setting, progress=counter(shown, "measure")
-        )
-    notes = (*_scan_notes(scan), *_caveats(found, denoiser, known))
+        found, failures = _measured(denoiser, images.images, names, setting, counter(shown, "measure"))
+    notes = (*_scan_notes(scan), *_cautions(found, denoiser, setting))
     readings = Readings(found, images, known, setting, scan, failures, notes)
     if out is not None:
         write_values(out, readings)
@@ -136,7 +139,7 @@ def _scan(denoiser: "Denoiser", train: "ImageSet", seed: int, shown: "Report") -
     """The noise chosen at some training images, as a study does."""
     from spurion.geometry.groups.config import GeometryConfig
     from spurion.geometry.groups.scan import scan
-    from spurion.geometry.measure import check_points
+    from spurion.geometry.measured import check_points
 
     check_points(denoiser, train.images, "--train")
     shown("", "scan the noise", 0, 0)
@@ -165,8 +168,8 @@ def _setting(
     tolerance: float | None,
     noise: float,
     seed: int,
-) -> "ImageSetting":
-    from spurion.geometry.groups.images import ImageSetting
+) -> "Setting":
+    from spurion.geometry.groups.config import GeometryConfig
 
     if tolerance is None and distance.info.name != "l2":
         raise ValueError(f"`--tolerance` is needed with the distance {distance.info.name}.")
@@ -174,13 +177,15 @@ def _setting(
         raise ValueError(f"`--noise` must be a positive number, got {noise:g}.")
     if tolerance is not None and not (tolerance > 0 and math.isfinite(tolerance)):
         raise ValueError(f"`--tolerance` must be a positive number, got {tolerance:g}.")
-    return ImageSetting(
+    setting = GeometryConfig().setting(
+        denoiser,
+        denoiser.schedule.nearest(noise),
         tolerance=0.1 * math.sqrt(math.prod(denoiser.shape)) if tolerance is None else tolerance,
-        noise=_nearest_noise(denoiser, noise),
-        seed=seed,
         distance=distance,
         references=None if train is None else train.images[_some(len(train), REFERENCES, seed, "references")],
+        seed=seed,
     )
+    return replace(setting, few=None)
 
 
 def _tolerance_of_the_run(model: Path, distance: "LoadedDistance") -> float | None:
@@ -198,26 +203,30 @@ def _tolerance_of_the_run(model: Path, distance: "LoadedDistance") -> float | No
     )
 
 
-def _nearest_noise(denoiser: "Denoiser", noise: float) -> float:
-    """The noise that the schedule has nearest to the one asked for: at which the curvature is really read."""
-    from spurion.geometry.jacobian import coefficients
+def _measured(
+    denoiser: "Denoiser", images: "Tensor", names: list[str], setting: "Setting", progress: "Progress"
+) -> "tuple[dict[str, Measured], tuple[str, ...]]":
+    """The values at the images, which are one group, by measure; and what failed."""
+    import torch
 
-    alpha, sigma = coefficients(denoiser.schedule, denoiser.schedule.nearest(noise))
-    return sigma / alpha
+    from spurion.diffusion.finite import check_answers
+    from spurion.geometry import Group, measure
+    from spurion.geometry.measured import check_points
+
+    check_points(denoiser, images, "images")
+    check_answers(denoiser)
+    group = Group("", len(images), torch.arange(len(images)), images)
+    found = measure(denoiser, [group], names, setting, batch=BATCH, progress=progress)
+    return {name: groups[""] for name, groups in found.values.items()}, found.losses.sentences()
 
 
-def _caveats(found: "dict[str, Measured]", denoiser: "Denoiser", train: "ImageSet | None") -> list[str]:
+def _cautions(found: "dict[str, Measured]", denoiser: "Denoiser", setting: "Setting") -> list[str]:
     """What to know of values that are right and yet easy to misread."""
-    notes = []
-    if "relative-energy" in found and train is None:
-        notes.append("Relative energies refer to the mid-gray image; with --train to training images.")
-    dimensions = found["intrinsic-dimension"].values if "intrinsic-dimension" in found else None
-    if dimensions is not None and bool((dimensions > math.prod(denoiser.shape)).any()):
-        notes.append(
-            f"Where the intrinsic dimension exceeds the {math.prod(denoiser.shape)} coordinates, the image "
-            f"lies off the model's density: the estimate holds only on it."
-        )
-    return notes
+    from spurion.geometry import MEASURES
+
+    dim = math.prod(denoiser.shape)
+    notes = [MEASURES[name].under(setting).caution(values, dim) for name, values in found.items()]
+    return [note for note in notes if note]
 
 
 def _some(available: int, count: int, seed: int, name: str) -> list[int]:

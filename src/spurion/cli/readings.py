@@ -12,9 +12,8 @@ from spurion.cli.show import say, show_source, show_table, source_values
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
-    from spurion.geometry.groups.images import ImageSetting
+    from spurion.geometry import Measured, Setting
     from spurion.geometry.groups.results import GroupReading, Reading, ScanResult
-    from spurion.geometry.measure import Measured
 
 COLUMNS = ("measure", "median", "95 % interval", "unit", "measured")
 
@@ -36,7 +35,7 @@ class Readings:
     found: "dict[str, Measured]"
     images: "ImageSet"
     train: "ImageSet | None"
-    setting: "ImageSetting"
+    setting: "Setting"
     scan: "ScanResult | None"
     failures: tuple[str, ...]
     notes: tuple[str, ...]
@@ -58,7 +57,7 @@ def write_values(path: Path, readings: Readings) -> None:
 
 def _points(measured: "Measured") -> list[tuple[float | None, str]]:
     """Value and status of each image; no value where the status says why."""
-    from spurion.geometry.measure import STATUSES
+    from spurion.geometry import STATUSES
 
     pairs = zip(measured.values.tolist(), measured.status.tolist(), strict=True)
     return [(value if math.isfinite(value) else None, STATUSES[status]) for value, status in pairs]
@@ -66,8 +65,8 @@ def _points(measured: "Measured") -> list[tuple[float | None, str]]:
 
 def readings_as_json(readings: Readings) -> dict[str, Any]:
     """All values, and how they were taken, as plain values."""
+    from spurion.geometry import MEASURES
     from spurion.geometry.groups.summary import reading
-    from spurion.geometry.measures import MEASURES
 
     setting, scan = readings.setting, readings.scan
     return {
@@ -92,8 +91,8 @@ def readings_as_json(readings: Readings) -> dict[str, Any]:
 
 def show_readings(readings: Readings, out: Path | None) -> None:
     """Print the median of each measure; `out` is where the values were written."""
+    from spurion.geometry import MEASURES
     from spurion.geometry.groups.summary import reading
-    from spurion.geometry.measures import MEASURES
 
     images, setting = readings.images, readings.setting
     show_source("Images", images)

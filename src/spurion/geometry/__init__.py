@@ -5,41 +5,49 @@ __all__ = [
     "PATHS",
     "STATUSES",
     "BasinConfig",
+    "BasinMeasure",
     "BasinResult",
-    "Choice",
     "Curvature",
+    "CurvatureMeasure",
     "Density",
     "EnergyResult",
     "FlowResult",
+    "Group",
     "Measure",
     "Measured",
-    "RecoveryCurve",
-    "Scan",
     "ScoreJacobian",
+    "Setting",
     "basins",
-    "choose_time",
     "curvature",
+    "extremal",
     "flipd",
     "flow_log_density",
     "log_basin_volume",
+    "measure",
     "normal_bundle_dimension",
+    "one_sided_singular_values",
     "recovery_area",
-    "recovery_curve",
     "relative_energy",
-    "scan_curvature",
     "spectral_density",
+    "symmetrized_singular_values",
 ]
 
 from spurion.geometry.basin import BasinConfig, BasinResult
-from spurion.geometry.critical import basins
+from spurion.geometry.critical import BasinMeasure, basins
+from spurion.geometry.curvature_measures import CurvatureMeasure
 from spurion.geometry.density import Density, spectral_density
 from spurion.geometry.dimension import flipd, normal_bundle_dimension
 from spurion.geometry.energy import PATHS, EnergyResult, relative_energy
+from spurion.geometry.groups.choice import Group
+from spurion.geometry.groups.measuring import measure
 from spurion.geometry.hessian import Curvature, curvature
 from spurion.geometry.jacobian import ScoreJacobian
+from spurion.geometry.kinds import Measure
+from spurion.geometry.lanczos import extremal
 from spurion.geometry.log_density import FlowResult, flow_log_density
-from spurion.geometry.measure import STATUSES, Measure, Measured
+from spurion.geometry.measured import STATUSES, Measured
 from spurion.geometry.measures import MEASURES
-from spurion.geometry.noise_scan import Choice, Scan, choose_time, scan_curvature
-from spurion.geometry.recovery import RecoveryCurve, recovery_area, recovery_curve
+from spurion.geometry.perturbations import one_sided_singular_values, symmetrized_singular_values
+from spurion.geometry.recovery import recovery_area
+from spurion.geometry.setting import Setting
 from spurion.geometry.volume import log_basin_volume

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from spurion.core.config import Config
-from spurion.geometry.measure import STATUSES, Measured
+from spurion.geometry.measured import STATUSES, Measured
 
 
 class BasinConfig(Config):
@@ -24,7 +24,7 @@ class BasinConfig(Config):
         steps: Denoiser calls on the way back, at most; fewer from the lowest discrete steps.
         levels: The number of levels of the ladder, where no times are given.
         search: "bisection", or "scan" (Algorithm 1 as it is written, several times as dear).
-        every_draw: Whether to find the own level of every draw, which the recovery curve and its area need;
+        every_draw: Whether to find the own level of every draw, which the area of recovery needs;
             about twice as dear.
         clip: Whether every posterior mean is clipped to [-1, 1], the range of images. False for data of
             another range: what lies beyond by more than the tolerance could never be recovered, so that a

@@ -26,8 +26,9 @@ __all__ = ["BasinMeasure", "CriticalNoise", "basins"]
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from jaxtyping import Bool, Float, Num
@@ -35,9 +36,11 @@ from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
 from spurion.geometry.basin import BasinConfig, BasinResult
+from spurion.geometry.kinds import Measure
 from spurion.geometry.levels import check_levels
-from spurion.geometry.measure import STATUSES, Measure, Measured, check_points
+from spurion.geometry.measured import STATUSES, Measured, check_points
 from spurion.geometry.search import Found, bisect, scan
+from spurion.geometry.setting import Setting
 from spurion.geometry.trials import Trials
 from spurion.neighbors import Distance
 from spurion.neighbors.distances import L2
@@ -150,6 +153,9 @@ def _status(found: Found, failed: Tensor, levels: int) -> Tensor:
 class BasinMeasure(Measure):
     """A measure read off the basins; `of` reads it off basins already found.
 
+    Attributes:
+        every_draw: Whether it needs the own level of every draw.
+
     Arguments:
         tolerance: The distance up to which a point counts as recovered; by default 0.1 sqrt(D), a
             root-mean-square difference of 0.1 in each coordinate.
@@ -157,6 +163,9 @@ class BasinMeasure(Measure):
         distance: The distance, by default Euclidean.
     """
 
+    shared = "basins"
+    by_group = False  # the noise of a point is a function of the point
+    section = "basins"
     every_draw: ClassVar[bool] = False
     tolerance: float | None = None
     config: BasinConfig = field(default_factory=BasinConfig)
@@ -168,9 +177,27 @@ class BasinMeasure(Measure):
         """Find the basins, with a seed drawn from the generator, and read the measure off them."""
         tolerance = 0.1 * math.sqrt(math.prod(denoiser.shape)) if self.tolerance is None else self.tolerance
         seed = int(torch.randint(2**62, (), generator=generator))
-        every_draw = self.every_draw or self.config.every_draw
-        config = self.config.model_copy(update={"every_draw": every_draw})
+        config = _for_all([self], self.config)
         return self.of(basins(denoiser, x, tolerance, config, seed=seed, distance=self.distance))
+
+    def find(
+        self,
+        measures: Sequence[Any],
+        denoiser: Denoiser,
+        x: Float[Tensor, "n *shape"],
+        setting: Setting,
+        *,
+        seed: int,
+    ) -> BasinResult:
+        """Find the basins, with the own level of every draw where a measure needs it.
+
+        Raises:
+            ValueError: As `basins`, and if the setting has no tolerance.
+        """
+        if setting.tolerance is None:
+            raise ValueError("`tolerance` is needed for basins, got none.")
+        config = _for_all(measures, setting.basins)
+        return basins(denoiser, x, setting.tolerance, config, seed=seed, distance=setting.distance)
 
     @abstractmethod
     def of(self, result: BasinResult) -> Measured:
@@ -181,13 +208,20 @@ class BasinMeasure(Measure):
         """
 
 
+def _for_all(measures: Sequence[BasinMeasure], config: BasinConfig) -> BasinConfig:
+    every_draw = config.every_draw or any(one.every_draw for one in measures)
+    return config.model_copy(update={"every_draw": every_draw})
+
+
 @final
 class CriticalNoise(BasinMeasure):
     """Critical noise of a point."""
 
-    name: ClassVar[str] = "critical-noise"
-    unit: ClassVar[str] = "noise sigma_t"
-    source: ClassVar[str] = "Algorithm 1"
+    name = "critical-noise"
+    unit = "noise sigma_t"
+    source = "Algorithm 1"
+    descending = True
+    logarithmic = True
 
     def of(self, result: BasinResult) -> Measured:
         """Critical noise of basins already found."""

@@ -33,16 +33,18 @@ References:
 __all__ = ["PATHS", "EnergyResult", "RelativeEnergy", "relative_energy"]
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar, final
+from dataclasses import dataclass, replace
+from typing import final
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from spurion.diffusion.denoiser import Denoiser
-from spurion.geometry.measure import STATUSES, Measure, Measured, check_points
+from spurion.geometry.kinds import Measure
+from spurion.geometry.measured import STATUSES, Measured, check_points
 from spurion.geometry.quadrature import integrate
+from spurion.geometry.setting import Setting
 
 _UNITS = 4  # of the last digit, in the posterior mean of a network
 
@@ -170,9 +172,20 @@ class RelativeEnergy(Measure):
         path: "circular" or "straight".
     """
 
-    name: ClassVar[str] = "relative-energy"
-    unit: ClassVar[str] = "potential u, relative to the references"
-    source: ClassVar[str] = "Eq. 44-47"
+    name = "relative-energy"
+    unit = "potential u, relative to the references"
+    source = "Eq. 44-47"
+    descending = False
+    costly = True
+    section = "energy"
+    unsupported = (
+        (
+            "A depth from the relative energy alone",
+            "It is an integral of the score along a path between two images. Between images the network is "
+            "asked about points it was hardly trained on, and its score need not be a gradient; the "
+            "log-density, which knows no path, is the check.",
+        ),
+    )
 
     references: Float[Tensor, "r *shape"] | None = None
     time: float | int | None = None
@@ -187,3 +200,13 @@ class RelativeEnergy(Measure):
         status = found.status.max(dim=1).values  # of those that occur, later ones are worse
         values = found.value.mean(dim=1)
         return Measured(values.masked_fill(status != STATUSES.index("measured"), math.nan), status)
+
+    def under(self, setting: Setting) -> "RelativeEnergy":
+        """Relative to the references of a setting."""
+        return replace(self, references=setting.references)
+
+    def caution(self, found: Measured, dim: int) -> str:
+        """What the values refer to, where no references were given."""
+        if self.references is not None:
+            return ""
+        return "Relative energies refer to the mid-gray image, for no training images were given."

@@ -2,7 +2,7 @@ r"""Curvature of the energy at clean points: full spectra in one pass, and every
 
 The quantities are those of `spurion.geometry.spectrum` and `spurion.geometry.dimension`, of the normalized
 Jacobian N at :math:`x_t = \alpha_t x` (`spurion.geometry.jacobian`). The time decides what is seen: choose
-it by rule (`spurion.geometry.noise_scan`).
+it by rule (`spurion.geometry.groups.scan`).
 
 References:
     | Memorization to Generalization (Pham et al., 2025), Sec. 4 and Eq. 35-36
@@ -19,7 +19,7 @@ from torch import Tensor
 from spurion.diffusion.denoiser import Denoiser
 from spurion.geometry.dimension import flipd, normal_bundle_dimension
 from spurion.geometry.jacobian import ScoreJacobian
-from spurion.geometry.measure import STATUSES, Measured
+from spurion.geometry.measured import STATUSES, Measured
 from spurion.geometry.spectrum import CUT, decompose, log_determinant, separation, soft_count, stable_rank
 
 

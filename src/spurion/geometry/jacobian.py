@@ -32,7 +32,7 @@ from torch import Tensor
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.jacobian import JacobianProducts
 from spurion.diffusion.schedule import Schedule
-from spurion.geometry.measure import check_points
+from spurion.geometry.measured import check_points
 
 
 def coefficients(schedule: Schedule, t: float) -> tuple[float, float]:

@@ -10,8 +10,8 @@ References:
 
 __all__ = ["FlowLogDensity", "FlowResult", "flow_log_density"]
 
-from dataclasses import dataclass
-from typing import ClassVar, final
+from dataclasses import dataclass, replace
+from typing import final
 
 import torch
 from jaxtyping import Float, Float64
@@ -23,7 +23,9 @@ from spurion.diffusion.priors import normal_prior
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.hessian import judged
 from spurion.geometry.jacobian import coefficients
-from spurion.geometry.measure import Measure, Measured, check_points
+from spurion.geometry.kinds import Measure
+from spurion.geometry.measured import Measured, check_points
+from spurion.geometry.setting import Setting
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,12 @@ class FlowLogDensity(Measure):
         steps: Intervals of the flow from that noise to the most.
     """
 
-    name: ClassVar[str] = "log-density"
-    unit: ClassVar[str] = "nats"
-    source: ClassVar[str] = "Eq. 24-33"
+    name = "log-density"
+    unit = "nats"
+    source = "Eq. 24-33"
+    descending = True
+    costly = True
+    section = "energy"
     noise: float = 0.1
     probes: int = 8
     steps: int = 50
@@ -117,3 +122,7 @@ class FlowLogDensity(Measure):
             denoiser, x, generator=generator, noise=self.noise, probes=self.probes, steps=self.steps
         )
         return found.measured
+
+    def under(self, setting: Setting) -> "FlowLogDensity":
+        """At the noise of a setting, with its probes."""
+        return replace(self, noise=setting.noise, probes=setting.probes)

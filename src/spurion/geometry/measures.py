@@ -1,10 +1,10 @@
 """All geometric measures, by name.
 
-A new measure is one file with a final `Measure`, and one line here; the contract test runs over this
-dictionary.
+A new measure is one file with a final `Measure`, and one line here, or `MEASURES["mine"] = Mine()` outside of
+the package; the contract test runs over this dictionary.
 """
 
-__all__ = ["MEASURES"]
+__all__ = ["MEASURES", "changed"]
 
 from spurion.geometry.critical import CriticalNoise
 from spurion.geometry.curvature_measures import (
@@ -14,8 +14,8 @@ from spurion.geometry.curvature_measures import (
     SoftDirections,
 )
 from spurion.geometry.energy import RelativeEnergy
+from spurion.geometry.kinds import Measure
 from spurion.geometry.log_density import FlowLogDensity
-from spurion.geometry.measure import Measure
 from spurion.geometry.recovery import RecoveryArea
 from spurion.geometry.volume import LogVolume
 
@@ -33,3 +33,8 @@ _ALL: tuple[Measure, ...] = (
 
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
 """The name a user types, and the measure with its default settings."""
+
+
+def changed() -> bool:
+    """Whether measures were registered or replaced in this process, of which worker processes do not know."""
+    return tuple(MEASURES.values()) != _ALL

@@ -1,6 +1,6 @@
 """Stiffness of many points: full spectra while the coordinates are few enough, densities beyond."""
 
-__all__ = ["CURVATURES", "FULL_DIM", "Stiffness", "stiffness"]
+__all__ = ["FULL_DIM", "Stiffness", "stiffness"]
 
 import math
 from dataclasses import dataclass
@@ -15,13 +15,10 @@ from spurion.geometry.density import Density, spectral_density
 from spurion.geometry.dimension import flipd
 from spurion.geometry.hessian import Curvature, curvature, judged
 from spurion.geometry.jacobian import ScoreJacobian
-from spurion.geometry.measure import Measured
+from spurion.geometry.measured import Measured
 
 FULL_DIM = 1024
 """Up to so many coordinates every eigenvalue is computed."""
-
-CURVATURES = ("soft-directions", "intrinsic-dimension", "mean-curvature", "log-determinant")
-"""The measures that are read off the stiffness."""
 
 RANKS = 64
 """At most so many values of a spectrum are kept for figures."""
@@ -32,21 +29,22 @@ class Stiffness:
     """What the curvature at n points says.
 
     Attributes:
-        measures: By the name of the measure, one value for each point.
+        soft_directions: The number of directions softer than the cut.
+        dimension: The local intrinsic dimension by FLIPD.
+        mean: The mean stiffness over all directions.
+        log_determinant: The log-determinant; undecided where only densities were computed.
         ranks: Stiffness at evenly spaced ranks, softest first, NaN for failed points, with shape (n, R).
         asymmetry: ||J - J^T|| / ||J||, with shape (n,); None where only densities were computed.
+        spectra: The full spectra; None where only densities were computed.
     """
 
-    measures: dict[str, Measured]
+    soft_directions: Measured
+    dimension: Measured
+    mean: Measured
+    log_determinant: Measured
     ranks: Float[Tensor, "n R"]
     asymmetry: Float[Tensor, " n"] | None
-
-    def of(self, name: str) -> Measured:
-        """One measure; undecided where it needs a full spectrum and only densities were computed."""
-        if name in self.measures:
-            return self.measures[name]
-        failed = self.ranks.isnan().any(dim=1)
-        return judged(torch.full(failed.shape, torch.nan, dtype=torch.float64), failed)
+    spectra: Curvature | None
 
 
 def stiffness(
@@ -71,20 +69,29 @@ def stiffness(
 def _from_spectra(found: Curvature, cut: float) -> Stiffness:
     dim = found.rho.shape[1]
     index = torch.linspace(0, dim - 1, min(dim, RANKS)).round().long()
-    values = found.soft_directions(cut), found.flipd(), found.mean(), found.log_determinant()
-    measures = dict(zip(CURVATURES, values, strict=True))
-    return Stiffness(measures, found.rho[:, index], found.asymmetry)
+    return Stiffness(
+        soft_directions=found.soft_directions(cut),
+        dimension=found.flipd(),
+        mean=found.mean(),
+        log_determinant=found.log_determinant(),
+        ranks=found.rho[:, index],
+        asymmetry=found.asymmetry,
+        spectra=found,
+    )
 
 
 def _from_density(jacobian: ScoreJacobian, density: Density, cut: float) -> Stiffness:
     mean = density.mean().value
     failed = mean.isnan()
-    measures = {
-        "soft-directions": judged(density.count_below(cut).value, failed),
-        "intrinsic-dimension": judged(flipd(mean * density.dim, jacobian.noise(), jacobian.sigma), failed),
-        "mean-curvature": judged(mean, failed),
-    }
-    return Stiffness(measures, _quantiles(density, RANKS), None)
+    return Stiffness(
+        soft_directions=judged(density.count_below(cut).value, failed),
+        dimension=judged(flipd(mean * density.dim, jacobian.noise(), jacobian.sigma), failed),
+        mean=judged(mean, failed),
+        log_determinant=judged(torch.full_like(mean, torch.nan), failed),
+        ranks=_quantiles(density, RANKS),
+        asymmetry=None,
+        spectra=None,
+    )
 
 
 def _quantiles(density: Density, count: int) -> Float[Tensor, "n count"]:

@@ -26,7 +26,7 @@ References:
 __all__ = ["LogVolume", "log_basin_volume"]
 
 import math
-from typing import ClassVar, final
+from typing import final
 
 import torch
 from jaxtyping import Float, Float64
@@ -34,7 +34,7 @@ from torch import Tensor
 
 from spurion.geometry.basin import BasinResult
 from spurion.geometry.critical import BasinMeasure
-from spurion.geometry.measure import Measured
+from spurion.geometry.measured import Measured
 
 
 def log_basin_volume(radius: Float[Tensor, "*batch"], dim: int) -> Float64[Tensor, "*batch"]:
@@ -73,9 +73,18 @@ def log_basin_volume(radius: Float[Tensor, "*batch"], dim: int) -> Float64[Tenso
 class LogVolume(BasinMeasure):
     """Log-volume of the ball that stands for the basin."""
 
-    name: ClassVar[str] = "log-volume"
-    unit: ClassVar[str] = "nats"
-    source: ClassVar[str] = "Eq. 12"
+    name = "log-volume"
+    unit = "nats"
+    source = "Eq. 12"
+    descending = True
+    told = False
+    unsupported = (
+        (
+            "The shape or the true volume of a basin",
+            "Noise is equally strong in all directions, and the volume is that of a ball of the mean "
+            "recovered radius: it neither bounds the basin nor sees in which directions it is long.",
+        ),
+    )
 
     def of(self, result: BasinResult) -> Measured:
         """Log-volumes of basins already found."""

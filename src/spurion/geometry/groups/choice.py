@@ -18,7 +18,7 @@ class Group:
     """Points of one kind.
 
     Attributes:
-        name: A name in `GROUPS`.
+        name: A name in `GROUPS`; empty for images of no class.
         available: How many there are in all.
         index: Which of them were chosen, increasing, with shape (n,).
         points: The points, with shape (n, *shape).
@@ -37,6 +37,11 @@ class Group:
     def size(self) -> GroupSize:
         """The group in numbers."""
         return GroupSize(available=self.available, measured=len(self))
+
+    def batches(self, size: int | None) -> "list[Group]":
+        """The points in parts of this size, or all together."""
+        parts = zip(self.index.split(size or len(self)), self.points.split(size or len(self)), strict=True)
+        return [Group(self.name, self.available, index, points) for index, points in parts]
 
     def first(self, count: int, *, seed: int) -> "Group":
         """At most `count` of the chosen points, again at random."""

@@ -3,10 +3,15 @@
 __all__ = ["GeometryConfig"]
 
 from pydantic import Field
+from torch import Tensor
 
 from spurion.core.config import Config
+from spurion.diffusion.denoiser import Denoiser
 from spurion.geometry.basin import BasinConfig
 from spurion.geometry.groups.results import NEEDED
+from spurion.geometry.jacobian import coefficients
+from spurion.geometry.setting import Setting
+from spurion.neighbors import Distance
 
 
 class GeometryConfig(Config):
@@ -29,3 +34,28 @@ class GeometryConfig(Config):
     energy_points: int = Field(48, ge=NEEDED)
     references: int = Field(2, ge=1)
     probes: int = Field(8, ge=1)
+
+    def setting(
+        self,
+        denoiser: Denoiser,
+        time: int | float,
+        *,
+        tolerance: float | None,
+        distance: Distance,
+        references: Tensor | None,
+        seed: int,
+    ) -> Setting:
+        """How one model is measured with these settings; the arguments are those of `Setting`."""
+        alpha, sigma = coefficients(denoiser.schedule, time)
+        return Setting(
+            time=time,
+            noise=sigma / alpha,
+            tolerance=tolerance,
+            seed=seed,
+            distance=distance,
+            references=references,
+            basins=self.basins,
+            cut=self.cut,
+            probes=self.probes,
+            few=self.energy_points,
+        )

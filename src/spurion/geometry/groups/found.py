@@ -7,7 +7,7 @@ import math
 from spurion.diffusion.denoiser import Denoiser
 from spurion.geometry.groups.choice import Group
 from spurion.geometry.groups.measuring import Geometry
-from spurion.geometry.groups.results import EXPECTED, GeometryResult, MeasureResult
+from spurion.geometry.groups.results import GeometryResult, MeasureResult
 from spurion.geometry.groups.summary import left_out, middle, orders, rank_medians, reading
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.measures import MEASURES
@@ -62,5 +62,5 @@ def _measure_result(name: str, found: Geometry) -> MeasureResult:
         unit=measure.unit,
         source=measure.source,
         groups={group: reading(values) for group, values in groups.items()},
-        orders=orders(groups, EXPECTED[name]),
+        orders=orders(groups, measure.descending),
     )

@@ -6,7 +6,6 @@ number. A value that does not exist is null.
 """
 
 __all__ = [
-    "EXPECTED",
     "GROUPS",
     "NEEDED",
     "NOT_MEASURED",
@@ -37,18 +36,6 @@ NEEDED = 6
 
 NOT_MEASURED = "The geometry was not measured: "
 """How the note of a model begins at which nothing could be measured."""
-
-EXPECTED: dict[str, bool] = {
-    "critical-noise": True,
-    "log-volume": True,
-    "mean-curvature": True,
-    "log-determinant": True,
-    "soft-directions": False,
-    "intrinsic-dimension": False,
-    "log-density": True,
-    "relative-energy": False,
-}
-"""Whether the paper expects memorized > spurious > generalized (true) or the reverse (false)."""
 
 Group = Annotated[str, Field(pattern=f"^({'|'.join(GROUPS)})$")]
 Spectrum = Annotated[tuple[Number, ...], Field(max_length=10_000)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spurion.core.files import atomic_write
 from spurion.geometry.groups.measuring import Geometry
-from spurion.geometry.measure import STATUSES
+from spurion.geometry.measured import STATUSES
 
 COLUMNS = ("group", "index", "measure", "value", "status")
 

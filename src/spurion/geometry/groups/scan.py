@@ -1,10 +1,21 @@
-"""The noise at which a study reads curvature: scanned at training points of its largest model.
+r"""The noise at which curvature is read, chosen by rule at training points of a study's largest model.
 
-The classes have no part in it, and all models and all classes are read at the noise that it gives. See
-`spurion.geometry.noise_scan` for the rule.
+At high noise all patterns are one basin, at low noise every one is alone: both spectra are flat, and what
+lies between depends on the time. So the spectra are scanned over a grid of the noise :math:`\sigma_t /
+\alpha_t` (in units of the clean data), and the time is taken where they fall apart most clearly into soft
+and stiff directions:
+
+.. math:: t^\star = \operatorname{argmax}_t \frac1n \sum_{\text{points}} \eta\big(\rho(x, t)\big),
+
+with Otsu's separation :math:`\eta` at the cut that defines softness (`spurion.geometry.spectrum`). There the
+number of soft directions depends least on the cut. The classes have no part in it, and every model and every
+class is read at the time that it gives.
+
+References:
+    | A Threshold Selection Method from Gray-Level Histograms (Otsu, 1979)
 """
 
-__all__ = ["DEFAULT_NOISE", "scan"]
+__all__ = ["DEFAULT_NOISE", "noise_times", "scan"]
 
 import math
 from typing import NamedTuple
@@ -16,10 +27,10 @@ from torch import Tensor
 
 from spurion.core.failures import Losses
 from spurion.diffusion.denoiser import Denoiser
+from spurion.diffusion.schedule import Schedule
 from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.groups.results import ScanResult
 from spurion.geometry.jacobian import coefficients
-from spurion.geometry.noise_scan import clearest, noise_times
 from spurion.geometry.spectrum import separation
 from spurion.geometry.stiffness import stiffness
 from spurion.statistics.intervals import ALPHA
@@ -61,13 +72,14 @@ def scan(
     for level, (t, size) in enumerate(zip(times, noise, strict=True)):
         with losses.alone("curvature", where=f"noise {size:.3g}"):
             found = stiffness(denoiser, points, t, cut=config.cut, seed=seed)
-            known = found.measures["soft-directions"], found.measures["intrinsic-dimension"]
+            known = found.soft_directions, found.dimension
             parts = separation(found.ranks, config.cut), *(one.values for one in known)
             levels[:, level] = torch.stack([part.double() for part in parts])
     clear, soft, dimension = map(_means, levels)
-    choice = clearest(times, noise, clear.value)
-    chosen = denoiser.schedule.nearest(DEFAULT_NOISE) if choice is None else choice.t
-    notes = [*losses.sentences(), *([] if choice else [NOTHING_TO_CHOOSE])]
+    clearest = int(clear.value.nan_to_num().argmax())  # the first of equals
+    separates = float(clear.value[clearest]) > 0
+    chosen = times[clearest] if separates else denoiser.schedule.nearest(DEFAULT_NOISE)
+    notes = [*losses.sentences(), *([] if separates else [NOTHING_TO_CHOOSE])]
     return ScanResult(
         train_size=train_size,
         points=len(points),
@@ -86,6 +98,33 @@ def scan(
         chosen_noise=_noise(denoiser, chosen),
         note=" ".join(notes),
     )
+
+
+def noise_times(
+    schedule: Schedule, count: int = 12, low: float = 0.02, high: float = 1.0
+) -> tuple[float, ...]:
+    r"""Times whose noise :math:`\sigma_t / \alpha_t` is evenly spaced in its logarithm.
+
+    Arguments:
+        schedule: The noise schedule.
+        count: How many, at least 1; fewer where two fall on the same step.
+        low: The least noise, in units of the clean data.
+        high: The most noise.
+
+    Raises:
+        ValueError: If `count` is below 1 or not 0 < low <= high.
+
+    Example:
+        >>> from spurion.diffusion.schedule import DDPMSchedule
+        >>> noise_times(DDPMSchedule(), count=4)
+        (2, 18, 79, 258)
+    """
+    if count < 1:
+        raise ValueError(f"`count` must be at least 1, got {count}.")
+    if not 0 < low <= high:
+        raise ValueError(f"`low` and `high` must satisfy 0 < low <= high, got {low} and {high}.")
+    levels = torch.linspace(math.log(low), math.log(high), count, dtype=torch.float64).exp().tolist()
+    return tuple(dict.fromkeys(schedule.nearest(level) for level in levels))
 
 
 def _noise(denoiser: Denoiser, t: float) -> float:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spurion.geometry.groups.results import GroupReading, MeasureResult, OrderResult, Reading
-from spurion.geometry.measure import STATUSES, Measured
+from spurion.geometry.measured import STATUSES, Measured
 from spurion.phases.classification import CLASSES
 from spurion.statistics.ranks import compare, median
 
@@ -28,16 +28,19 @@ def reading(measured: Measured) -> GroupReading:
     return GroupReading(value=value, low=low, high=high, n=len(known), statuses=statuses)
 
 
-def orders(groups: dict[str, Measured], descending: bool) -> tuple[OrderResult, ...]:
+def orders(groups: dict[str, Measured], descending: bool | None) -> tuple[OrderResult, ...]:
     """Compare the classes pairwise, in the direction in which the paper expects them.
 
     "Never" lies below every number and "always" above; `left_out` says how many points have no place.
 
     Arguments:
         groups: The values of each group; classes without points are left out.
-        descending: Whether memorized > spurious > generalized is expected, or the reverse.
+        descending: Whether memorized > spurious > generalized is expected, or the reverse; None for neither,
+            so that nothing is compared.
     """
-    found = []
+    found: list[OrderResult] = []
+    if descending is None:
+        return ()
     for first, last in PAIRS:
         higher, lower = (CLASSES[first], CLASSES[last]) if descending else (CLASSES[last], CLASSES[first])
         if higher not in groups or lower not in groups:

@@ -25,6 +25,7 @@ from spurion.report.figures.examples import draw_examples
 from spurion.report.figures.fractions import draw_rules, draw_transition
 from spurion.report.figures.histograms import draw_histograms
 from spurion.report.figures.null import draw_controls, draw_null
+from spurion.report.figures.others import draw_others
 from spurion.report.figures.rarefaction import draw_rarefaction
 from spurion.report.figures.sensitivity import draw_sensitivity
 from spurion.report.figures.training import draw_training
@@ -46,6 +47,7 @@ FIGURES: dict[str, Callable[[Run, Width], Figure | None]] = {
     "spectra": draw_spectra,
     "directions": draw_directions,
     "energies": draw_energies,
+    "others": draw_others,
     "training": draw_training,
 }
 

@@ -19,12 +19,11 @@ from spurion.report.figures.canvas import (
     size_colors,
 )
 from spurion.report.figures.readings import Strips, over_sizes, plot_medians
-from spurion.report.geometry.view import Curve, curve, is_number, measured
+from spurion.report.geometry.view import Curve, drawn, is_number, measured
 from spurion.report.run import Run
 from spurion.statistics.numbers import size, value
 
 PURPLE, TEAL = "#6a3d7c", "#56B4E9"
-DIRECTIONS = ("soft-directions", "intrinsic-dimension")
 SHOWN = (*GROUPS[:4],)
 """Groups whose spectra are drawn: held-out images lie off what was learned and would set the scale."""
 
@@ -81,8 +80,8 @@ def draw_spectra(run: Run, width: Width) -> Figure | None:
 
 
 def draw_directions(run: Run, width: Width) -> Figure | None:
-    """Medians of the number of soft directions and of the dimension against K, with intervals."""
-    curves = [found for found in (curve(run, name) for name in DIRECTIONS) if found]
+    """Medians of the measures of curvature that are drawn against K, with intervals."""
+    curves = drawn(run, "curvature")
     if not curves:
         return None
     return over_sizes(curves, width, _plot_directions, wide=2.9, narrow=2.4)

@@ -4,7 +4,7 @@ A point that is never recovered lies below every number and one that is always r
 a place in the order but none on the axis: they are drawn in marked strips under and above it.
 """
 
-__all__ = ["DODGE", "Strips", "mark_level", "over_sizes", "plot_medians"]
+__all__ = ["DODGE", "Strips", "mark_level", "over_sizes", "plot_medians", "strips"]
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from spurion.geometry.groups.results import GroupReading, Reading
+from spurion.geometry.measures import MEASURES
 from spurion.report.figures.canvas import (
     CLASS_COLORS,
     CLASS_MARKERS,
@@ -114,6 +115,14 @@ class Strips:
         if self.log:
             return float(self.low * (self.high / self.low) ** share)
         return self.low + (self.high - self.low) * share
+
+
+def strips(found: Curve, level: float | None = None) -> Strips:
+    """The axis that holds all readings of a measure, and a level where there is one."""
+    names = dict.fromkeys(name for _, result in found.points for name in result.groups)
+    readings = [reading for name in names for _, reading in found.group(name)]
+    ends = [end for reading in readings for end in (reading.value, reading.low, reading.high)]
+    return Strips.around([*ends, level], log=found.name in MEASURES and MEASURES[found.name].logarithmic)
 
 
 def over_sizes(

@@ -4,9 +4,10 @@ __all__ = ["geometry_limits"]
 
 from collections.abc import Iterator
 
+from spurion.geometry.measures import MEASURES
 from spurion.phases.classification import CLASSES
 from spurion.report.geometry.order import comparison_count, threshold
-from spurion.report.geometry.view import curve, measured, trivial_noise
+from spurion.report.geometry.view import curve, measured, shown, trivial_noise
 from spurion.report.run import Run
 from spurion.statistics.numbers import decimals, listed, size, value
 
@@ -17,17 +18,25 @@ def geometry_limits(run: Run) -> list[Limit]:
     """Claims that the geometry does not support, each with the reason; none where nothing was measured."""
     if not measured(run):
         return []
-    return [*_basins(run), *_never(run), *_curvature(run), *_energies(run), *_tests(run)]
+    return [
+        *_unsupported(run, "basins"),
+        *_trivial(run),
+        *_never(run),
+        *_curvature(run),
+        *(limit for section in ("curvature", "energy", "others") for limit in _unsupported(run, section)),
+        *_tests(run),
+    ]
 
 
-def _basins(run: Run) -> Iterator[Limit]:
-    if curve(run, "log-volume") is None:
+def _unsupported(run: Run, section: str) -> Iterator[Limit]:
+    """What the measures of a section say themselves."""
+    for name in shown(run, section):
+        yield from MEASURES[name].unsupported if name in MEASURES else ()
+
+
+def _trivial(run: Run) -> Iterator[Limit]:
+    if not shown(run, "basins"):
         return
-    yield (
-        "The shape or the true volume of a basin",
-        "Noise is equally strong in all directions, and the volume is that of a ball of the mean recovered "
-        "radius: it neither bounds the basin nor sees in which directions it is long.",
-    )
     levels = [trivial_noise(geometry) for _, geometry in measured(run)]
     known = [level for level in levels if level is not None]
     if known and all(point.audit.distance.name == "l2" for point in run.done):
@@ -73,16 +82,6 @@ def _curvature(run: Run) -> Iterator[Limit]:
             f"At K = {listed([size(k) for k in beyond])} held-out images get a dimension above the number of "
             "their coordinates: the estimate adds the squared length of the score, and there the point is no "
             "place where the model expects anything.",
-        )
-
-
-def _energies(run: Run) -> Iterator[Limit]:
-    if curve(run, "relative-energy") is not None:
-        yield (
-            "A depth from the relative energy alone",
-            "It is an integral of the score along a path between two images. Between images the network is "
-            "asked about points it was hardly trained on, and its score need not be a gradient; the "
-            "log-density, which knows no path, is the check.",
         )
 
 

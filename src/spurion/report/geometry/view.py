@@ -16,10 +16,13 @@ __all__ = [
     "Curve",
     "curve",
     "difference",
+    "drawn",
     "is_number",
     "least",
     "left_out",
     "measured",
+    "measured_names",
+    "shown",
     "title",
     "trivial_noise",
 ]
@@ -31,8 +34,12 @@ from typing import TypeGuard
 
 from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.groups.results import GeometryResult, GroupReading, MeasureResult, Reading
+from spurion.geometry.measures import MEASURES
 from spurion.report.run import Run
 from spurion.statistics.intervals import Interval
+
+SECTIONS = ("basins", "curvature", "energy")
+"""Sections of measures that belong together."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,23 @@ def curve(run: Run, name: str) -> Curve | None:
         return None
     first = found[0][1]
     return Curve(name, first.unit, first.source, tuple(found))
+
+
+def measured_names(run: Run) -> list[str]:
+    """The measures that the study has."""
+    return [*dict.fromkeys(result.name for _, geometry in measured(run) for result in geometry.measures)]
+
+
+def shown(run: Run, section: str) -> list[str]:
+    """The measures of a section of the report that the study has; those of no section are in "others"."""
+    sections = {name: one.section for name, one in MEASURES.items() if one.section in SECTIONS}
+    return [name for name in measured_names(run) if sections.get(name, "others") == section]
+
+
+def drawn(run: Run, section: str) -> list[Curve]:
+    """Those of them that the figure of the section shows, over the training sizes."""
+    names = [name for name in shown(run, section) if name not in MEASURES or MEASURES[name].drawn]
+    return [found for found in (curve(run, name) for name in names) if found]
 
 
 def least(run: Run) -> int:

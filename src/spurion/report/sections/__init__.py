@@ -12,7 +12,7 @@ from spurion.report.run import Run
 from spurion.report.sections.attractors import census, rarefaction
 from spurion.report.sections.browser import gallery
 from spurion.report.sections.classes import definitions, histograms, rules, sensitivity
-from spurion.report.sections.geometry import basins, curvature, energy, order
+from spurion.report.sections.geometry import basins, curvature, energy, order, others
 from spurion.report.sections.leakage import controls, null
 from spurion.report.sections.methods import certain, landscape, methods
 from spurion.report.sections.record import limits, provenance, training
@@ -49,6 +49,7 @@ SECTIONS: tuple[Callable[[Run], Section | None], ...] = (
     basins,
     curvature,
     energy,
+    others,
     order,
     gallery,
     training,

@@ -1,30 +1,33 @@
 """The geometry of the states: how wide, how sharp, how deep, and whether the classes are in order."""
 
-__all__ = ["basins", "curvature", "energy", "order"]
+__all__ = ["basins", "curvature", "energy", "order", "others"]
 
-
-from spurion.geometry.groups.results import EXPECTED
+from spurion.geometry.measures import MEASURES
 from spurion.phases.classification import CLASSES
 from spurion.report.blocks import Drawing, Section, Table
 from spurion.report.geometry.order import comparison_count, in_words, threshold
 from spurion.report.geometry.tables import measure_table, order_table
-from spurion.report.geometry.view import curve, least, measured, trivial_noise
+from spurion.report.geometry.view import (
+    curve,
+    drawn,
+    least,
+    measured,
+    measured_names,
+    shown,
+    title,
+    trivial_noise,
+)
 from spurion.report.run import Run
 from spurion.statistics.numbers import decimals, listed, size, value
-
-BASINS = ("critical-noise", "log-volume")
-CURVATURES = ("soft-directions", "intrinsic-dimension", "mean-curvature", "log-determinant")
-ENERGIES = ("relative-energy", "log-density")
 
 
 def basins(run: Run) -> Section | None:
     """How much noise a state survives (Pham et al., Fig. 4B)."""
-    found = curve(run, "critical-noise")
-    if found is None:
+    if not shown(run, "basins"):
         return None
-    paragraphs = [_how_basins(run), _too_few(run), in_words(run, "critical-noise")]
+    paragraphs = [_how_basins(run), _too_few(run), *_told(run, "basins")]
     caption = (
-        "Median critical noise and log-volume of each class against K, with 95% intervals. Thin lines: "
+        f"Median {_titles(run, 'basins')} of each class against K, with 95% intervals. Thin lines: "
         "training images (solid) and held-out images (dashed), with their intervals. In the strip at the "
         "bottom stand medians of “never”: not recovered from the least noise; in one at the top those of "
         "“always”: recovered from the most."
@@ -34,21 +37,17 @@ def basins(run: Run) -> Section | None:
             " Below the dotted line, where there is one, noise does not carry a point out of the tolerance, "
             "so that recovery there needs no denoising."
         )
-    drawing = Drawing("basins", caption, "Two panels over K: critical noise and log-volume of each class.")
+    drawing = Drawing("basins", caption, f"Panels over K: {_titles(run, 'basins')} of each class.")
     return Section(
-        "basins", "How much noise a state survives", _some(paragraphs), (drawing,), _tables(run, BASINS)
+        "basins", "How much noise a state survives", _some(paragraphs), (drawing,), _tables(run, "basins")
     )
 
 
 def curvature(run: Run) -> Section | None:
     """How many directions are soft, at which noise that is read, and why there (Pham et al., Fig. 5A)."""
-    if curve(run, "soft-directions") is None:
+    if not shown(run, "curvature"):
         return None
-    paragraphs = [
-        _how_curvature(run),
-        _why_this_noise(run),
-        *(in_words(run, name) for name in CURVATURES[:2]),
-    ]
+    paragraphs = [_how_curvature(run), _why_this_noise(run), *_told(run, "curvature")]
     scan = Drawing(
         "noise_scan",
         "Left: how clearly the spectra at training points fall apart into soft and stiff directions (Otsu’s "
@@ -65,22 +64,22 @@ def curvature(run: Run) -> Section | None:
     )
     directions = Drawing(
         "directions",
-        "Median number of soft directions and intrinsic dimension of each class against K, with 95% "
-        "intervals; thin lines as above. Where held-out images lie beyond the scale, they are in the table.",
-        "Two panels over K: soft directions and intrinsic dimension, rising with K.",
+        f"Median {_titles(run, 'curvature')} of each class against K, with 95% intervals; thin lines as "
+        "above. Where held-out images lie beyond the scale, they are in the table.",
+        f"Panels over K: {_titles(run, 'curvature')} of each class.",
     )
     return Section(
         "curvature",
         "How sharp a state is",
         _some(paragraphs),
         (scan, spectra, directions),
-        _tables(run, CURVATURES),
+        _tables(run, "curvature"),
     )
 
 
 def energy(run: Run) -> Section | None:
     """How deep the states lie, relative to training images (Pham et al., Fig. 6)."""
-    if not any(curve(run, name) for name in ENERGIES):
+    if not shown(run, "energy"):
         return None
     settings, noise = run.geometry_config, measured(run)[0][1].noise
     number = f"{size(settings.references)} training images" if settings else "training images"
@@ -91,20 +90,35 @@ def energy(run: Run) -> Section | None:
         f"expected lowest. The log-density of the model, smoothed by a noise of {value(noise)}, is found by "
         "the probability flow and depends on no path; there more is deeper, so memorized states are "
         "expected highest.",
-        *(in_words(run, name) for name in ENERGIES),
+        *_told(run, "energy"),
     ]
     caption = (
-        "Median relative energy and log-density of each class less the median of the training images at the "
+        f"Median {_titles(run, 'energy')} of each class less the median of the training images at the "
         "same K, with 95% intervals of the difference (Zou and Donner). The line at 0 is a training image. "
         "Held-out images (dashed) may lie beyond the scale; they are in the table."
     )
-    drawing = Drawing("energies", caption, "Two panels over K: gaps of energy and of log-density by class.")
-    return Section("energy", "How deep a state lies", _some(paragraphs), (drawing,), _tables(run, ENERGIES))
+    drawing = Drawing("energies", caption, f"Panels over K: gaps of {_titles(run, 'energy')} by class.")
+    return Section("energy", "How deep a state lies", _some(paragraphs), (drawing,), _tables(run, "energy"))
+
+
+def others(run: Run) -> Section | None:
+    """Measures that belong to none of the sections above."""
+    if not shown(run, "others"):
+        return None
+    drawing = Drawing(
+        "others",
+        f"Median {_titles(run, 'others')} of each class against K, with 95% intervals. Thin lines: training "
+        "images (solid) and held-out images (dashed), with their intervals.",
+        f"Panels over K: {_titles(run, 'others')} of each class.",
+    )
+    return Section(
+        "others", "What else was measured", _some(_told(run, "others")), (drawing,), _tables(run, "others")
+    )
 
 
 def order(run: Run) -> Section | None:
     """Where memorized > spurious > generalized holds, and where it does not."""
-    table = order_table(run, list(EXPECTED))
+    table = order_table(run, measured_names(run))
     if table is None:
         return None
     text = (
@@ -195,9 +209,20 @@ def _too_few(run: Run) -> str:
     return f"Classes of fewer than {size(least(run))} states are counted, not measured: {'; '.join(few)}."
 
 
-def _tables(run: Run, names: tuple[str, ...]) -> tuple[Table, ...]:
+def _titles(run: Run, section: str) -> str:
+    """The measures that the figure of a section draws."""
+    return listed([title(found.name) for found in drawn(run, section)])
+
+
+def _told(run: Run, section: str) -> list[str]:
+    """Where the classes are in order by the measures of a section, in words."""
+    names = [name for name in shown(run, section) if name not in MEASURES or MEASURES[name].told]
+    return [in_words(run, name) for name in names]
+
+
+def _tables(run: Run, section: str) -> tuple[Table, ...]:
     groups = {k: geometry.groups for k, geometry in measured(run)}
-    curves = [found for found in (curve(run, name) for name in names) if found]
+    curves = [found for found in (curve(run, name) for name in shown(run, section)) if found]
     return tuple(measure_table(found, groups, least(run)) for found in curves)
 
 

@@ -1,13 +1,14 @@
 """The geometry of one training size: the scan that chooses the noise, and the measures themselves.
 
-Both leave their results in the point's folder and are not computed twice, but for measures that failed. A
-model at which geometry fails keeps its other results, with a note.
+Both leave their results in the point's folder and are not computed twice, but for measures that failed or are
+new. A model at which geometry fails keeps its other results, with a note.
 """
 
 __all__ = ["GeometryTask", "geometry_point", "scan_point"]
 
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from spurion.diffusion.folder import folder_hash, load_denoiser
 from spurion.geometry.groups.choice import Group, choose_groups
 from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.groups.found import geometry_result
-from spurion.geometry.groups.measuring import Setting, measure_geometry
+from spurion.geometry.groups.measuring import measure, usual_measures
 from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.geometry.groups.rows import write_rows
 from spurion.geometry.groups.scan import scan
@@ -89,7 +90,7 @@ def geometry_point(task: GeometryTask, report: Report) -> GeometryResult | str:
     }
     key = concluded_from(folder)
     known = recall(seal, stored, _parsed, rows, key=key)
-    if known is not None and known[0] == asked and not known[1].failed:
+    if known is not None and known[0] == asked and _complete(known[1]):
         return known[1]
     seal.remove()
     stored.unlink(missing_ok=True)
@@ -108,20 +109,27 @@ def _parsed(values: Any) -> tuple[Any, GeometryResult]:
     return values["key"], GeometryResult.model_validate(values["result"])
 
 
+def _complete(found: GeometryResult) -> bool:
+    """Whether no measure failed, and none is missing that was registered since."""
+    wanted = usual_measures(found.dim, basins=found.tolerance is not None)
+    return not found.failed and {one.name for one in found.measures} >= set(wanted)
+
+
 def _measure(task: GeometryTask, report: Report) -> GeometryResult:
     point, denoiser = task.point, _model(task.point)
     groups = _groups(task)
     tolerance = point.thresholds.spurious if point.thresholds else None
-    setting = Setting(
-        config=task.config,
-        time=task.time,
+    setting = task.config.setting(
+        denoiser,
+        task.time,
         tolerance=tolerance,
         distance=point.config.load_distance(point.allow_download),
         references=_references(task),
         seed=_seed(point),
     )
     progress = partial(report, point.name, "geometry")
-    found = measure_geometry(denoiser, groups, setting, progress=progress)
+    names = usual_measures(prod(denoiser.shape), basins=tolerance is not None)
+    found = measure(denoiser, groups, names, setting, progress=progress)
     write_rows(point.folder / "geometry.csv", found)
     return geometry_result(denoiser, groups, found, time=task.time, tolerance=tolerance)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from spurion.core.engine import Report, run_tasks
 from spurion.core.environment import Crew
 from spurion.geometry.groups.results import NOT_MEASURED, GeometryResult, ScanResult
+from spurion.geometry.measures import changed
 from spurion.studies.folder import stage_seconds
 from spurion.studies.geometry.point import GeometryTask, geometry_point, scan_point
 from spurion.studies.point import PointTask
@@ -40,7 +41,8 @@ def add_geometry(
     if isinstance(scan, str):
         return [_with_geometry(point, ready[-1], scan) for point in points], None
     jobs = [GeometryTask(task, config, scan.chosen_time) for task in ready]
-    results = run_tasks(geometry_point, jobs, workers=crew.workers, threads=crew.threads, report=report)
+    workers = 1 if changed() else crew.workers
+    results = run_tasks(geometry_point, jobs, workers=workers, threads=crew.threads, report=report)
     found = {ready[index].train_size: (ready[index], result) for index, result in results}
     return [_with_geometry(point, *found.get(point.train_size, (None, None))) for point in points], scan
 

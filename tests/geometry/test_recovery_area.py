@@ -8,7 +8,7 @@ from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.basin import BasinConfig, BasinResult
 from spurion.geometry.critical import basins
-from spurion.geometry.recovery import RecoveryArea, recovery_area, recovery_curve
+from spurion.geometry.recovery import RecoveryArea, recovery_area
 
 
 def planted(draws, complete=True):
@@ -29,27 +29,13 @@ def planted(draws, complete=True):
     )
 
 
-def test_share_at_each_level():
-    curve = recovery_curve(planted([[-1, 0, 1, 2], [2, 2, 2, 2], [-1, -1, -1, -1]]))
-    assert curve.share.tolist() == [[0.75, 0.5, 0.25], [1, 1, 1], [0, 0, 0]]
-
-
-def test_the_interval_is_clopper_and_pearsons():
-    # 3 of 4: the roots of P(X >= 3 | p) = P(X <= 3 | p) = 0.025, from tables 0.1941 to 0.9937.
-    curve = recovery_curve(planted([[-1, 0, 1, 2], [2, 2, 2, 2], [-1, -1, -1, -1]]))
-    assert float(curve.low[0, 0]) == pytest.approx(0.1941, abs=1e-4)
-    assert float(curve.high[0, 0]) == pytest.approx(0.9937, abs=1e-4)
-    # At the ends: 1 and 0, and the roots of p^4 = 0.025 and (1 - p)^4 = 0.025.
-    assert (float(curve.low[1, 0]), float(curve.high[1, 0])) == (pytest.approx(0.025**0.25), 1.0)
-    assert (float(curve.low[2, 0]), float(curve.high[2, 0])) == (0.0, pytest.approx(1 - 0.025**0.25))
-
-
 def test_the_area_is_the_mean_noise_of_the_draws_and_the_integral_of_the_curve():
     result = planted([[-1, 0, 1, 2], [2, 2, 2, 2], [-1, -1, -1, -1]])
     area = recovery_area(result)
     assert area.tolist() == pytest.approx([(0 + 0.1 + 0.2 + 0.4) / 4, 0.4, 0])
+    share = (result.draws.unsqueeze(2) >= torch.arange(3)).double().mean(dim=1)
     steps = torch.tensor([0.1, 0.1, 0.2], dtype=torch.float64)  # p is a step function between the levels
-    assert torch.allclose(recovery_curve(result).share @ steps, area)
+    assert torch.allclose(share @ steps, area)
 
 
 def test_of_a_model():
@@ -59,10 +45,6 @@ def test_of_a_model():
         torch.cat([memories[:3], memories[:1] * math.nan]),
     )
     result = basins(denoiser, points, 0.2, BasinConfig(every_draw=True), seed=0)
-    curve = recovery_curve(result)
-    assert (curve.share[:3].diff() <= 0).all()
-    assert ((curve.low <= curve.share) & (curve.share <= curve.high))[:3].all()
-    assert curve.share[3].isnan().all()
     assert recovery_area(result)[3].isnan()
     # With 9 of 10 draws at least at the critical noise, the area is at least 0.9 of it.
     assert (recovery_area(result)[:3] >= 0.9 * result.sigma[:3]).all()
@@ -77,6 +59,6 @@ def test_the_measure_asks_for_every_draw():
 
 
 def test_all_draws_are_needed():
-    for read in (recovery_curve, recovery_area, RecoveryArea().of):
+    for read in (recovery_area, RecoveryArea().of):
         with pytest.raises(ValueError, match="`result` must hold the own level of every draw"):
             read(planted([[0, 1]], complete=False))

@@ -1,17 +1,14 @@
-"""What every geometric measure is: a name, a unit, a source, and one number with a status for each point.
+"""What a geometric measure finds: one number with a status for each point.
 
 A measure never stops because of one point. Where there is no number there is a status that says why, so
 that "never recovered" cannot be mistaken for a small basin, nor a broken point for a flat one.
 """
 
-__all__ = ["STATUSES", "Measure", "Measured", "check_points"]
+__all__ = ["STATUSES", "Measured", "check_points"]
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
-import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
@@ -52,35 +49,6 @@ class Measured:
         """
         never, always = self.has("never"), self.has("always")
         return self.values.masked_fill(never, -math.inf).masked_fill(always, math.inf)
-
-
-class Measure(ABC):
-    """A geometric measure: one file, one line in `MEASURES`.
-
-    Attributes:
-        name: The name a user types, and its column title.
-        unit: The unit of its values.
-        source: The equation or algorithm it computes.
-    """
-
-    name: ClassVar[str]
-    unit: ClassVar[str]
-    source: ClassVar[str]
-
-    @abstractmethod
-    def __call__(
-        self, denoiser: Denoiser, x: Float[Tensor, "n *shape"], *, generator: torch.Generator
-    ) -> Measured:
-        """Measure every point.
-
-        Arguments:
-            denoiser: The model.
-            x: Clean points, with shape (n, *shape).
-            generator: The source of all randomness.
-
-        Raises:
-            ValueError: If `x` does not have the model's shape.
-        """
 
 
 def check_points(denoiser: Denoiser, x: Float[Tensor, "..."], name: str = "x") -> Bool[Tensor, " n"]:
