@@ -41,7 +41,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from spurion.core.random import generator
-from spurion.core.sealed import Damaged, load_tensors, save_tensors
+from spurion.core.tensors import holding, load_tensors, save_tensors
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, DistanceInfo, Neighbors, Searcher, as_distance, nearest
 from spurion.phases.exposed import digests, duplicate_groups, second_outside
@@ -175,15 +175,13 @@ def load_measurement(path: Path) -> Measurement:
         Damaged: If the file is damaged.
     """
     tensors, facts = load_tensors(path)
-    try:
+    with holding(path, "measurement"):
         null = json.loads(facts["null"])
         return Measurement(
             distance=DistanceInfo.model_validate_json(facts["distance"]),
             null=NullTest.model_validate(null) if null else None,
             **tensors,
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise Damaged(f"{path} is damaged (it holds no measurement: {error}).") from None
 
 
 def _check(train: Tensor, samples: Tensor, holdout: Tensor | None) -> None:

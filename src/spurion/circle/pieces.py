@@ -26,9 +26,8 @@ from spurion.core.config import Config
 from spurion.core.engine import Report
 from spurion.core.failures import one_sentence, raise_if_refused
 from spurion.core.files import read_json
-from spurion.core.sealed import Seal, tell
+from spurion.core.store import Store
 from spurion.diffusion.training import is_trained
-from spurion.studies.folder import AGAIN, keep, recall
 
 RIPPLE_COUNT = 1000
 RIPPLE_SETS = 24
@@ -72,9 +71,9 @@ class Piece:
         return (self.grid,) if self.kind == "landscape" else ()
 
     @property
-    def seal(self) -> Seal:
-        """The checksums of its files."""
-        return Seal(self.folder, self.file.stem)
+    def store(self) -> Store:
+        """Where its files are known by their checksums."""
+        return Store(self.folder, self.file.stem)
 
 
 def exact_pieces(folder: Path, config: CircleConfig) -> list[Piece]:
@@ -102,14 +101,9 @@ def trained_pieces(folder: Path, config: CircleConfig) -> list[Piece]:
 
 def is_done(piece: Piece) -> bool:
     """Whether a piece is there as it was left; what is damaged is told and taken away."""
-    damage = piece.seal.damage()
-    for path, error in damage.items():
-        tell(error, AGAIN)
-        path.unlink(missing_ok=True)
-    if damage:
-        piece.seal.remove()
-        piece.file.unlink(missing_ok=True)
-    done = recall(piece.seal, piece.file, _parsed, *piece.beside) is not None
+    if piece.store.clear():
+        piece.store.remove(piece.file)
+    done = piece.store.recall(piece.file, _parsed, *piece.beside) is not None
     return done and (piece.kind != "trained" or is_trained(piece.trained))
 
 
@@ -124,8 +118,7 @@ def run_piece(piece: Piece, report: Report) -> str:
     """
     if is_done(piece):
         return ""
-    piece.seal.remove()
-    piece.file.unlink(missing_ok=True)
+    piece.store.remove(piece.file)
     start = time.process_time()
     try:
         result = COMPUTE[piece.kind](piece, report)
@@ -136,7 +129,7 @@ def run_piece(piece: Piece, report: Report) -> str:
         return one_sentence(error)
     seconds = round(time.process_time() - start, 3)
     values = {"seconds": seconds, "result": [part.model_dump(mode="json") for part in result]}
-    keep(piece.seal, piece.file, values, *piece.beside)
+    piece.store.keep(piece.file, values, *piece.beside)
     return ""
 
 

@@ -28,10 +28,10 @@ from spurion.circle.results import Cluster, Comparison, LearnedMinimum, TrainedR
 from spurion.circle.ring import RingEnergy
 from spurion.circle.trained_config import NetworkConfig
 from spurion.core.engine import Report
-from spurion.core.files import atomic_write
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
-from spurion.core.sealed import Damaged, load_arrays, tell
+from spurion.core.store import AGAIN
+from spurion.core.tensors import Damaged, load_arrays, save_arrays, tell
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.euler_maruyama import sample_sde
 from spurion.diffusion.iteration import FixedPoints, fixed_points
@@ -40,7 +40,6 @@ from spurion.diffusion.schedule import VESchedule
 from spurion.diffusion.training import train
 from spurion.memory.dense import DenseAM
 from spurion.statistics.intervals import Interval, proportion
-from spurion.studies.folder import AGAIN
 from spurion.studies.point import parameter_count
 
 NEAR = 0.1
@@ -272,6 +271,5 @@ def _stored(path: Path, compute: Callable[[], dict[str, np.ndarray]]) -> dict[st
     except Damaged as error:
         tell(error, AGAIN)
     arrays = compute()
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    save_arrays(path, arrays)
     return arrays

@@ -120,12 +120,9 @@ def steps_given(steps: int | None) -> dict[str, int]:
 
 
 def _write_images(path: Path, images: "ImageSet") -> None:
-    import numpy as np
+    from spurion.core.tensors import save_arrays
 
-    from spurion.core.files import atomic_write
-
-    with atomic_write(path) as temporary:
-        np.savez_compressed(temporary, samples=images.images.numpy())
+    save_arrays(path, {"samples": images.images.numpy()})
 
 
 def model_folder(folder: Path) -> Path:
