@@ -16,7 +16,7 @@ def sealed(tmp_path):
         (tmp_path / name).write_text(name)
     seal = Store(tmp_path, "train")
     assert seal.key is None
-    assert not seal.is_whole("never told")
+    assert not seal.is_whole()
     seal.put(tmp_path / "model", tmp_path / "log", key="k")
     return tmp_path, seal
 
@@ -32,7 +32,7 @@ def test_a_seal_holds_checksums_that_anyone_can_make(sealed, caplog):
         name: hashlib.sha256(name.encode()).hexdigest() for name in ("model/a", "model/b", "log")
     }
     assert seal.key == "k"
-    assert seal.is_whole("never told")
+    assert seal.is_whole()
     assert not seal.damage()
     seal.check("never told")
     assert not told(caplog)
@@ -47,7 +47,7 @@ def test_damage_is_named_and_told_once(sealed, caplog):
         folder / "log": f"{folder}/log is gone.",
     }
     assert list(seal.damage(folder / "log", folder / "model" / "b")) == [folder / "log"]
-    assert not seal.is_whole("it is made again")
+    assert not seal.is_whole()
     assert told(caplog) == [f"{folder}/model/a is damaged (its checksum differs); it is made again."]
     seal.check("look elsewhere", folder / "model" / "b")
     with pytest.raises(Damaged, match=r"log is gone; look elsewhere\.$"):
@@ -70,7 +70,7 @@ def test_a_damaged_seal_is_told_and_taken_away(sealed, content, caplog):
     folder, seal = sealed
     file = folder / ".seals" / "train.json"
     file.write_bytes(file.read_bytes().replace(b'"k"', b'"j"') if content is None else content)
-    assert not seal.is_whole("never told")
+    assert not seal.is_whole()
     assert not file.exists()
     assert told(caplog) == [f"{file} is damaged; the files that it stood for are taken as they are."]
 

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
 from spurion.core.tensors import holding, load_tensors, save_tensors
 from spurion.data.storage import taken
@@ -53,12 +54,8 @@ COPY_NOISE = 0.01
 COPIES = 200
 """Number of control copies."""
 
-Stages = Callable[[str, int, int], None]
-"""Called as ``progress(stage, done, total)``: how far a named stage is."""
-
-
-def unseen(stage: str, done: int, total: int) -> None:
-    """Show nothing of a stage."""
+Stages = Progress
+unseen = silent
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def measure(
     *,
     distance: str | Distance = "l2",
     seed: int = 0,
-    progress: Stages | None = None,
+    progress: Progress = silent,
     search: Searcher = nearest,
 ) -> Found:
     """Measure samples against a training set; see the module.
@@ -129,7 +126,7 @@ def measure(
         ValueError: If shapes differ, or there are fewer than two samples.
     """
     _check(train, samples, holdout)
-    distance, told = as_distance(distance).kept(), progress or unseen
+    distance = as_distance(distance).kept()
     groups = duplicate_groups(train)
     known = None
     if holdout is not None:
@@ -138,14 +135,13 @@ def measure(
             train,
             holdout,
             distance=distance,
-            progress=partial(told, "search train and held-out"),
+            progress=partial(progress, "search train and held-out"),
             search=search,
         )
-    olive = known.to_train if known else _to_train(samples, train, distance, told, search)
-    gray = nearest(
-        samples, samples, 1, distance=distance, exclude_self=True, progress=partial(told, "search samples")
-    )
-    told("controls and null", 0, 1)
+    olive = known.to_train if known else _to_train(samples, train, distance, progress, search)
+    told = partial(progress, "search samples")
+    gray = nearest(samples, samples, 1, distance=distance, exclude_self=True, progress=told)
+    progress("controls and null", 0, 1)
     measurement = Measurement(
         distance=distance.info,
         distance_train=olive.distances[:, 0].clone(),
@@ -157,7 +153,7 @@ def measure(
         first_equal=_first_equal(len(train), groups),
         **_held_out(known, train, samples, holdout, distance, seed, groups, search),
     )
-    told("controls and null", 1, 1)
+    progress("controls and null", 1, 1)
     return Found(measurement, olive, groups, known)
 
 
@@ -200,11 +196,11 @@ def _to_train(
     samples: Float[Tensor, "n *shape"],
     train: Float[Tensor, "k *shape"],
     distance: Distance,
-    told: Stages,
+    progress: Progress,
     search: Searcher,
 ) -> Neighbors:
     depth = min(DEPTH, len(train))
-    return search(samples, train, depth, distance=distance, progress=partial(told, "search train"))
+    return search(samples, train, depth, distance=distance, progress=partial(progress, "search train"))
 
 
 def _copy_distances(

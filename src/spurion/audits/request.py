@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from spurion.audits.measurement import Stages
 from spurion.core.arguments import FLAG, Kind
+from spurion.core.progress import Progress
 from spurion.data import Declared, ImageSet
 from spurion.data.open import Source
 from spurion.diffusion.samplers import SamplerConfig
@@ -86,7 +86,7 @@ class Request:
     clip: bool
     points: int
     redact: bool
-    progress: Stages
+    progress: Progress
 
     def __post_init__(self) -> None:
         if self.seed < 0:

@@ -23,9 +23,9 @@ from spurion.circle.landscapes import branches, landscape, table
 from spurion.circle.phases import capacity_law, phase_point, ripple_law
 from spurion.circle.trained import train_and_compare
 from spurion.core.config import Config
-from spurion.core.engine import Report
 from spurion.core.failures import one_sentence, raise_if_refused
 from spurion.core.files import read_json
+from spurion.core.progress import Progress
 from spurion.core.store import Store
 from spurion.diffusion.training import is_trained
 
@@ -107,7 +107,7 @@ def is_done(piece: Piece) -> bool:
     return done and (piece.kind != "trained" or is_trained(piece.trained))
 
 
-def run_piece(piece: Piece, report: Report) -> str:
+def run_piece(piece: Piece, report: Progress) -> str:
     """Compute a piece and store it, unless that is done.
 
     Returns:
@@ -149,23 +149,23 @@ def _parsed(values: Any) -> tuple[list[dict[str, Any]], float]:
     return list(values["result"]), float(values["seconds"])
 
 
-def _landscape(piece: Piece, report: Report) -> list[Config]:
+def _landscape(piece: Piece, report: Progress) -> list[Config]:
     count = int(piece.key[0]) or None
     name = f"K = {count or 'infinity'}"
     return [*landscape(piece.config, count, piece.grid, partial(report, name, "energies and minima"))]
 
 
-def _table(piece: Piece, report: Report) -> list[Config]:
+def _table(piece: Piece, report: Progress) -> list[Config]:
     count = int(piece.key[0])
     return [*table(piece.config, count, partial(report, f"K = {count}", "table of minima"))]
 
 
-def _branches(piece: Piece, report: Report) -> list[Config]:
+def _branches(piece: Piece, report: Progress) -> list[Config]:
     count = int(piece.key[0])
     return [branches(piece.config, count, partial(report, f"K = {count}", "merging minima"))]
 
 
-def _random_sets(piece: Piece, report: Report) -> list[Config]:
+def _random_sets(piece: Piece, report: Progress) -> list[Config]:
     beta, count = float(piece.key[0]), int(piece.key[1])
     rule = piece.config.phases if piece.kind == "phases" else piece.config.sweep
     progress = partial(report, f"K = {count}, beta = {beta:.4g}", "random sets")
@@ -173,22 +173,22 @@ def _random_sets(piece: Piece, report: Report) -> list[Config]:
     return [phase_point(count, beta, sets=rule.sets, draws=rule.draws, seed=seed, progress=progress)]
 
 
-def _capacity(piece: Piece, report: Report) -> list[Config]:
+def _capacity(piece: Piece, report: Progress) -> list[Config]:
     beta, rule = float(piece.key[0]), piece.config.laws
     progress = partial(report, f"beta = {beta:.4g}", "memory capacity")
     return [capacity_law(beta, sets=rule.sets, draws=rule.draws, seed=piece.config.seed, progress=progress)]
 
 
-def _ripple(piece: Piece, report: Report) -> list[Config]:
+def _ripple(piece: Piece, report: Progress) -> list[Config]:
     return [ripple_law(float(piece.key[0]), RIPPLE_COUNT, sets=RIPPLE_SETS, seed=piece.config.seed)]
 
 
-def _trained(piece: Piece, report: Report) -> list[Config]:
+def _trained(piece: Piece, report: Progress) -> list[Config]:
     count, network = int(piece.key[0]), str(piece.key[1])
     return [train_and_compare(piece.config, count, network, piece.trained, report)]
 
 
-COMPUTE: dict[str, Callable[[Piece, Report], list[Config]]] = {
+COMPUTE: dict[str, Callable[[Piece, Progress], list[Config]]] = {
     "landscape": _landscape,
     "table": _table,
     "branches": _branches,

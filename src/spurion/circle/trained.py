@@ -14,6 +14,7 @@ __all__ = ["train_and_compare"]
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,6 @@ from spurion.circle.landscapes import grid_points, pattern_set, state_of
 from spurion.circle.results import Cluster, Comparison, LearnedMinimum, TrainedResult
 from spurion.circle.ring import RingEnergy
 from spurion.circle.trained_config import NetworkConfig
-from spurion.core.engine import Report
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
 from spurion.core.store import AGAIN
@@ -58,7 +58,7 @@ class _Bench:
     network: str
     chosen: NetworkConfig
     folder: Path
-    report: Report
+    report: Progress
     patterns: Float[Tensor, "K 2"]
 
     @property
@@ -69,11 +69,11 @@ class _Bench:
         return derive_seed(self.config.seed, "circle", "trained", self.count, self.network, purpose)
 
     def stage(self, stage: str) -> Progress:
-        return lambda done, total: self.report(f"K = {self.count}, {self.network}", stage, done, total)
+        return partial(self.report, f"K = {self.count}, {self.network}", stage)
 
 
 def train_and_compare(
-    config: CircleConfig, count: int, network: str, folder: Path, report: Report
+    config: CircleConfig, count: int, network: str, folder: Path, report: Progress
 ) -> TrainedResult:
     """Train one network on one set and hold it against the exact energy.
 

@@ -167,7 +167,7 @@ class Store:
             else now or a file is damaged, which is told.
         """
         sealed = self.key is not None
-        if not (self.fits(key) and self.is_whole(AGAIN) if sealed else path.exists()):
+        if not (self.is_whole(key) if sealed else path.exists()):
             return None
         try:
             result = parse(read_json(path))
@@ -215,12 +215,14 @@ class Store:
                 wrong[path] = Damaged(f"{path} is damaged (its checksum differs).")
         return wrong
 
-    def is_whole(self, remedy: str) -> bool:
-        """Whether there is a seal and its files are as they were; the first damage is told."""
+    def is_whole(self, key: str = "") -> bool:
+        """Whether a seal fits a key and its files are as they were; the first damage is told."""
+        if not self.fits(key):
+            return False
         damage = list(self.damage().values())
         for error in damage[:1]:
-            tell(error, remedy)
-        return self.key is not None and not damage
+            tell(error, AGAIN)
+        return not damage
 
     def check(self, remedy: str, *only: Path) -> None:
         """Refuse sealed files that are not as they were.

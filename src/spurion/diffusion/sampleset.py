@@ -16,7 +16,6 @@ __all__ = ["sample_to_file", "sample_to_folder"]
 import json
 import shutil
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spurion.core.progress import Progress, silent
+from spurion.core.progress import Progress, shifted, silent
 from spurion.core.store import KeyedFile
 from spurion.core.tensors import Damaged, holding, load_arrays, save_arrays, tell
 from spurion.diffusion.denoiser import Denoiser
@@ -93,7 +92,7 @@ def sample_to_file(
             batch = _read_shard(shard, request)
             if batch is None:
                 size = min(config.batch_size, count - first)
-                tick = partial(_shifted, progress, index * config.steps, len(starts) * config.steps)
+                tick = shifted(progress, index * config.steps, len(starts) * config.steps)
                 batch = sample(denoiser, size, config, seed=seed, first=first, progress=tick).float().cpu()
                 shard.save({"samples": batch}, request)
             parts.append(batch)
@@ -144,7 +143,3 @@ def _read_set(path: Path, request: Mapping[str, Any]) -> Tensor:
         )
     _file(path).check(found, request)
     return torch.from_numpy(arrays["samples"])
-
-
-def _shifted(progress: Progress, before: int, total: int, done: int, _: int) -> None:
-    progress(before + done, total)

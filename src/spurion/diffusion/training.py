@@ -48,7 +48,7 @@ from torch import Tensor
 from spurion.core.files import remove_leftovers
 from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
-from spurion.core.store import AGAIN, Store
+from spurion.core.store import Store
 from spurion.core.tensors import Damaged, tell
 from spurion.diffusion.batches import Batches
 from spurion.diffusion.checkpoint import TrainingState, load_state, save_state
@@ -111,7 +111,7 @@ def train(
     )
     identity = _identity(images, denoiser, training, execution, schedule, seed)
     store, key = _store(folder), json.dumps(identity, sort_keys=True)
-    if not store.fits(key) or not store.is_whole(AGAIN):
+    if not store.is_whole(key):
         batches = Batches(
             images,
             schedule,
