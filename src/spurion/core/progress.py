@@ -23,4 +23,4 @@ def silent(*told: str | int) -> None:
 
 def shifted(progress: Progress, before: int, total: int) -> Progress:
     """The progress of work that begins when `before` of `total` steps are done."""
-    return lambda done, _=0: progress(before + done, total)
+    return lambda done, *_: progress(before + done, total)
