@@ -3,7 +3,7 @@ import torch
 
 from planted import planted
 from spurion import audit
-from spurion.audits.conclusion import AuditRules, conclude, labels_of, thresholds_for
+from spurion.audits.classes import AuditRules, conclude, labels_of, thresholds_for
 from spurion.audits.measurement import measure
 from spurion.data import ImageSet
 

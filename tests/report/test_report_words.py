@@ -3,9 +3,9 @@ import pytest
 from report.synthetic import CAPACITIES, interval
 from spurion.report.answer import answer
 from spurion.report.cautions import cautions
-from spurion.report.numbers import at_most, percent, size, value
 from spurion.report.overview import overview
 from spurion.report.words import rule_in_words, sample_sizes, thresholds_in_words
+from spurion.statistics.numbers import at_most, percent, size, value
 
 MISSING = {"value": None, "low": None, "high": None, "bracket": [None, 2], "note": "Below the grid."}
 NO_CAPACITIES = {"capacities": {name: MISSING for name in CAPACITIES if name != "epsilon"} | {"epsilon": 0.1}}

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from spurion.statistics.p_values import p_value, p_words
+from spurion.statistics.numbers import p_value, p_words
 
 
 @pytest.mark.parametrize("exponent", [*range(-320, 1), -400])

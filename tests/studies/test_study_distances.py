@@ -8,7 +8,7 @@ import torch
 
 from planted import planted
 from spurion import audit
-from spurion.audits.conclusion import AuditRules, conclude, thresholds_for
+from spurion.audits.classes import AuditRules, conclude, thresholds_for
 from spurion.audits.findings import DistanceInfo
 from spurion.audits.measurement import load_measurement, measure, save_measurement
 from spurion.neighbors import Features, load_distance, save_features

@@ -1,178 +1,122 @@
-"""The audit: what a set of samples is, measured against the set a model was trained on.
+"""From distances to everything that is said of a set of samples; made here alone, for audits and studies.
 
-An audit has two halves. `measure` finds distances; it is the long half, and knows no threshold.
-`conclude` takes thresholds and turns distances into classes and everything that follows from them. A
-study pools the distances of all its training sizes between the halves; `spurion.audit` does both for one set
-(`spurion.studies.auditing`). Neither knows anything of training.
+`measure` finds distances; it is the long half, and knows no threshold. `conclude` takes thresholds and turns
+distances into classes and all that follows from them, and last into claims. A study pools the distances of
+all its training sizes between the halves; `spurion.audit` does both for one set.
 """
 
-__all__ = ["AuditRules", "conclude", "labels_of", "thresholds_for"]
+__all__ = ["conclude"]
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
-import torch
-from jaxtyping import Bool, Float, Int64
-from pydantic import Field
+from jaxtyping import Float
 from torch import Tensor
 
-from spurion.audits.findings import Controls, Findings
-from spurion.audits.measurement import COPY_NOISE, Measurement
-from spurion.core.config import Config
-from spurion.core.random import derive_seed
-from spurion.neighbors import Distance, DistanceInfo, Pairs, as_distance, within
-from spurion.phases.attractors import census
-from spurion.phases.classification import classify, classify_by_ratio
-from spurion.phases.rarefied import collision_rate, rarefaction
-from spurion.phases.scaled import sensitivity
-from spurion.phases.thresholds import ThresholdInfo, thresholds_by_rule
-from spurion.statistics.intervals import ClassFractions, Interval, class_fractions, proportion
-
-
-class AuditRules(Config):
-    """The rules shown beside the main one, and the seed of the bootstrap.
-
-    `holdout_alpha`: the alpha of the holdout rule. `ratio_memorized`, `ratio_spurious`: thresholds of the
-    ratio rule (workshop Eq. 4-6).
-    """
-
-    holdout_alpha: float = Field(0.01, gt=0, lt=1)
-    ratio_memorized: float = Field(1 / 3, gt=0)
-    ratio_spurious: float = Field(0.3, gt=0, le=1)
-    seed: int = Field(0, ge=0)
-
-
-def thresholds_for(rule: str, *measurements: Measurement) -> ThresholdInfo:
-    """Thresholds by a rule, from the pooled distances of one or several measurements.
-
-    Raises:
-        ValueError: If the rule is unknown, or needs held-out images that were not given.
-    """
-    return thresholds_by_rule(
-        rule,
-        olive=torch.cat([m.distance_train for m in measurements]),
-        gray=torch.cat([m.distance_sample for m in measurements]),
-        holdout_to_train=torch.cat([m.holdout_train for m in measurements]),
-        holdout_to_holdout=torch.cat([m.holdout_holdout for m in measurements]),
-    )
-
-
-def labels_of(measurement: Measurement, thresholds: ThresholdInfo) -> Int64[Tensor, " n"] | None:
-    """Class of every sample by absolute distance (Eq. 9-11), or None without a threshold."""
-    if thresholds.memorized is None or thresholds.spurious is None:
-        return None
-    return classify(measurement.distance_train, measurement.distance_sample, thresholds)
+from spurion.audits.checks import checked
+from spurion.audits.classes import classified, labels_of
+from spurion.audits.copies import copies, transformed_copies
+from spurion.audits.evidence import metrics, missed
+from spurion.audits.findings import Findings, SourceInfo
+from spurion.audits.histograms import histograms
+from spurion.audits.measurement import Measurement
+from spurion.audits.mistakes import mistakes
+from spurion.audits.readings import readings
+from spurion.audits.request import Request
+from spurion.audits.results import AuditResult, Inputs, ModelInfo
+from spurion.audits.signs import signs_and_separation
+from spurion.audits.sources import Images
+from spurion.audits.verdict import verdict
+from spurion.neighbors import DistanceInfo
+from spurion.phases.thresholds import ThresholdInfo
 
 
 def conclude(
-    measurement: Measurement,
+    request: Request,
+    images: Images,
+    found: Measurement,
     thresholds: ThresholdInfo,
-    samples: Float[Tensor, "n *shape"],
-    rules: AuditRules,
     *,
-    distance: str | Distance = "l2",
-) -> Findings:
-    """Turn distances into classes and everything that follows from them.
+    model: ModelInfo | None = None,
+    environment: dict[str, Any] | None = None,
+    by: Sequence[str] | None = None,
+    **more: Any,
+) -> AuditResult:
+    """Everything that follows from distances and thresholds.
 
     Arguments:
-        measurement: The distances.
+        request: What was asked.
+        images: The sets.
+        found: Their distances.
         thresholds: The thresholds of the main rule.
-        samples: The samples that were measured, for their pairs within the spurious threshold.
-        rules: The rules shown beside the main one.
-        distance: The distance that was measured.
+        model: The model that drew the samples, or was measured.
+        environment: Versions and hardware; None within a study.
+        by: The transform that brings each sample nearest; None if none were looked at.
+        more: Fields of an `AuditResult` that were found elsewhere: its geometry, notes to be added.
 
     Raises:
         ValueError: If another distance was measured.
     """
-    distance = as_distance(distance)
-    if distance.info != measurement.distance:
-        raise ValueError(
-            f"{_in_words(measurement.distance)} was measured, but `distance` is {_in_words(distance.info)}; "
-            f"measure again, or give the same distance and weights."
-        )
-    labels = labels_of(measurement, thresholds)
-    notes = list(distance.notes(tuple(samples.shape[1:])))
-    found: dict[str, Any] = {
-        "distance": measurement.distance,
-        "thresholds": thresholds,
-        "ratio_fractions": _by_ratio(measurement, rules, notes),
-        **_by_holdout(measurement, rules),
-        "null": measurement.null,
-        "controls": _controls(measurement, thresholds, rules.seed),
-    }
-    if labels is None or thresholds.spurious is None:
-        notes.append("No threshold could be identified, so no sample was classified by absolute distance.")
-        return Findings(**found, notes=tuple(notes))
-    pairs = within(samples, samples, thresholds.spurious, distance=distance, exclude_self=True)
-    return Findings(
-        **found,
-        **_by_class(measurement, thresholds, pairs, labels, rules),
-        notes=tuple(notes),
+    distance, search, seed = request.distance, request.search, request.seed
+    labels, radius = labels_of(found, thresholds), thresholds.memorized
+    findings = classified(found, thresholds, images.samples.images, request.rules, distance=distance)
+    controls = _controls(findings, request, images.train.images)
+    signs, separation = signs_and_separation(images, found, radius, distance, search, seed=seed)
+    by_holdout = thresholds.rule.startswith("holdout")
+    result = AuditResult(
+        **dict(findings)
+        | {"notes": (*findings.notes, *more.pop("notes", ()), *readings(images)), "controls": controls},
+        redacted=request.redact,
+        inputs=inputs(images, request),
+        model=model,
+        train_duplicates=found.groups,
+        transforms=request.transforms,
+        power=missed(len(images.samples), thresholds, len(found.holdout_train)),
+        metrics=metrics(images, found, distance, seed=seed),
+        signs=signs,
+        separation=separation,
+        histograms=histograms(found),
+        seed=seed,
+        environment=environment or {},
+        claims=mistakes(images, found, distance, seed=seed, by_holdout=by_holdout, search=search),
+        **copies(images, found, labels, radius, distance, by),
+        **more,
+    )
+    result = checked(result)
+    if request.condition is not None:
+        result = result.model_copy(update={"verdict": verdict(request.condition, result)})
+    return _redacted(result) if request.redact else result
+
+
+def inputs(images: Images, request: Request) -> Inputs:
+    """What there is to say of the sets, and of how they were read."""
+    return Inputs(
+        train=SourceInfo.of(images.train),
+        samples=SourceInfo.of(images.samples),
+        holdout=None if images.holdout is None else SourceInfo.of(images.holdout),
+        resize=request.resize,
+        value_range=request.value_range,
+        clip=request.clip,
     )
 
 
-def _by_class(
-    measurement: Measurement,
-    thresholds: ThresholdInfo,
-    pairs: Pairs,
-    labels: Int64[Tensor, " n"],
-    rules: AuditRules,
-) -> dict[str, Any]:
-    memorized = labels == 0
-    return {
-        "fractions": _fractions(labels, rules.seed, "main"),
-        "counts": tuple(torch.bincount(labels, minlength=3).tolist()),
-        "duplicated_memorized": _mean(pairs.counts[memorized] > 0),
-        "rarefaction": rarefaction(pairs.counts, ~memorized),
-        "collision_rate": collision_rate(pairs.counts),
-        "census": census(pairs, labels),
-        "sensitivity": sensitivity(measurement.distance_train, measurement.distance_sample, thresholds),
-    }
+def _controls(findings: Findings, request: Request, train: Float[Tensor, "k *shape"]) -> Any:
+    """With the control of transformed copies, where there is a threshold."""
+    controls = findings.controls
+    if controls is None or findings.thresholds is None or (radius := findings.thresholds.memorized) is None:
+        return controls
+    shares = transformed_copies(train, radius, request.search, request.distance, seed=request.seed)
+    return controls.model_copy(update={"transformed": shares})
 
 
-def _in_words(distance: DistanceInfo) -> str:
-    return distance.name if distance.weights is None else f"{distance.name}, {distance.weights}"
-
-
-def _mean(flags: Bool[Tensor, " n"]) -> float | None:
-    return float(flags.double().mean()) if len(flags) else None
-
-
-def _by_ratio(measurement: Measurement, rules: AuditRules, notes: list[str]) -> ClassFractions | None:
-    if not torch.isfinite(measurement.distance_train_2).all():
-        notes.append("The ratio rule needs a second training image; there is only one.")
-        return None
-    labels = classify_by_ratio(
-        measurement.distance_train,
-        measurement.distance_train_2,
-        measurement.distance_sample,
-        memorized=rules.ratio_memorized,
-        spurious=rules.ratio_spurious,
+def _redacted(result: AuditResult) -> AuditResult:
+    """Without the names of weights' files; the hashes stay. Sets and images lost their names before."""
+    distance = result.distance
+    if distance.weights is None:
+        return result
+    hashes = re.findall(r"sha256 [0-9a-f]+", distance.weights)
+    plain = DistanceInfo(
+        name=distance.name, unit=distance.unit, weights=", ".join(hashes) or "not named here"
     )
-    return _fractions(labels, rules.seed, "ratio")
-
-
-def _by_holdout(measurement: Measurement, rules: AuditRules) -> dict[str, Any]:
-    if not len(measurement.holdout_train):
-        return {}
-    thresholds = thresholds_for(f"holdout:{rules.holdout_alpha:g}", measurement)
-    labels = labels_of(measurement, thresholds)
-    fractions = None if labels is None else _fractions(labels, rules.seed, "holdout")
-    return {"holdout_thresholds": thresholds, "holdout_fractions": fractions}
-
-
-def _controls(measurement: Measurement, thresholds: ThresholdInfo, seed: int) -> Controls | None:
-    if thresholds.memorized is None:
-        return None
-    return Controls(
-        noisy_copies=_share_within(measurement.copies, thresholds.memorized),
-        noise=COPY_NOISE,
-        held_out=_share_within(measurement.holdout_train, thresholds.memorized),
-    )
-
-
-def _share_within(distances: Float[Tensor, " c"], threshold: float) -> Interval | None:
-    return proportion(int((distances <= threshold).sum()), len(distances)) if len(distances) else None
-
-
-def _fractions(labels: Int64[Tensor, " n"], seed: int, rule: str) -> ClassFractions:
-    return class_fractions(labels, seed=derive_seed(seed, "bootstrap", rule))
+    return result.model_copy(update={"distance": plain})

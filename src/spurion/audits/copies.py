@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from spurion.audits.measurement import COPY_NOISE, Found, equal_images
+from spurion.audits.measurement import COPY_NOISE, Measurement, equal_images
 from spurion.audits.sources import Images
 from spurion.core.random import generator
 from spurion.data.storage import taken
@@ -26,7 +26,7 @@ TRANSFORMED = 100
 
 def copies(
     images: Images,
-    found: Found,
+    found: Measurement,
     labels: Int64[Tensor, " n"] | None,
     radius: float | None,
     distance: Distance,
@@ -47,7 +47,7 @@ def copies(
     Returns:
         Fields of an `AuditResult`.
     """
-    nearest, distances = found.measurement.nearest_train, found.measurement.distance_train
+    nearest, distances = found.nearest_train, found.distance_train
     equal = equal_images(images.samples.images, images.train.images, distances)
     if labels is None:
         labels = torch.where(equal, CLASSES.index("memorized"), CLASSES.index("generalized"))
@@ -63,11 +63,13 @@ def copies(
     }
 
 
-def changes(images: Images, found: Found, transforms: Sequence[str], distance: Distance) -> list[str] | None:
+def changes(
+    images: Images, found: Measurement, transforms: Sequence[str], distance: Distance
+) -> list[str] | None:
     """By which transform each sample comes nearest to its training image; None if none were looked at."""
     if not transforms:
         return None
-    theirs = taken(images.train.images, found.measurement.nearest_train)
+    theirs = taken(images.train.images, found.nearest_train)
     return TransformedSearch(transforms).which(images.samples.images, theirs, distance=distance)
 
 

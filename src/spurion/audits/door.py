@@ -7,7 +7,6 @@ be concluded.
 
 __all__ = ["audit"]
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,12 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from spurion.audits.conclusion import AuditRules, conclude, labels_of, thresholds_for
-from spurion.audits.copies import changes, copies, transformed_copies
-from spurion.audits.evidence import metrics, missed, model_geometry
-from spurion.audits.findings import Findings, SourceInfo
+from spurion.audits.classes import AuditRules, labels_of, thresholds_for
+from spurion.audits.conclusion import conclude, inputs
+from spurion.audits.copies import changes
+from spurion.audits.evidence import model_geometry
 from spurion.audits.folder import AuditFolder
-from spurion.audits.histograms import histograms
-from spurion.audits.judgment import gather, judge
-from spurion.audits.limitations import limitations
-from spurion.audits.measurement import Found, Stages, measure, unseen
-from spurion.audits.mistakes import mistakes
-from spurion.audits.readings import readings
+from spurion.audits.measurement import Stages, measure, unseen
 from spurion.audits.request import (
     AUDIT_KINDS,
     Request,
@@ -34,7 +28,7 @@ from spurion.audits.request import (
     condition_of,
     rule_for,
 )
-from spurion.audits.results import AuditResult, Inputs, ModelInfo
+from spurion.audits.results import AuditResult
 from spurion.audits.sources import Images, Model, open_sets
 from spurion.core.arguments import check_arguments
 from spurion.core.environment import Crew, environment
@@ -46,7 +40,7 @@ from spurion.data.transforms import parse_transforms
 from spurion.diffusion.device import DeviceName
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.geometry.groups.results import NOT_MEASURED
-from spurion.neighbors import Distance, DistanceInfo, as_distance
+from spurion.neighbors import Distance, as_distance
 from spurion.phases.thresholds import ThresholdInfo
 
 
@@ -126,6 +120,7 @@ def audit(
         points=geometry,
         redact=redact,
         progress=progress or unseen,
+        rules=AuditRules(seed=seed),
     )
     folder = None if out is None else AuditFolder(Path(out), redact)
     drawing = sampler or SamplerConfig()
@@ -134,7 +129,7 @@ def audit(
         folder.check_drawing(generate is not None)
     images = _open(request, source, (train, samples, holdout), folder, allow_download)
     if folder is not None:
-        folder.check_inputs(_inputs(images, request))
+        folder.check_inputs(inputs(images, request))
     return _measure(request, images, source, folder)
 
 
@@ -168,82 +163,31 @@ def _measure(
 ) -> AuditResult:
     """Distances, thresholds and all that follows from them, written to the folder if there is one."""
     found = measure(
-        *_tensors(images),
+        *images.tensors,
         distance=request.distance,
         seed=request.seed,
         progress=request.progress,
         search=request.search,
     )
-    thresholds = thresholds_for(request.rule, found.measurement)
-    labels = labels_of(found.measurement, thresholds)
+    thresholds = thresholds_for(request.rule, found)
+    labels = labels_of(found, thresholds)
     by = changes(images, found, request.transforms, request.distance)
-    result = _conclude(request, images, found, thresholds, labels, model, by)
-    if folder is not None:
-        folder.write(result, images, found.measurement, labels, by)
-    return result
-
-
-def _conclude(
-    request: Request,
-    images: Images,
-    found: Found,
-    thresholds: ThresholdInfo,
-    labels: Int64[Tensor, " n"] | None,
-    model: Model | None,
-    by: list[str] | None,
-) -> AuditResult:
-    """Everything that follows from the distances."""
-    seed, count, distance = request.seed, len(images.samples), request.distance
     request.progress("conclude", 0, 1)
-    rules = AuditRules(seed=seed)
-    findings = conclude(found.measurement, thresholds, images.samples.images, rules, distance=distance)
-    findings = _with_transformed(findings, request, images)
-    values, notes = _geometry(request, images, thresholds, labels, model)
-    values["metrics"] = metrics(images, found, distance, seed=seed)
-    values["warnings"] = warnings = mistakes(images, found, distance, seed=seed, search=request.search)
-    values |= copies(images, found, labels, thresholds.memorized, distance, by)
-    power = missed(count, thresholds, len(found.measurement.holdout_train))
-    equal = len(values["exact_copies"])
-    case = gather(request, images, found, findings, power, warnings, exact_copies=equal)
-    values |= judge(case, request.condition)
     device = "cpu" if model is None else str(model.denoiser.device)
-    result = AuditResult(
-        **dict(findings) | {"notes": (*findings.notes, *notes, *readings(images))},
-        redacted=request.redact,
-        inputs=_inputs(images, request),
-        model=None if model is None else _model(model, request.redact),
-        train_duplicates=found.groups,
-        transforms=request.transforms,
-        power=power,
-        limitations=limitations(
-            findings,
-            power,
-            held_out=images.holdout is not None,
-            model=model is not None and model.generate is not None,
-            transforms=request.transforms,
-        ),
-        histograms=histograms(found.measurement),
-        seed=seed,
+    result = conclude(
+        request,
+        images,
+        found,
+        thresholds,
+        model=None if model is None else model.info(request.redact),
         environment=environment(Crew(1, torch.get_num_threads(), device)),
-        **values,
+        by=by,
+        **_geometry(request, images, thresholds, labels, model),
     )
     request.progress("conclude", 1, 1)
-    return _redacted(result) if request.redact else result
-
-
-def _with_transformed(findings: Findings, request: Request, images: Images) -> Findings:
-    """With the control of transformed copies, where there is a threshold."""
-    controls = findings.controls
-    if controls is None or findings.thresholds is None or (radius := findings.thresholds.memorized) is None:
-        return findings
-    train, seed = images.train.images, request.seed
-    shares = transformed_copies(train, radius, request.search, request.distance, seed=seed)
-    return findings.model_copy(update={"controls": controls.model_copy(update={"transformed": shares})})
-
-
-def _tensors(images: Images) -> tuple[Tensor, Tensor, Tensor | None]:
-    held_out = None if images.holdout is None else images.holdout.images
-    return images.train.images, images.samples.images, held_out
+    if folder is not None:
+        folder.write(result, images, found, labels, by)
+    return result
 
 
 def _geometry(
@@ -252,10 +196,10 @@ def _geometry(
     thresholds: ThresholdInfo,
     labels: Int64[Tensor, " n"] | None,
     model: Model | None,
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+) -> dict[str, Any]:
     """The geometry where it was asked for, or a note on why there is none."""
     if model is None or not request.points:
-        return {}, ()
+        return {}
     try:
         measured, scanned = model_geometry(
             model,
@@ -268,38 +212,5 @@ def _geometry(
             progress=request.progress,
         )
     except FAILURES as error:
-        return {}, (NOT_MEASURED + one_sentence(error),)
-    return {"geometry": measured, "curvature": scanned}, ()
-
-
-def _inputs(images: Images, request: Request) -> Inputs:
-    return Inputs(
-        train=SourceInfo.of(images.train),
-        samples=SourceInfo.of(images.samples),
-        holdout=None if images.holdout is None else SourceInfo.of(images.holdout),
-        resize=request.resize,
-        value_range=request.value_range,
-        clip=request.clip,
-    )
-
-
-def _model(model: Model, redact: bool) -> ModelInfo:
-    drawn = model.generate is not None
-    return ModelInfo(
-        name="model" if redact else model.name,
-        sha256=model.sha256,
-        sampler=model.sampler.model_dump(mode="json") if drawn else None,
-        seed=model.seed if drawn else None,
-    )
-
-
-def _redacted(result: AuditResult) -> AuditResult:
-    """Without the names of weights' files; the hashes stay. Sets and images lost their names before."""
-    distance = result.distance
-    if distance.weights is None:
-        return result
-    hashes = re.findall(r"sha256 [0-9a-f]+", distance.weights)
-    plain = DistanceInfo(
-        name=distance.name, unit=distance.unit, weights=", ".join(hashes) or "not named here"
-    )
-    return result.model_copy(update={"distance": plain})
+        return {"notes": (NOT_MEASURED + one_sentence(error),)}
+    return {"geometry": measured, "curvature": scanned}

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from spurion.audits.measurement import Found
+from spurion.audits.measurement import Measurement
 from spurion.audits.sources import Images, Model
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed, generator
@@ -36,7 +36,7 @@ def missed(samples: int, thresholds: ThresholdInfo, held_out: int) -> Power:
     return power(samples)
 
 
-def metrics(images: Images, found: Found, distance: Distance, *, seed: int) -> tuple[Metric, ...]:
+def metrics(images: Images, found: Measurement, distance: Distance, *, seed: int) -> tuple[Metric, ...]:
     """Metrics of copying that users of other tools know, on the vectors of the distance."""
     neighbors = found.to_train
     evidence = Evidence(
@@ -45,7 +45,7 @@ def metrics(images: Images, found: Found, distance: Distance, *, seed: int) -> t
         holdout=None if images.holdout is None else _vectors(images.holdout.images, distance),
         to_train=Neighbors(distance.radius(neighbors.distances), neighbors.indices),
         groups=found.groups,
-        null=found.measurement.null,
+        null=found.null,
     )
     return all_metrics(evidence, seed=derive_seed(seed, "metrics"))
 

@@ -19,7 +19,6 @@ A sample is never its own neighbor. See Pham et al. (2025), Eq. 9-11.
 
 __all__ = [
     "COPY_NOISE",
-    "Found",
     "Measurement",
     "Stages",
     "equal_images",
@@ -32,7 +31,7 @@ __all__ = [
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +59,14 @@ unseen = silent
 
 @dataclass(frozen=True)
 class Measurement:
-    """Distances of samples, controls and held-out images; see the module. Floats are float64."""
+    """Distances of samples, controls and held-out images; see the module. Floats are float64.
+
+    Beside the distances stand the searches that they are read off: `to_train`, up to `DEPTH` training images
+    nearest to each sample, and with held-out images the two others of the null test, else None.
+    """
 
     distance: DistanceInfo
-    distance_train: Float[Tensor, " n"]
-    nearest_train: Int64[Tensor, " n"]
+    to_train: Neighbors
     distance_train_2: Float[Tensor, " n"]
     distance_sample: Float[Tensor, " n"]
     nearest_sample: Int64[Tensor, " n"]
@@ -72,30 +74,32 @@ class Measurement:
     first_equal: Int64[Tensor, " k"]
     holdout_train: Float[Tensor, " h"]
     holdout_holdout: Float[Tensor, " g"]
+    to_holdout: Neighbors | None
+    holdout_to_train: Neighbors | None
     null: NullTest | None
+
+    @property
+    def distance_train(self) -> Float[Tensor, " n"]:
+        """The distance of each sample to its nearest training image."""
+        return self.to_train.distances[:, 0]
+
+    @property
+    def nearest_train(self) -> Int64[Tensor, " n"]:
+        """The training image nearest to each sample."""
+        return self.to_train.indices[:, 0]
+
+    @cached_property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """Equal images of the training set, as `duplicate_groups` gives them."""
+        members: dict[int, list[int]] = {}
+        for index, first in enumerate(self.first_equal.tolist()):
+            members.setdefault(first, []).append(index)
+        return tuple(tuple(group) for group in members.values() if len(group) > 1)
 
     @property
     def duplicates(self) -> int:
         """Number of training images with an equal one elsewhere in the training set."""
-        sizes = self.first_equal.bincount()
-        return int(sizes[sizes > 1].sum())
-
-
-@dataclass(frozen=True)
-class Found:
-    """A measurement, and what was found on the way that is not stored.
-
-    Attributes:
-        measurement: The distances.
-        to_train: The training images nearest to each sample, up to `DEPTH` of them.
-        groups: Equal images of the training set, from `duplicate_groups`.
-        known: The searches of the null test; None without held-out images.
-    """
-
-    measurement: Measurement
-    to_train: Neighbors
-    groups: tuple[tuple[int, ...], ...]
-    known: Searches | None
+        return sum(map(len, self.groups))
 
 
 def measure(
@@ -107,7 +111,7 @@ def measure(
     seed: int = 0,
     progress: Progress = silent,
     search: Searcher = nearest,
-) -> Found:
+) -> Measurement:
     """Measure samples against a training set; see the module.
 
     Arguments:
@@ -120,7 +124,7 @@ def measure(
         search: What finds the training and the held-out images nearest to others.
 
     Returns:
-        The measurement, and the neighbors and groups it stands on.
+        The distances, and the searches they are read off.
 
     Raises:
         ValueError: If shapes differ, or there are fewer than two samples.
@@ -144,22 +148,31 @@ def measure(
     progress("controls and null", 0, 1)
     measurement = Measurement(
         distance=distance.info,
-        distance_train=olive.distances[:, 0].clone(),
-        nearest_train=olive.indices[:, 0].clone(),
+        to_train=olive,
         distance_train_2=second_outside(olive, groups, samples, train, distance=distance, search=search),
         distance_sample=gray.distances[:, 0],
         nearest_sample=gray.indices[:, 0],
         copies=_copy_distances(train, distance, seed, search),
         first_equal=_first_equal(len(train), groups),
+        to_holdout=None if known is None else known.to_holdout,
+        holdout_to_train=None if known is None else known.holdout_to_train,
         **_held_out(known, train, samples, holdout, distance, seed, groups, search),
     )
     progress("controls and null", 1, 1)
-    return Found(measurement, olive, groups, known)
+    return measurement
+
+
+SEARCHES = ("to_train", "to_holdout", "holdout_to_train")
 
 
 def save_measurement(measurement: Measurement, path: Path) -> None:
     """Store a measurement as one safetensors file, atomically and under a checksum."""
     tensors = {name: value for name, value in vars(measurement).items() if isinstance(value, Tensor)}
+    for name in SEARCHES:
+        found: Neighbors | None = getattr(measurement, name)
+        if found is not None:
+            tensors[f"{name}.distances"] = found.distances.contiguous()
+            tensors[f"{name}.indices"] = found.indices.contiguous()
     null = measurement.null.model_dump_json() if measurement.null else "null"
     save_tensors(path, tensors, {"distance": measurement.distance.model_dump_json(), "null": null})
 
@@ -171,12 +184,16 @@ def load_measurement(path: Path) -> Measurement:
         Damaged: If the file is damaged.
     """
     tensors, facts = load_tensors(path)
+    searches: dict[str, Any] = dict.fromkeys(SEARCHES)
     with holding(path, "measurement"):
+        for name in SEARCHES:
+            if name == SEARCHES[0] or f"{name}.distances" in tensors:
+                searches[name] = Neighbors(tensors.pop(f"{name}.distances"), tensors.pop(f"{name}.indices"))
         null = json.loads(facts["null"])
         return Measurement(
             distance=DistanceInfo.model_validate_json(facts["distance"]),
             null=NullTest.model_validate(null) if null else None,
-            **tensors,
+            **{**searches, **tensors},
         )
 
 

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from spurion.audits.measurement import Found
-from spurion.audits.overlap import Kind, Overlap, overlaps
+from spurion.audits.claims import Claim
+from spurion.audits.measurement import Measurement
+from spurion.audits.overlap import Kind, overlaps, warning
 from spurion.audits.sources import ROLES, Images
 from spurion.core.random import generator
 from spurion.data import ImageSet
@@ -29,8 +30,14 @@ ROTATED = 0.01
 
 
 def mistakes(
-    images: Images, found: Found, distance: Distance, *, seed: int, search: Searcher = nearest
-) -> tuple[Overlap, ...]:
+    images: Images,
+    found: Measurement,
+    distance: Distance,
+    *,
+    seed: int,
+    by_holdout: bool,
+    search: Searcher = nearest,
+) -> tuple[Claim, ...]:
     """Overlaps and mix-ups; see `spurion.audits.overlap`.
 
     Arguments:
@@ -38,23 +45,25 @@ def mistakes(
         found: Their distances.
         distance: Whose distances these are.
         seed: The seed of the choice of training images.
+        by_holdout: Whether thresholds come from the held-out images.
         search: What found them.
     """
     between = overlaps(
         images.train.images,
         images.samples.images,
         None if images.holdout is None else images.holdout.images,
-        null=found.measurement.null,
-        nearest_train=found.measurement.nearest_train,
-        holdout_distances=found.measurement.holdout_train,
+        null=found.null,
+        nearest_train=found.nearest_train,
+        holdout_distances=found.holdout_train,
         among_train=partial(_among_train, images.train.images, found, distance, seed, search),
         holdout_names=images.holdout.item_names if images.holdout else None,
         sample_names=images.samples.item_names,
+        by_holdout=by_holdout,
     )
     return (*between, *_misread(images))
 
 
-def _misread(images: Images) -> Iterator[Overlap]:
+def _misread(images: Images) -> Iterator[Claim]:
     """Sets that were not read as training code may have read them."""
     unlike = _rotated(images.train) - _rotated(images.samples) > ROTATED
     for role, found in zip(ROLES, (images.train, images.samples, images.holdout), strict=True):
@@ -63,13 +72,13 @@ def _misread(images: Images) -> Iterator[Overlap]:
         if found.misfits > CLIPPED * len(found):
             many = f"{found.misfits:,} of the {len(found):,} {role}"
             sentence = f"{many} reached far beyond their range and were clipped: declare what it is instead."
-            yield Overlap(kind="clipped", sentence=sentence)
+            yield warning("clipped", sentence)
         for sentence in found.reading.missing():
-            yield Overlap(kind="unread_files", sentence=f"Beside the {role}, {sentence}")
+            yield warning("unread_files", f"Beside the {role}, {sentence}")
         for sentence in found.reading.turned():
             doubtful = unlike and found is images.train
             kind: Kind = "rotated_train" if doubtful else "rotated_images"
-            yield Overlap(kind=kind, sentence=f"Of the {role}, {sentence}")
+            yield warning(kind, f"Of the {role}, {sentence}")
 
 
 def _rotated(images: ImageSet) -> float:
@@ -78,7 +87,7 @@ def _rotated(images: ImageSet) -> float:
 
 
 def _among_train(
-    train: Float[Tensor, "k *shape"], found: Found, distance: Distance, seed: int, search: Searcher
+    train: Float[Tensor, "k *shape"], found: Measurement, distance: Distance, seed: int, search: Searcher
 ) -> Float64[Tensor, " n"]:
     """The distance of some training images to the nearest other one that is no copy of them."""
     chosen = torch.randperm(len(train), generator=generator(seed, "among train"))[:AMONG_TRAIN]

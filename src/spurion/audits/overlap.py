@@ -27,19 +27,17 @@ An audit believes its caller about which images are which. These mistakes leave 
 A copy among the samples is no overlap but the finding itself.
 """
 
-__all__ = ["Kind", "Overlap", "overlaps"]
+__all__ = ["Kind", "overlaps", "warning"]
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int64
-from pydantic import Field
 from torch import Tensor
 
+from spurion.audits.claims import Asked, Claim
 from spurion.audits.scales import other_ranges
-from spurion.core.config import Config
-from spurion.core.quantities import Count
 from spurion.data.storage import taken
 from spurion.phases.exposed import digests
 from spurion.phases.kinship import kinship
@@ -67,14 +65,39 @@ Kind = Literal[
 ]
 
 
-class Overlap(Config):
-    """A warning about the sets of an audit."""
+TOUCHES: dict[Kind, tuple[Asked, ...]] = {
+    **dict.fromkeys(get_args(Kind), get_args(Asked)),
+    "holdout_in_train": ("closer_to_train",),
+    "rotated_images": (),
+}
+"""The shares that a warning bears on, and that it forbids to pass; all but for these."""
 
-    kind: Kind
-    sentence: str
-    images: tuple[Count, ...] = Field((), description="Indices into the set that is named first.")
-    partners: tuple[Count, ...] = Field(
-        (), description="An equal image of the other set for each; none for images that are not equal."
+
+def warning(
+    kind: Kind,
+    sentence: str,
+    images: tuple[int, ...] = (),
+    partners: tuple[int, ...] = (),
+    *,
+    touches: tuple[Asked, ...] | None = None,
+) -> Claim:
+    """What is wrong with a set, as a claim.
+
+    Arguments:
+        kind: The mistake.
+        sentence: What is said of it.
+        images: Indices into the set that is named first.
+        partners: An equal image of the other set for each; none for images that are not equal.
+        touches: The shares that it bears on; by default all that one of this kind does.
+    """
+    touched = TOUCHES[kind] if touches is None else touches
+    return Claim(
+        kind=kind,
+        severity="warning" if touched else "note",
+        sentence=sentence,
+        numbers={name: found for name, found in (("images", images), ("partners", partners)) if found},
+        touches=touched,
+        forbids=("pass",) if touched else (),
     )
 
 
@@ -89,7 +112,8 @@ def overlaps(
     among_train: Callable[[], Float[Tensor, " n"]] | None = None,
     holdout_names: Sequence[str] | None = None,
     sample_names: Sequence[str] | None = None,
-) -> tuple[Overlap, ...]:
+    by_holdout: bool = True,
+) -> tuple[Claim, ...]:
     """Find overlaps and mix-ups among the sets of an audit; see the module.
 
     Arguments:
@@ -104,6 +128,7 @@ def overlaps(
         holdout_names: What to call held-out images in the sentences; by default their indices, which give
             nothing away.
         sample_names: What to call samples.
+        by_holdout: Whether thresholds come from the held-out images.
 
     Returns:
         The warnings, none if nothing is wrong.
@@ -116,19 +141,19 @@ def overlaps(
     """
     train_keys, sample_keys = digests(train), digests(samples)
     holdout_keys = [] if holdout is None else digests(holdout)
-    found: list[Overlap] = []
+    found: list[Claim] = []
     if set(sample_keys) == set(train_keys):
         sentence = "The samples are the training set itself, byte for byte; give the images the model made."
-        found.append(Overlap(kind="samples_are_train", sentence=sentence))
+        found.append(warning("samples_are_train", sentence))
     known = set(train_keys)
-    unseen = [i for i, key in enumerate(holdout_keys) if key not in known]
+    new = [i for i, key in enumerate(holdout_keys) if key not in known]
     found.extend(_shared("holdout_in_train", holdout_keys, train_keys, holdout_names))
-    found.extend(_near(unseen, holdout_distances, among_train, holdout_names))
+    found.extend(_near(new, holdout_distances, among_train, holdout_names, by_holdout))
     found.extend(_shared("samples_in_holdout", sample_keys, holdout_keys, sample_names))
     found.extend(_exchanged_with_holdout(null))
     sets_in_words = {"training images": train, "samples": samples, "held-out images": holdout}
     scaled = other_ranges(sets_in_words, copying="samples", copied="training images", nearest=nearest_train)
-    found.extend(Overlap(kind="other_range", sentence=sentence) for sentence in scaled)
+    found.extend(warning("other_range", sentence) for sentence in scaled)
     if holdout is not None and not found:  # what was found explains why held-out images are unlike others
         sets = zip((train, samples, holdout), (train_keys, sample_keys, holdout_keys), strict=True)
         found.extend(_exchanged_with_samples(*(_distinct(images, keys) for images, keys in sets)))
@@ -143,7 +168,7 @@ _PHRASES: dict[str, tuple[str, str]] = {
 
 def _shared(
     kind: Kind, keys: Sequence[bytes], others: Sequence[bytes], names: Sequence[str] | None
-) -> Iterator[Overlap]:
+) -> Iterator[Claim]:
     """The images of one set that are also in another, if there are any."""
     first = {key: i for i, key in reversed(list(enumerate(others)))}
     images = tuple(i for i, key in enumerate(keys) if key in first)
@@ -151,37 +176,34 @@ def _shared(
         return
     count, (noun, where) = len(images), _PHRASES[kind]
     subject = f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
-    yield Overlap(
-        kind=kind,
-        sentence=f"{subject} {where}: {_called(images, names)}.",
-        images=images,
-        partners=tuple(first[keys[i]] for i in images),
-    )
+    sentence = f"{subject} {where}: {_called(images, names)}."
+    yield warning(kind, sentence, images, tuple(first[keys[i]] for i in images))
 
 
 def _near(
-    unseen: Sequence[int],
+    new: Sequence[int],
     distances: Float[Tensor, " g"] | None,
     among_train: Callable[[], Float[Tensor, " n"]] | None,
     names: Sequence[str] | None,
-) -> Iterator[Overlap]:
+    by_holdout: bool,
+) -> Iterator[Claim]:
     """The held-out images that are near copies of training images, if there are any."""
-    if distances is None or len(distances) != len(unseen):
+    if distances is None or len(distances) != len(new):
         return
     leaks = near_leaks(distances, among_train).tolist()
     if not leaks:
         return
-    images = tuple(unseen[i] for i in leaks)
+    images = tuple(new[i] for i in leaks)
     farthest, ordered = float(distances[leaks[-1]]), distances.sort().values
     following = float(ordered[ordered > farthest][0])
     subject = "1 held-out image lies" if len(images) == 1 else f"{len(images)} held-out images lie"
-    yield Overlap(
-        kind="holdout_near_train",
-        sentence=(
-            f"{subject} within {farthest:.3g} of the training set and the next at {following:.3g}; near "
-            f"copies of training images make copies look as near as new images: {_called(images, names)}."
-        ),
-        images=images,
+    sentence = (
+        f"{subject} within {farthest:.3g} of the training set and the next at {following:.3g}; near copies "
+        "of "
+        f"training images make copies look as near as new images: {_called(images, names)}."
+    )
+    yield warning(
+        "holdout_near_train", sentence, images, touches=None if by_holdout else ("closer_to_train",)
     )
 
 
@@ -190,19 +212,19 @@ def _called(images: Sequence[int], names: Sequence[str] | None) -> str:
     return ", ".join(called) + (f" and {len(images) - NAMED} more" if len(images) > NAMED else "")
 
 
-def _exchanged_with_holdout(null: NullTest | None) -> Iterator[Overlap]:
+def _exchanged_with_holdout(null: NullTest | None) -> Iterator[Claim]:
     share = None if null is None else null.share_closer_to_train
     if share is not None and share.high < MIRRORED:
         sentence = (
             f"Only {share.value:.1%} of the samples are closer to the training set than to an equally large "
             f"held-out set: are the two exchanged?"
         )
-        yield Overlap(kind="swapped_holdout", sentence=sentence)
+        yield warning("swapped_holdout", sentence)
 
 
 def _exchanged_with_samples(
     train: Float[Tensor, "k *shape"], samples: Float[Tensor, "m *shape"], holdout: Float[Tensor, "h *shape"]
-) -> Iterator[Overlap]:
+) -> Iterator[Claim]:
     """Training images and held-out images are drawn alike, unless the samples were given in place of one."""
     of_train, of_samples = (kinship(images, holdout, seed=0) for images in (train, samples))
     if of_train and of_samples and of_train.differ() and of_samples.alike():
@@ -210,7 +232,7 @@ def _exchanged_with_samples(
             "The samples look as if drawn from the same source as the held-out images, and the training "
             "images do not: are the two exchanged, or is the held-out set of another kind?"
         )
-        yield Overlap(kind="swapped_samples", sentence=sentence)
+        yield warning("swapped_samples", sentence)
 
 
 def _distinct(images: Float[Tensor, "n *shape"], keys: Sequence[bytes]) -> Float[Tensor, "d *shape"]:

@@ -178,8 +178,8 @@ class PhaseMetric:
         """
         metric = self._gathered() if self.sync_on_compute and _is_distributed() else self
         found = metric.audit()
-        for warning in found.warnings:
-            warnings.warn(warning.sentence, stacklevel=2)
+        for sentence in found.said("warning"):
+            warnings.warn(sentence, stacklevel=2)
         values: dict[str, float] = {}
         for name in CLASSES:
             values |= _ends(name, getattr(found.fractions, name, None))

@@ -1,16 +1,19 @@
 """What an audit was asked to do, checked before anything is read."""
 
-__all__ = ["ASKED", "AUDIT_KINDS", "DEFAULT_ALPHA", "Request", "check_sources", "condition_of", "rule_for"]
+__all__ = ["AUDIT_KINDS", "DEFAULT_ALPHA", "Request", "check_sources", "condition_of", "rule_for"]
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from torch import Tensor
 
+from spurion.audits.claims import Asked
+from spurion.audits.classes import AuditRules
 from spurion.core.arguments import FLAG, Kind
 from spurion.core.progress import Progress
 from spurion.data import Declared, ImageSet
@@ -22,9 +25,6 @@ from spurion.phases.thresholds import parse_rule
 
 DEFAULT_ALPHA = 0.01
 """The share of the held-out rule where no rule is named."""
-
-ASKED = ("memorized", "spurious", "generalized", "closer_to_train")
-"""What a condition may ask for."""
 
 _IMAGES = "an image set, a tensor, an array or a path"
 _SOURCE = str | os.PathLike | ImageSet | Tensor | np.ndarray
@@ -65,6 +65,7 @@ class Request:
         distance: The distance.
         transforms: Transforms of the training images that are looked at too, names in `TRANSFORMS`.
         seed: Seed of everything random.
+        rules: The rules shown beside the main one.
         resize: Side to which images are resized; None for none.
         value_range: What stands for black and white in arrays, as it was declared; None if nothing was.
         clip: Whether values outside the range are clipped.
@@ -87,6 +88,7 @@ class Request:
     points: int
     redact: bool
     progress: Progress
+    rules: AuditRules = field(default_factory=AuditRules)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -137,5 +139,5 @@ def condition_of(text: str) -> Condition:
         ValueError: If it cannot be read, or asks for a share that is not known.
     """
     condition = parse_condition(text)
-    decide(condition, dict.fromkeys(ASKED), 0)
+    decide(condition, dict.fromkeys(get_args(Asked)), 0)
     return condition

@@ -6,14 +6,14 @@ The report of an audit reads these and the files beside them, never images or mo
 __all__ = ["AuditResult", "Histograms", "Inputs", "ModelInfo", "audit_schema"]
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from spurion.audits.claims import Asked, Claim, Severity, of_kind, sentences
 from spurion.audits.findings import Findings, SamplerSettings, SourceInfo
-from spurion.audits.overlap import Overlap
 from spurion.core.config import Config, StoredResult
-from spurion.core.quantities import Count, Notes, Number, Positive, Settings, Size, check_lengths
+from spurion.core.quantities import Count, Number, Positive, Settings, Size, check_lengths
 from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.phases.detection import Power
 from spurion.phases.exposed import Exposure
@@ -21,6 +21,7 @@ from spurion.phases.gate import Verdict
 from spurion.phases.metrics import Metric
 from spurion.phases.separation import Separation
 from spurion.phases.signs import Sign
+from spurion.statistics.intervals import Interval
 
 
 class Inputs(Config):
@@ -71,7 +72,7 @@ class Histograms(Config):
 class AuditResult(StoredResult, Findings):
     """A whole audit: `audit.json`."""
 
-    schema_: Literal["spurion.audit/1"] = Field("spurion.audit/1", alias="schema")
+    schema_: Literal["spurion.audit/2"] = Field("spurion.audit/2", alias="schema")
     redacted: bool = Field(False, description="Whether names and all that shows images were left out.")
     inputs: Inputs
     model: ModelInfo | None = None
@@ -91,32 +92,19 @@ class AuditResult(StoredResult, Findings):
         {}, description='Samples called memorized, by the transform that brings them nearest; "" for none.'
     )
     power: Power
-    signs: tuple[Sign, ...] = Field(
-        (), description="What speaks of copies without a threshold; one with a small p-value speaks."
-    )
+    signs: tuple[Sign, ...] = Field((), description="What could be read of copies without a threshold.")
     separation: Separation | None = Field(
         None, description="Whether other images lie below the threshold as often; null without one."
     )
-    doubts: dict[str, tuple[str, ...]] = Field(
-        {}, description="For each share, what forbids to believe that it is no higher than its interval says."
-    )
-    only_near: bool = Field(
-        False, description="Whether samples called memorized may be near for another reason than copying."
-    )
-    unseen_transforms: str | None = Field(
-        None, description="Which transformed copies would be missed; null if none, or not measured."
-    )
-    false_alarms: str | None = Field(
-        None, description="How many samples called memorized may be no copies; null if nothing says so."
-    )
+    claims: tuple[Claim, ...] = Field((), max_length=1000, description="Everything that is said of it.")
     verdict: Verdict | None = Field(None, description="Null if none was asked for.")
-    warnings: tuple[Overlap, ...] = Field((), max_length=1000)
-    limitations: Notes = Field(description="What cannot be concluded, a sentence each.")
     histograms: Histograms
     geometry: GeometryResult | None = None
     curvature: ScanResult | None = Field(None, description="The noise at which curvature is read, and why.")
     seed: int = Field(description="Seed of controls, bootstrap and subsets.")
-    environment: Settings
+    environment: Settings = Field(
+        {}, description="Versions and hardware; empty within a study, which has them."
+    )
 
     @model_validator(mode="after")
     def _within_the_sets(self) -> "AuditResult":
@@ -139,6 +127,48 @@ class AuditResult(StoredResult, Findings):
     def pictures(self) -> int:
         """How many copied training images there are, those that are like a more copied one not counted."""
         return sum(image.like is None for image in self.exposure)
+
+    @property
+    def train_size(self) -> int:
+        """Number of training images, K."""
+        return self.inputs.train.count
+
+    @property
+    def sample_size(self) -> int:
+        """Number of samples."""
+        return self.inputs.samples.count
+
+    @property
+    def sampler(self) -> dict[str, Any]:
+        """How the samples were drawn; empty if it is not known."""
+        return (self.model and self.model.sampler) or {}
+
+    @property
+    def memorized(self) -> int:
+        """How many samples are called memorized; without a threshold those that equal training images."""
+        return len(self.exact_copies) if self.counts is None else self.counts[0]
+
+    @property
+    def near(self) -> int:
+        """How many of them are not byte for byte training images."""
+        return self.memorized - len(self.exact_copies)
+
+    @property
+    def only_near(self) -> bool:
+        """Whether the samples called memorized may be no copies, but near for another reason."""
+        return bool(of_kind(self.claims, "chance", "not_separated"))
+
+    @property
+    def shares(self) -> dict[str, Interval | None]:
+        """The shares that a gate may ask for."""
+        found: dict[str, Interval | None] = {
+            name: getattr(self.fractions, name, None) for name in get_args(Asked)
+        }
+        return found | {"closer_to_train": self.null.share_closer_to_train if self.null else None}
+
+    def said(self, *severities: Severity) -> list[str]:
+        """What its claims of some severities say."""
+        return sentences(self.claims, *severities)
 
 
 def audit_schema() -> dict[str, Any]:

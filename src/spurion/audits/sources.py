@@ -1,6 +1,6 @@
 """The images of an audit: read from wherever they are, or drawn from a model."""
 
-__all__ = ["ROLES", "Images", "Model", "open_sets"]
+__all__ = ["ROLES", "Images", "Model", "drawn_set", "open_sets"]
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 from torch import Tensor
 
+from spurion.audits.results import ModelInfo
 from spurion.core.progress import Progress
 from spurion.data import Declared, ImageSet, open_images, ranges_for
 from spurion.data.numbers import array_type
@@ -65,6 +66,16 @@ class Model:
         sampler = sampler.within(denoiser.schedule)
         return cls(denoiser, _name(folder.resolve()), folder_hash(inner), generate, sampler, seed)
 
+    def info(self, redact: bool) -> ModelInfo:
+        """What there is to say of it; its name only if it is not to be left out."""
+        drawn = self.generate is not None
+        return ModelInfo(
+            name="model" if redact else self.name,
+            sha256=self.sha256,
+            sampler=self.sampler.model_dump(mode="json") if drawn else None,
+            seed=self.seed if drawn else None,
+        )
+
     def draw(self, folder: Path | None, progress: Progress) -> ImageSet:
         """Draw its samples, into `samples.npz` of a folder if there is one, where they are continued.
 
@@ -78,13 +89,13 @@ class Model:
             drawn = sample_to_folder(
                 self.denoiser, count, self.sampler, seed=self.seed, folder=folder, progress=told
             )
-        return _clipped(drawn.cpu(), f"samples of {self.name}")
+        return drawn_set(drawn.cpu(), self.name)
 
 
-def _clipped(samples: Float32[Tensor, "n *shape"], name: str) -> ImageSet:
-    """A set of samples, which reach beyond [-1, 1] if they were drawn without clipping."""
+def drawn_set(samples: Float32[Tensor, "n *shape"], model: str) -> ImageSet:
+    """The samples of a model as a set; they reach beyond [-1, 1] if they were drawn without clipping."""
     beyond = int((samples.flatten(1).abs().amax(dim=1) > 1).sum())
-    return ImageSet(samples.clamp(-1, 1), name, clipped=beyond)
+    return ImageSet(samples.clamp(-1, 1), f"samples of {model}", clipped=beyond)
 
 
 def _name(folder: Path) -> str:
@@ -98,6 +109,11 @@ class Images:
     train: ImageSet
     samples: ImageSet
     holdout: ImageSet | None
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The images of the three sets, with shape (n, C, H, W)."""
+        return self.train.images, self.samples.images, None if self.holdout is None else self.holdout.images
 
     def nameless(self) -> "Images":
         """The same sets under the names of their roles, and with nameless images."""

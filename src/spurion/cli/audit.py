@@ -26,16 +26,14 @@ from spurion.cli.options import (
     value_range_of,
 )
 from spurion.cli.show import (
-    percent,
     progress_shown,
     say,
+    show_claims,
     show_classes,
+    show_inputs,
     show_json,
-    show_notes,
-    show_source,
     show_table,
 )
-from spurion.statistics.p_values import p_words
 
 if TYPE_CHECKING:
     from spurion.audits.results import AuditResult
@@ -128,29 +126,10 @@ def audit(
 
 
 def _show(result: "AuditResult", out: Path | None) -> None:
-    inputs = result.inputs
-    for role, source in {
-        "Training images": inputs.train,
-        "Samples": inputs.samples,
-        "Held-out images": inputs.holdout,
-    }.items():
-        show_source(role, source, warned=True)
+    show_inputs(result.inputs)
     show_classes(result)
     _show_exposure(result)
-    if result.null is not None and (share := result.null.share_closer_to_train) is not None:
-        p = "" if result.null.share_p_value is None else f"; {p_words(result.null.share_p_value)}"
-        say(
-            f"Closer to the training images than to as many held-out ones: {percent(share)} % of the samples "
-            f"(50 % where nothing leaks{p})."
-        )
-    for warning in result.warnings:
-        say(f"Warning: {warning.sentence}")
-    show_notes(result)
-    for note in result.geometry.notes if result.geometry else ():
-        say(f"Note: {note}")
-    if (unseen := result.unseen_transforms) and not (result.verdict and unseen in result.verdict.reason):
-        say(f"{unseen[:1].upper()}{unseen[1:]}.")
-    say(result.limitations[0])
+    show_claims(result)
     if result.verdict is not None:
         say(f"{result.verdict.expression}: {result.verdict.outcome}. {result.verdict.reason}")
     if out is not None:
@@ -172,5 +151,3 @@ def _show_exposure(result: "AuditResult") -> None:
     ]
     columns = ("training image", "copies", "duplicates of it")
     show_table(columns, rows, numbers=columns[1:])
-    if result.false_alarms:
-        say(result.false_alarms)

@@ -188,13 +188,15 @@ def _tolerance_of_the_run(model: Path, distance: "LoadedDistance") -> float | No
     """The threshold of duplicates of the study that trained the model, where it measured in this distance."""
     from spurion.core.config import build_config
     from spurion.core.files import read_json
-    from spurion.studies.results import PointResult
+    from spurion.studies.results import Point
 
     stored = model_folder(model).parent / "point.json"
     if not stored.is_file():
         return None
-    point = build_config(PointResult, read_json(stored), str(stored))
-    return point.thresholds.spurious if point.thresholds and point.distance == distance.info else None
+    point = build_config(Point, read_json(stored), str(stored)).audit
+    return (
+        point.thresholds.spurious if point and point.thresholds and point.distance == distance.info else None
+    )
 
 
 def _nearest_noise(denoiser: "Denoiser", noise: float) -> float:

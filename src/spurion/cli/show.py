@@ -9,10 +9,11 @@ __all__ = [
     "percent",
     "progress_shown",
     "say",
+    "show_claims",
     "show_classes",
     "show_clipped",
+    "show_inputs",
     "show_json",
-    "show_notes",
     "show_source",
     "show_table",
     "show_warnings",
@@ -40,11 +41,15 @@ from spurion.core.text import printable
 
 if TYPE_CHECKING:
     from spurion.audits.findings import Findings, SourceInfo
+    from spurion.audits.results import AuditResult, Inputs
     from spurion.data import ImageSet
     from spurion.phases.thresholds import ThresholdInfo
     from spurion.statistics.intervals import Interval
 
 CLASSES = ("memorized", "spurious", "generalized")
+
+WORDS = {"answer": "", "doubt": "Doubt: ", "warning": "Warning: "}
+"""What a claim begins with."""
 
 SHARE = "share in % (95 % interval)"
 
@@ -173,10 +178,17 @@ def show_classes(result: "Findings") -> None:
         show_table(("class", "samples", SHARE), rows, numbers=("samples", SHARE))
 
 
-def show_notes(result: "Findings") -> None:
-    """Print what there is to know of the thresholds, then of the rest."""
-    for note in (*(result.thresholds.notes if result.thresholds else ()), *result.notes):
+def show_claims(result: "AuditResult") -> None:
+    """Print what is said of the samples: answers, doubts, warnings, notes, and what not to conclude."""
+    verdict = result.verdict.reason if result.verdict else ""
+    for claim in result.claims:
+        if claim.severity in ("answer", "doubt", "warning") and claim.sentence not in verdict:
+            say(f"{WORDS[claim.severity]}{claim.sentence}")
+    geometry = result.geometry.notes if result.geometry else ()
+    notes = (*(result.thresholds.notes if result.thresholds else ()), *result.notes, *geometry)
+    for note in (*notes, *result.said("note")):
         say(f"Note: {note}")
+    say(result.said("limit")[0])
 
 
 def show_clipped(*sets: "ImageSet | None") -> None:
@@ -208,3 +220,13 @@ def show_source(role: str, images: "ImageSet | SourceInfo | None", *, warned: bo
     if images is not None:
         source = SourceInfo.of(images) if isinstance(images, ImageSet) else images
         say("\n  ".join(source.told(role, warned=warned)))
+
+
+def show_inputs(inputs: "Inputs") -> None:
+    """Print what there is to say of the sets of an audit."""
+    for role, source in (
+        ("Training images", inputs.train),
+        ("Samples", inputs.samples),
+        ("Held-out images", inputs.holdout),
+    ):
+        show_source(role, source, warned=True)

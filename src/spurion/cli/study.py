@@ -145,20 +145,21 @@ def _show_result(result: "StudyResult", page: Path) -> None:
     show_source("Held-out images", result.holdout)
     rows = []
     for point in result.points:
-        shares = ["failed" if point.status == "failed" else "no threshold", "", ""]
-        if point.fractions is not None:
-            shares = [percent(getattr(point.fractions, name)) for name in CLASSES]
+        shares = ["failed" if point.audit is None else "no threshold", "", ""]
+        if point.audit is not None and point.audit.fractions is not None:
+            shares = [percent(getattr(point.audit.fractions, name)) for name in CLASSES]
         rows.append([str(point.train_size), str(point.sample_size), *shares])
     columns = ("K", "samples", *(f"{name} %" for name in CLASSES))
     show_table(columns, rows, numbers=columns)
-    lines = {thresholds_line(point.thresholds) for point in result.points if point.thresholds is not None}
+    lines = {thresholds_line(a.thresholds) for a in result.audits.values() if a.thresholds is not None}
     say(lines.pop() if len(lines) == 1 else "The thresholds differ over K.")
     if result.capacities is not None:
         for name in ("memorization", "spurious", "generalization"):
             say(f"{name} capacity: {_capacity(getattr(result.capacities, name))}")
-    for note in result.notes:
-        if note not in _failures(result):
-            say(f"Note: {note}")
+    for sentence in result.said("answer"):
+        say(sentence)
+    for sentence in result.said("doubt"):
+        say(f"Doubt: {sentence}")
     say(f"Report: {page}")
 
 
@@ -176,16 +177,10 @@ def _between(capacity: "Capacity") -> str:
 
 def _end(result: "StudyResult") -> None:
     """Name the points and measures that failed; a study of which nothing is left has failed itself."""
-    failures = _failures(result)
-    for sentence in (*failures, *_failed_measures(result)):
+    for sentence in (*result.said("warning"), *_failed_measures(result)):
         say(sentence, err=True)
-    if len(failures) == len(result.points):
+    if not result.audits:
         raise typer.Exit(BAD_INPUT)
-
-
-def _failures(result: "StudyResult") -> list[str]:
-    failed = [point for point in result.points if point.status == "failed"]
-    return [f"K = {point.train_size} failed: {point.message}" for point in failed]
 
 
 def _failed_measures(result: "StudyResult") -> list[str]:
@@ -193,10 +188,10 @@ def _failed_measures(result: "StudyResult") -> list[str]:
     from spurion.geometry.groups.results import NOT_MEASURED
 
     where: dict[str, list[str]] = {}
-    for point in result.points:
-        lost = [note for note in point.notes if note.startswith(NOT_MEASURED)]
-        for sentence in (*lost, *(point.geometry.failed if point.geometry else ())):
-            where.setdefault(sentence, []).append(str(point.train_size))
+    for k, audit in result.audits.items():
+        lost = [note for note in audit.notes if note.startswith(NOT_MEASURED)]
+        for sentence in (*lost, *(audit.geometry.failed if audit.geometry else ())):
+            where.setdefault(sentence, []).append(str(k))
     return [f"K = {', '.join(sizes)}: {sentence}" for sentence, sizes in where.items()]
 
 

@@ -33,7 +33,7 @@ from spurion.data.storage import taken
 from spurion.neighbors import Distance, Neighbors, within
 from spurion.phases.share import counts_p_value, relabeling_p_value
 from spurion.statistics.counts import more_often
-from spurion.statistics.p_values import p_words
+from spurion.statistics.numbers import p_words
 
 LEVEL = 0.01
 """Both p-values above half of it: nothing says that the threshold separates copies."""

@@ -44,7 +44,7 @@ from spurion.phases.metrics.carlini import NEIGHBORHOOD, locally_near
 from spurion.phases.metrics.ratio import much_nearer
 from spurion.phases.null import NullTest
 from spurion.statistics.counts import more_often
-from spurion.statistics.p_values import p_words
+from spurion.statistics.numbers import p_words
 
 LEVEL = 0.01
 """A sign with a smaller p-value is no accident."""

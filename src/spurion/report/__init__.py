@@ -6,7 +6,6 @@ from pathlib import Path
 
 from spurion.core.arguments import PATH, check_arguments
 from spurion.core.files import write_text
-from spurion.report.audit.page import audit_page
 from spurion.report.figures import FIGURES, draw_figures
 from spurion.report.html import render
 from spurion.report.run import read_run
@@ -34,9 +33,8 @@ def write_report(folder: Path | str) -> Path:
     check_arguments(locals(), {"folder": PATH})
     folder = Path(folder)
     _check_folder(folder)
-    if (folder / "audit.json").is_file():
-        text = audit_page(folder)
-    elif kind := kind_stored(folder):
+    kind = None if (folder / "audit.json").is_file() else kind_stored(folder)
+    if kind is not None:
         text = kind.page(folder)
     else:
         run = read_run(folder)

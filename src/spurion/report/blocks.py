@@ -1,13 +1,24 @@
 """What a page is made of: sections of paragraphs, figures, tables, and parts with a template of their own."""
 
-__all__ = ["Cell", "Drawing", "Row", "Section", "Table", "interval_cell", "number_cell"]
+__all__ = [
+    "Cell",
+    "Drawing",
+    "Fact",
+    "Overview",
+    "Row",
+    "Section",
+    "Table",
+    "Tile",
+    "interval_cell",
+    "number_cell",
+]
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from spurion.report.numbers import absent, fraction, span
 from spurion.statistics.intervals import Interval
+from spurion.statistics.numbers import absent, fraction, span
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,38 @@ class Section:
     values: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Fact:
+    """One line of what was studied."""
+
+    name: str
+    text: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One large number, its name, what it means, and its interval."""
+
+    kind: str
+    name: str
+    text: str
+    notes: tuple[str, ...]
+    meaning: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything above the first section."""
+
+    facts: tuple[Fact, ...]
+    answer: tuple[str, ...]
+    warnings: tuple[str, ...]
+    tiles: tuple[Tile, ...]
+    definitions: tuple[tuple[str, str], ...]
+
+
 def interval_cell(interval: Interval | None) -> Cell:
     """A fraction with its interval below it."""
     if interval is None:
@@ -81,5 +124,5 @@ def interval_cell(interval: Interval | None) -> Cell:
 
 
 def number_cell(number: float | None, text: Callable[[float | None], str]) -> Cell:
-    """A number written by one of the functions of `spurion.report.numbers`."""
+    """A number written by one of the functions of `spurion.statistics.numbers`."""
     return Cell(text(number), value=number)

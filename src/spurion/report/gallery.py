@@ -12,7 +12,7 @@ from jaxtyping import Int
 from PIL import Image
 
 from spurion.phases.classification import CLASSES
-from spurion.report.run import Gallery, PointFiles, Run, Samples
+from spurion.report.run import Gallery, Run, Samples, Shown
 
 BUDGET = 12_000_000
 """Bytes of raw pixels that all sprites together may hold."""
@@ -63,7 +63,7 @@ def sprite(gallery: Gallery, kept: Int[np.ndarray, " k"], columns: int) -> bytes
     return buffer.getvalue()
 
 
-def _start(pairs: list[tuple[PointFiles, Gallery, Samples]]) -> int:
+def _start(pairs: list[tuple[Shown, Gallery, Samples]]) -> int:
     """Which training size to open with: the one with most spurious samples."""
     spurious = CLASSES.index("spurious")
     shares = [float((samples.label == spurious).mean()) for _, _, samples in pairs]
@@ -86,13 +86,13 @@ def _evenly(group: Int[np.ndarray, " g"], count: int) -> Int[np.ndarray, " k"]:
     return group[np.linspace(0, len(group) - 1, count).round().astype(int)]
 
 
-def _entry(point: PointFiles, gallery: Gallery, samples: Samples, room: int) -> dict[str, Any]:
+def _entry(point: Shown, gallery: Gallery, samples: Samples, room: int) -> dict[str, Any]:
     kept = _spread(gallery.label, room)
-    thresholds = point.result.thresholds
+    thresholds = point.audit.thresholds
     columns = max(1, math.isqrt(len(kept) // 3))
     uri = "data:image/png;base64," + base64.b64encode(sprite(gallery, kept, columns)).decode()
     return {
-        "k": point.result.train_size,
+        "k": point.audit.train_size,
         "delta_m": thresholds.memorized if thresholds else None,
         "delta_s": thresholds.spurious if thresholds else None,
         "width": gallery.sample.shape[3],

@@ -19,9 +19,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from spurion.core.text import printable
-from spurion.report.blocks import Section
+from spurion.report.blocks import Overview, Section
 from spurion.report.figures import Plate
-from spurion.report.overview import Overview, overview
+from spurion.report.overview import overview
 from spurion.report.run import Run
 from spurion.report.sections import SECTIONS
 
@@ -31,6 +31,12 @@ CLASSES = MappingProxyType({name: name for name in ("memorized", "spurious", "ge
 SUBTITLE = (
     "What a diffusion model copies, what it dreams up twice, and what it can truly generate, as its training "
     "set grows."
+)
+
+
+AUDIT_SUBTITLE = (
+    "Does the model copy its training data? Which images, how often, how sure is that, and what does not "
+    "follow."
 )
 
 
@@ -64,14 +70,28 @@ class Page:
 
 
 def render(run: Run, plates: dict[str, Plate]) -> str:
-    """Make the page of a study of images.
+    """Make the page of a study of images, or of an audit.
 
     Arguments:
         run: The run.
         plates: Its figures, by name.
     """
     sections = [section for section in (make(run) for make in SECTIONS) if section is not None]
-    return render_page(Page(run.study.name, SUBTITLE, overview(run), sections, plates))
+    if run.study is not None:
+        return render_page(Page(run.study.name, SUBTITLE, overview(run), sections, plates))
+    inputs = run.audits[0].inputs
+    return render_page(
+        Page(
+            name=f"Audit of {inputs.samples.name} against {inputs.train.name}",
+            subtitle=AUDIT_SUBTITLE,
+            overview=overview(run),
+            sections=sections,
+            plates=plates,
+            styles=("report.css", "audit.css"),
+            script="",
+            kind="audit",
+        )
+    )
 
 
 def render_page(page: Page) -> str:

@@ -1,4 +1,4 @@
-"""A run folder, read back whole: what the report stands on.
+"""The folder of a study or of an audit, read back whole: what the report stands on.
 
 Nothing here touches a model. A file that is missing or damaged is one sentence that names it, so that
 nobody reads a report made from half of a run.
@@ -7,9 +7,9 @@ nobody reads a report made from half of a run.
 __all__ = [
     "Gallery",
     "LossCurve",
-    "PointFiles",
     "Run",
     "Samples",
+    "Shown",
     "read_gallery",
     "read_run",
     "read_samples",
@@ -23,12 +23,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from spurion.audits.claims import Claim
 from spurion.audits.findings import SAMPLE_COLUMNS, TRANSFORM_COLUMN
+from spurion.audits.results import AuditResult
 from spurion.core.quantities import LARGEST
 from spurion.core.sealed import Damaged, Seal
+from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.results import ScanResult
 from spurion.phases.classification import CLASSES
+from spurion.phases.transitions import Capacities
 from spurion.report.stored import read_arrays, read_loss, read_rows, read_stored
-from spurion.studies.results import PointResult, StudyResult
+from spurion.studies.results import Point, StudyResult
 
 LABELS = {"": -1, **{name: index for index, name in enumerate(CLASSES)}}
 """What `samples.csv` calls the classes; nothing where no threshold gave one."""
@@ -84,63 +89,125 @@ class LossCurve:
 
 
 @dataclass(frozen=True)
-class PointFiles:
-    """One training size: its stored result and the files beside it (None where the point has none)."""
+class Shown:
+    """One audit and the files beside it: that of a training size, or one of its own.
 
-    result: PointResult
-    samples: Samples | None
-    gallery: Gallery | None
-    loss: LossCurve | None
+    Attributes:
+        audit: What was found.
+        samples: The rows of `samples.csv`; None where the audit is redacted.
+        gallery: The stored images; None likewise.
+        loss: The training loss; None where nothing was trained.
+        point: The training size of a study; None for an audit of its own.
+    """
+
+    audit: AuditResult
+    samples: Samples | None = None
+    gallery: Gallery | None = None
+    loss: LossCurve | None = None
+    point: Point | None = None
+
+    @property
+    def train_size(self) -> int:
+        """Number of training images, K."""
+        return self.audit.train_size
 
 
 @dataclass(frozen=True)
 class Run:
-    """A whole run folder."""
+    """What a report shows: audits by training size, of a study or a single one.
 
-    study: StudyResult
-    points: tuple[PointFiles, ...]
+    Attributes:
+        done: The audits.
+        study: The study that they are of; None for a single audit.
+        failed: Training sizes that failed, each with its loss, if there is any.
+    """
+
+    done: tuple[Shown, ...]
+    study: StudyResult | None = None
+    failed: tuple[tuple[Point, LossCurve | None], ...] = ()
 
     @property
-    def done(self) -> tuple[PointFiles, ...]:
-        """Points that have a result, by training size."""
-        return tuple(point for point in self.points if point.result.status == "done")
+    def single(self) -> Shown | None:
+        """The only audit, where there is no study."""
+        return self.done[0] if self.study is None else None
 
     @property
-    def failed(self) -> tuple[PointResult, ...]:
-        """Points that failed, by training size."""
-        return tuple(point.result for point in self.points if point.result.status == "failed")
+    def audits(self) -> tuple[AuditResult, ...]:
+        """The audits, by training size."""
+        return tuple(shown.audit for shown in self.done)
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Everything that is said."""
+        return self.audits[0].claims if self.study is None else self.study.claims
+
+    @property
+    def common_size(self) -> int | None:
+        """The number of samples at which audits can be compared."""
+        return None if self.study is None else self.study.common_size
+
+    @property
+    def capacities(self) -> Capacities | None:
+        """The capacities, in a study with classes."""
+        return None if self.study is None else self.study.capacities
+
+    @property
+    def geometry_config(self) -> GeometryConfig | None:
+        """How the geometry of a study was measured, if its configuration says so."""
+        return None if self.study is None else self.study.geometry_config
+
+    @property
+    def curvature(self) -> ScanResult | None:
+        """The noise at which curvature is read, and why."""
+        return self.audits[0].curvature if self.study is None else self.study.curvature
 
 
 def read_run(folder: Path | str) -> Run:
-    """Read a run folder.
+    """Read the folder of a study or of an audit.
 
     Arguments:
-        folder: A folder with `study.json` and `points/`.
+        folder: A folder with `audit.json`, or with `study.json` and `points/`.
 
     Raises:
         ValueError: If a file is missing or damaged; the sentence names it.
     """
     folder = Path(folder)
+    return _read_audit(folder) if (folder / "audit.json").is_file() else _read_study(folder)
+
+
+def _read_audit(folder: Path) -> Run:
+    audit = read_stored(AuditResult, folder / "audit.json", "an audit")
+    shown = Shown(audit) if audit.redacted else Shown(audit, *_read_evidence(folder, audit))
+    Seal(folder, "audit").check("audit again, or delete `.seals` beside it to have it read as it is")
+    return Run((shown,))
+
+
+def _read_study(folder: Path) -> Run:
     study = read_stored(StudyResult, folder / "study.json", "a run")
     Seal(folder, "study").check(REMEDY)
-    points = sorted(study.points, key=lambda point: point.train_size)
-    return Run(study, tuple(_read_point(folder / "points" / f"{p.train_size:06d}", p) for p in points))
+    done, failed = [], []
+    for point in sorted(study.points, key=lambda point: point.train_size):
+        place = folder / "points" / f"{point.train_size:06d}"
+        loss = place / "training.jsonl"
+        if point.audit is None:
+            failed.append((point, _read_loss(loss) if loss.is_file() else None))
+        else:
+            done.append(_read_point(place, point, point.audit))
+    return Run(tuple(done), study, tuple(failed))
 
 
-def _read_point(folder: Path, result: PointResult) -> PointFiles:
+def _read_point(folder: Path, point: Point, audit: AuditResult) -> Shown:
     loss = folder / "training.jsonl"
-    if result.status == "failed":
-        return PointFiles(result, None, None, _read_loss(loss) if loss.is_file() else None)
-    samples = read_samples(folder / "samples.csv", result.sample_size, result.train_size)
-    files = PointFiles(
-        result,
-        samples,
-        read_gallery(folder / "gallery.npz", len(samples)),
-        _read_loss(loss) if result.training is not None else None,
-    )
+    samples, gallery = _read_evidence(folder, audit)
+    found = Shown(audit, samples, gallery, _read_loss(loss) if point.training is not None else None, point)
     Seal(folder, "conclude").check(REMEDY, folder / "samples.csv", folder / "gallery.npz")
     Seal(folder, "train").check(REMEDY, loss)
-    return files
+    return found
+
+
+def _read_evidence(folder: Path, audit: AuditResult) -> tuple[Samples, Gallery]:
+    samples = read_samples(folder / "samples.csv", audit.sample_size, audit.train_size)
+    return samples, read_gallery(folder / "gallery.npz", len(samples))
 
 
 def read_samples(path: Path, count: int, images: int) -> Samples:

@@ -11,9 +11,9 @@ __all__ = [
 from collections.abc import Sequence
 from typing import Any
 
+from spurion.audits.results import AuditResult
 from spurion.diffusion.samplers import SamplerConfig
-from spurion.report.numbers import absent, size, value
-from spurion.studies.results import PointResult
+from spurion.statistics.numbers import absent, size, value
 
 DEFINITIONS = {
     "memorized": "An image of the training set, copied: the nearest training image is at most δm away.",
@@ -55,7 +55,7 @@ def sampler_in_words(sampler: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def sample_sizes(points: Sequence[PointResult]) -> str:
+def sample_sizes(points: Sequence[AuditResult]) -> str:
     """How many samples were drawn: one number, or the range.
 
     Example:
@@ -80,7 +80,7 @@ def rule_in_words(rule: str) -> str:
     return RULES.get(rule.partition(":")[0], f"The thresholds follow the rule “{rule}”.")
 
 
-def thresholds_in_words(points: Sequence[PointResult]) -> str:
+def thresholds_in_words(points: Sequence[AuditResult]) -> str:
     """The two thresholds, or their ranges over K, in the distance's unit.
 
     Example:

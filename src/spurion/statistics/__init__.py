@@ -21,5 +21,5 @@ from spurion.statistics.intervals import (
     class_fractions,
     proportion,
 )
-from spurion.statistics.p_values import p_value, p_words
+from spurion.statistics.numbers import p_value, p_words
 from spurion.statistics.ranks import Median, Ordering, compare, median

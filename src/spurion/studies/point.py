@@ -31,9 +31,12 @@ from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor
 
-from spurion.audits.conclusion import AuditRules, conclude, labels_of
-from spurion.audits.findings import Findings
-from spurion.audits.measurement import load_measurement, measure, save_measurement
+from spurion.audits.classes import AuditRules, labels_of
+from spurion.audits.conclusion import conclude
+from spurion.audits.measurement import load_measurement, measure, save_measurement, unseen
+from spurion.audits.request import Request
+from spurion.audits.results import ModelInfo
+from spurion.audits.sources import Images, drawn_set
 from spurion.audits.written import gallery_indices, write_gallery, write_samples_csv
 from spurion.core.engine import Report
 from spurion.core.failures import FAILURES, one_sentence, raise_if_refused
@@ -42,12 +45,13 @@ from spurion.core.random import derive_seed
 from spurion.core.sealed import Damaged, Seal, load_arrays, tell
 from spurion.data import ImageSet, Split, load_split, nested_order
 from spurion.diffusion.denoiser import Denoiser
+from spurion.diffusion.folder import folder_hash
 from spurion.diffusion.sampleset import sample_to_folder
 from spurion.diffusion.training import is_trained, train
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
 from spurion.studies.folder import AGAIN, keep, recall, stage_seconds, timed, vectors_of
-from spurion.studies.results import PointResult, TrainingSummary
+from spurion.studies.results import Point, TrainingSummary
 
 
 @dataclass(frozen=True)
@@ -180,10 +184,9 @@ def _unreadable(files: Mapping[Path, Callable[[Path], Any]]) -> dict[Path, Damag
 
 def _measure(task: PointTask, report: Report) -> None:
     config = task.config
-    pool, holdout = point_data(config, task.allow_download)
-    images = pool.images[: task.train_size]
+    pool, _ = point_data(config, task.allow_download)
     with timed(task.folder, "train"):
-        denoiser = train_point(task, images, _stage(report, task.name, "train"))
+        denoiser = train_point(task, pool.images[: task.train_size], _stage(report, task.name, "train"))
     seal, files = Seal(task.folder, "measure"), (task.folder / "samples.npz", task.measurement_file)
     key = measured_from(task.folder)
     if seal.key is not None and not seal.fits(key):  # the model was made again, with other numbers
@@ -202,12 +205,11 @@ def _measure(task: PointTask, report: Report) -> None:
     if seal.key is not None and not seal.damage():
         return
     with timed(task.folder, "measure"):
-        held_out = None if holdout is None else holdout.images
-        seed = derive_seed(task.seed, "measure")
+        images, seed = _images(task, samples), derive_seed(task.seed, "measure")
         distance = config.load_distance(task.allow_download).kept(vectors_of(task.folder))
         told = partial(report, task.name)
-        found = measure(images, samples, held_out, distance=distance, seed=seed, progress=told)
-        save_measurement(found.measurement, task.measurement_file)
+        found = measure(*images.tensors, distance=distance, seed=seed, progress=told)
+        save_measurement(found, task.measurement_file)
     seal.put(*files, key=key)
 
 
@@ -224,50 +226,75 @@ def load_samples(path: Path) -> Float[Tensor, "n channels height width"]:
     return torch.from_numpy(load_arrays(path, "samples")["samples"])
 
 
-def conclude_point(task: PointTask, report: Report) -> PointResult:
+def conclude_point(task: PointTask, report: Report) -> Point:
     """Classify the samples of one training size and write `samples.csv`, `gallery.npz` and `point.json`."""
     config, thresholds = task.config, task.thresholds
     if thresholds is None:
         raise ValueError("`thresholds` must be known before a point is concluded.")
     seal, stored, key = Seal(task.folder, "conclude"), task.folder / "point.json", concluded_from(task.folder)
     beside = (task.folder / "samples.csv", task.folder / "gallery.npz")
-    known = recall(seal, stored, PointResult.model_validate, *beside, key=key)
-    if known is not None and known.thresholds == thresholds:
+    known = recall(seal, stored, Point.model_validate, *beside, key=key)
+    if known is not None and known.audit and known.audit.thresholds == thresholds:
         return known
     seal.remove()
     stored.unlink(missing_ok=True)
     measurement = load_measurement(task.measurement_file)
-    samples = load_samples(task.folder / "samples.npz")
+    images = _images(task, load_samples(task.folder / "samples.npz"))
     with timed(task.folder, "conclude"):
-        rules = AuditRules(
-            holdout_alpha=config.holdout_alpha,
-            ratio_memorized=config.ratio.memorized,
-            ratio_spurious=config.ratio.spurious,
-            seed=derive_seed(task.seed, "conclude"),
-        )
-        distance = config.load_distance(task.allow_download).kept(vectors_of(task.folder))
-        audited = conclude(measurement, thresholds, samples, rules, distance=distance)
+        request = _request(task)
+        audit = conclude(request, images, measurement, thresholds, model=_model(task))
         labels = labels_of(measurement, thresholds)
-        pool, _ = point_data(config, task.allow_download)
         write_samples_csv(beside[0], measurement, labels)
         shown = gallery_indices(measurement.distance_train, labels, config.gallery)
-        write_gallery(beside[1], measurement, labels, samples, pool.images, shown)
-    result = _result(task, audited, measurement.duplicates)
-    keep(seal, stored, result.model_dump(mode="json"), *beside, key=key)
+        write_gallery(beside[1], measurement, labels, images.samples.images, images.train.images, shown)
+    result = Point(
+        train_size=task.train_size,
+        sample_size=task.sample_size,
+        training=_training_summary(task.folder),
+        audit=audit,
+        seconds=stage_seconds(task.folder),
+    )
+    keep(seal, stored, result.model_dump(mode="json", by_alias=True), *beside, key=key)
     report(task.name, "conclude", 1, 1)
     return result
 
 
-def _result(task: PointTask, audited: Findings, duplicates: int) -> PointResult:
-    return PointResult(
-        **dict(audited),
-        train_duplicates=duplicates,
-        train_size=task.train_size,
-        sample_size=task.sample_size,
-        status="done",
+def _images(task: PointTask, samples: Float[Tensor, "n *shape"]) -> Images:
+    """The sets of the audit of a point."""
+    pool, holdout = point_data(task.config, task.allow_download)
+    return Images(pool.subset(range(task.train_size)), drawn_set(samples, task.name), holdout)
+
+
+def _request(task: PointTask) -> Request:
+    """What a study asks of the audit of a point."""
+    config, seed = task.config, derive_seed(task.seed, "conclude")
+    return Request(
+        rule=config.thresholds,
+        condition=None,
+        distance=config.load_distance(task.allow_download).kept(vectors_of(task.folder)),
+        transforms=(),
+        seed=seed,
+        resize=config.data.resize,
+        value_range=config.data.value_range,
+        clip=config.data.clip,
+        points=0,
+        redact=False,
+        progress=unseen,
+        rules=AuditRules(
+            holdout_alpha=config.holdout_alpha,
+            ratio_memorized=config.ratio.memorized,
+            ratio_spurious=config.ratio.spurious,
+            seed=seed,
+        ),
+    )
+
+
+def _model(task: PointTask) -> ModelInfo:
+    return ModelInfo(
+        name=task.name,
+        sha256=folder_hash(task.folder / "model"),
         sampler=task.config.sampler.model_dump(mode="json"),
-        training=_training_summary(task.folder),
-        seconds=stage_seconds(task.folder),
+        seed=derive_seed(task.seed, "sample"),
     )
 
 

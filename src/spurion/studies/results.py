@@ -6,7 +6,7 @@ computed is null, with the reason among the notes. Nothing here depends on the c
 """
 
 __all__ = [
-    "PointResult",
+    "Point",
     "StudyResult",
     "TrainingSummary",
     "study_schema",
@@ -16,11 +16,13 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from spurion.audits.findings import Findings, SamplerSettings, SourceInfo
+from spurion.audits.claims import Claim, Severity, sentences
+from spurion.audits.findings import SourceInfo
+from spurion.audits.results import AuditResult
 from spurion.core.config import Config, StoredResult, build_config
-from spurion.core.quantities import Count, Notes, Number, Seconds, Settings, Share, Size
+from spurion.core.quantities import Count, Number, Seconds, Settings, Share, Size
 from spurion.geometry.groups.config import GeometryConfig
-from spurion.geometry.groups.results import GeometryResult, ScanResult
+from spurion.geometry.groups.results import ScanResult
 from spurion.phases.transitions import Capacities
 
 MOST_SIZES = 200
@@ -35,39 +37,51 @@ class TrainingSummary(Config):
     parameters: Count
 
 
-class PointResult(Findings):
-    """One training size of a study: how it was sampled and what the samples are."""
+class Point(Config):
+    """One training size of a study: how its model was trained, and the audit of its samples."""
 
     train_size: Size
     sample_size: Size
-    status: Literal["done", "failed"]
-    message: str = Field("", description="Why a point failed; empty otherwise.")
-    sampler: SamplerSettings
-    train_duplicates: Count | None = Field(
-        None, description="Training images with an exact copy elsewhere in the training set."
-    )
+    message: str = Field("", description="Why a point failed; empty if it did not.")
+    training: TrainingSummary | None = None
+    audit: AuditResult | None = Field(None, description="Null if the point failed.")
     spurious_at_common_size: Share | None = Field(
         None, description="Spurious share expected at the smallest sample size of the study (rarefaction)."
     )
-    training: TrainingSummary | None = None
-    geometry: GeometryResult | None = None
     seconds: Seconds = Field(default_factory=dict, description="Wall time of each stage.")
+
+    @model_validator(mode="after")
+    def _of_its_size(self) -> "Point":
+        if self.audit is not None and self.audit.inputs.train.count != self.train_size:
+            sizes = f"{self.audit.inputs.train.count} and {self.train_size}"
+            raise ValueError(f"`audit` must be of as many training images as `train_size`, got {sizes}")
+        return self
 
 
 class StudyResult(StoredResult):
     """A whole study: `study.json`."""
 
-    schema_: Literal["spurion.study/1"] = Field("spurion.study/1", alias="schema")
+    schema_: Literal["spurion.study/2"] = Field("spurion.study/2", alias="schema")
     name: str
     config: Settings
     environment: Settings
     train: SourceInfo
     holdout: SourceInfo | None
     common_size: Size | None = Field(description="Smallest sample size over the points.")
-    points: tuple[PointResult, ...] = Field(max_length=MOST_SIZES)
+    points: tuple[Point, ...] = Field(max_length=MOST_SIZES)
     capacities: Capacities | None
     curvature: ScanResult | None = Field(None, description="The noise at which curvature is read, and why.")
-    notes: Notes = ()
+    claims: tuple[Claim, ...] = Field((), max_length=1000, description="Everything that is said of it.")
+
+    @property
+    def audits(self) -> dict[int, AuditResult]:
+        """The audits of the points that did not fail, by training size."""
+        points = sorted(self.points, key=lambda point: point.train_size)
+        return {point.train_size: point.audit for point in points if point.audit is not None}
+
+    def said(self, *severities: Severity) -> list[str]:
+        """What its claims of some severities say."""
+        return sentences(self.claims, *severities)
 
     @model_validator(mode="after")
     def _each_size_once(self) -> "StudyResult":

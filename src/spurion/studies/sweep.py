@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spurion.audits.conclusion import thresholds_for
+from spurion.audits.classes import thresholds_for
 from spurion.audits.findings import SourceInfo
 from spurion.audits.measurement import load_measurement
 from spurion.core.engine import Report, run_tasks
@@ -23,15 +23,17 @@ from spurion.core.environment import Crew, environment
 from spurion.core.random import derive_seed
 from spurion.data import ImageSet
 from spurion.geometry.groups.results import ScanResult
+from spurion.phases.rarefied import Rarefaction
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.phases.transitions import Capacities, capacities
+from spurion.studies.checks import checked
 from spurion.studies.config import StudyConfig
 from spurion.studies.crew import crew_for
 from spurion.studies.folder import RunFolder, stage_seconds
 from spurion.studies.geometry.sweep import add_geometry
 from spurion.studies.point import PointTask, conclude_point, measure_point, point_data
 from spurion.studies.recipes import named_config
-from spurion.studies.results import PointResult, StudyResult
+from spurion.studies.results import Point, StudyResult
 
 
 def no_report(name: str, stage: str, done: int, total: int) -> None:
@@ -113,20 +115,17 @@ def _thresholds(config: StudyConfig, tasks: list[PointTask]) -> dict[int, Thresh
 
 def _conclude_all(
     tasks: list[PointTask], thresholds: dict[int, ThresholdInfo], crew: Crew, report: Report
-) -> dict[int, PointResult]:
+) -> dict[int, Point]:
     ready = [replace(task, thresholds=thresholds[task.train_size]) for task in tasks]
     results = run_tasks(conclude_point, ready, workers=crew.workers, threads=crew.threads, report=report)
     return {ready[index].train_size: result for index, result in results}
 
 
-def _failed(task: PointTask, failures: dict[int, str]) -> PointResult:
-    return PointResult(
+def _failed(task: PointTask, failures: dict[int, str]) -> Point:
+    return Point(
         train_size=task.train_size,
         sample_size=task.sample_size,
-        status="failed",
         message=failures[task.train_size],
-        sampler=task.config.sampler.model_dump(mode="json"),
-        distance=task.config.load_distance(task.allow_download).info,
         seconds=stage_seconds(task.folder),
     )
 
@@ -136,33 +135,40 @@ def _assemble(
     crew: Crew,
     pool: ImageSet,
     holdout: ImageSet | None,
-    points: list[PointResult],
+    points: list[Point],
     curvature: ScanResult | None,
 ) -> StudyResult:
-    done = [point for point in points if point.rarefaction is not None]
-    common = min((point.sample_size for point in done), default=None)
-    return StudyResult(
-        name=config.name,
-        config=config.model_dump(mode="json"),
-        environment=environment(crew),
-        train=SourceInfo.of(pool),
-        holdout=None if holdout is None else SourceInfo.of(holdout),
-        common_size=common,
-        points=tuple(_at_common_size(point, common) for point in points),
-        capacities=_capacities(config, done),
-        curvature=curvature,
-        notes=_notes(points),
+    common = min((point.sample_size for point in points if _rarefaction(point)), default=None)
+    return checked(
+        StudyResult(
+            name=config.name,
+            config=config.model_dump(mode="json"),
+            environment=environment(crew),
+            train=SourceInfo.of(pool),
+            holdout=None if holdout is None else SourceInfo.of(holdout),
+            common_size=common,
+            points=tuple(_at_common_size(point, common) for point in points),
+            capacities=_capacities(config, points),
+            curvature=curvature,
+        )
     )
 
 
-def _at_common_size(point: PointResult, common: int | None) -> PointResult:
-    if point.rarefaction is None or common is None:
+def _rarefaction(point: Point) -> Rarefaction | None:
+    return None if point.audit is None else point.audit.rarefaction
+
+
+def _at_common_size(point: Point, common: int | None) -> Point:
+    found = _rarefaction(point)
+    if found is None or common is None:
         return point
-    return point.model_copy(update={"spurious_at_common_size": point.rarefaction.at(common)})
+    return point.model_copy(update={"spurious_at_common_size": found.at(common)})
 
 
-def _capacities(config: StudyConfig, points: list[PointResult]) -> Capacities | None:
-    counts = {point.train_size: point.counts for point in points if point.counts is not None}
+def _capacities(config: StudyConfig, points: list[Point]) -> Capacities | None:
+    counts = {
+        p.train_size: p.audit.counts for p in points if p.audit is not None and p.audit.counts is not None
+    }
     if not counts:
         return None
     return capacities(
@@ -171,15 +177,3 @@ def _capacities(config: StudyConfig, points: list[PointResult]) -> Capacities | 
         epsilon=config.epsilon,
         seed=derive_seed(config.seed, "capacities"),
     )
-
-
-def _notes(points: list[PointResult]) -> tuple[str, ...]:
-    failed = [point for point in points if point.status == "failed"]
-    notes = [f"K = {point.train_size} failed: {point.message}" for point in failed]
-    sizes = sorted({point.sample_size for point in points})
-    if len(sizes) > 1:
-        notes.append(
-            f"Sample sizes differ over K, from {sizes[0]} to {sizes[-1]}. The spurious share grows with the "
-            f"number of samples, so compare it at the common size."
-        )
-    return tuple(notes)

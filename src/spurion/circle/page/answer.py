@@ -5,7 +5,7 @@ __all__ = ["answer", "compared", "crossing", "nearest_time"]
 from spurion.circle.page.stored import CircleRun
 from spurion.circle.page.words import beta_text, count_text, time_text
 from spurion.circle.results import Comparison, Law, PhasePoint, State, TrainedResult
-from spurion.report.numbers import listed, percent, percent_interval, value
+from spurion.statistics.numbers import listed, percent, percent_interval, value
 
 PUBLISHED = 0.15
 """The time at which the paper shows its energies."""

@@ -7,8 +7,8 @@ from spurion.circle.page.answer import answer, crossing
 from spurion.circle.page.stored import CircleRun
 from spurion.circle.page.words import DEFINITIONS, beta_text, count_text, network_text
 from spurion.circle.trained_config import TrainedConfig
-from spurion.report.numbers import absent, listed, percent, value
-from spurion.report.overview import Fact, Overview, Tile
+from spurion.report.blocks import Fact, Overview, Tile
+from spurion.statistics.numbers import absent, listed, percent, value
 
 
 def circle_overview(run: CircleRun) -> Overview:
@@ -16,7 +16,7 @@ def circle_overview(run: CircleRun) -> Overview:
     return Overview(
         facts=_facts(run),
         answer=tuple(answer(run)),
-        failures=run.study.notes,
+        warnings=run.study.notes,
         tiles=_tiles(run),
         definitions=tuple(DEFINITIONS.items()),
     )

@@ -16,8 +16,8 @@ from spurion.circle.page.tables import (
     phases_table,
 )
 from spurion.report.blocks import Cell, Drawing, Row, Section, Table, number_cell
-from spurion.report.numbers import decimals
 from spurion.report.sections.record import flat
+from spurion.statistics.numbers import decimals
 
 
 def landscapes(run: CircleRun) -> Section | None:

@@ -14,8 +14,8 @@ from spurion.circle.page.stored import CircleRun
 from spurion.circle.page.words import angle, barrier_text, beta_text, time_text
 from spurion.circle.results import State, TrainedResult
 from spurion.report.blocks import Cell, Row, Table, interval_cell, number_cell
-from spurion.report.numbers import absent, decimals, size, value
 from spurion.statistics.intervals import Interval
+from spurion.statistics.numbers import absent, decimals, size, value
 
 LAWS = {
     "capacity": "memories hold half of the density at K =",

@@ -16,7 +16,7 @@ __all__ = [
 import math
 
 from spurion.report.figures.canvas import CLASS_COLORS, CLASS_MARKERS
-from spurion.report.numbers import size, value
+from spurion.statistics.numbers import size, value
 
 KINDS = ("memory", "spurious", "continuum")
 

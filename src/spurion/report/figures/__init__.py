@@ -19,6 +19,7 @@ from spurion.report.figures.basins import draw_basins
 from spurion.report.figures.canvas import Width, figure_style
 from spurion.report.figures.census import draw_census
 from spurion.report.figures.curvature import draw_directions, draw_scan, draw_spectra
+from spurion.report.figures.distances import draw_distances
 from spurion.report.figures.energies import draw_energies
 from spurion.report.figures.examples import draw_examples
 from spurion.report.figures.fractions import draw_rules, draw_transition
@@ -32,6 +33,7 @@ from spurion.report.run import Run
 FIGURES: dict[str, Callable[[Run, Width], Figure | None]] = {
     "transition": draw_transition,
     "examples": draw_examples,
+    "distances": draw_distances,
     "histograms": draw_histograms,
     "rules": draw_rules,
     "sensitivity": draw_sensitivity,

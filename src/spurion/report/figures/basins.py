@@ -42,9 +42,9 @@ def _strips(found: Curve, level: float | None) -> Strips:
 def _trivial(run: Run) -> float | None:
     """The noise below which nothing needs to be denoised, where the distance lets one say so."""
     levels = [
-        trivial_noise(point.result.geometry)
+        trivial_noise(point.audit.geometry)
         for point in run.done
-        if point.result.geometry and point.result.distance.name == "l2"
+        if point.audit.geometry and point.audit.distance.name == "l2"
     ]
     known = [level for level in levels if level is not None]
     return median(known) if known and len(measured(run)) == len(known) else None

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spurion.audits.results import AuditResult
 from spurion.report.figures.canvas import (
     CLASS_COLORS,
     CLASS_MARKERS,
@@ -21,9 +22,8 @@ from spurion.report.figures.canvas import (
     size_colors,
     width_of,
 )
-from spurion.report.numbers import size
 from spurion.report.run import Run
-from spurion.studies.results import PointResult
+from spurion.statistics.numbers import size
 
 HEADROOM = 12.0
 """Room above the counts for the legend, as a factor."""
@@ -31,7 +31,7 @@ HEADROOM = 12.0
 
 def draw_census(run: Run, width: Width) -> Figure | None:
     """Attractors against K, basin masses by rank, and the unseen mass against K."""
-    points = [p.result for p in run.done if p.result.census]
+    points = [p.audit for p in run.done if p.audit.census]
     if not points:
         return None
     figure = new_figure(width, 2.8 if width == "wide" else 7.2)
@@ -61,7 +61,7 @@ def draw_census(run: Run, width: Width) -> Figure | None:
     return figure
 
 
-def _plot_counts(ax: Axes, points: list[PointResult]) -> None:
+def _plot_counts(ax: Axes, points: list[AuditResult]) -> None:
     pairs = [(p.train_size, p.census) for p in points if p.census]
     sizes = [k for k, _ in pairs]
     ax.plot(sizes, sizes, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)), label="one for each image")
@@ -82,7 +82,7 @@ def _plot_counts(ax: Axes, points: list[PointResult]) -> None:
     ax.legend(fontsize=6.5, loc="upper left", labelspacing=0.2, borderaxespad=0.1)
 
 
-def _plot_masses(ax: Axes, points: list[PointResult]) -> None:
+def _plot_masses(ax: Axes, points: list[AuditResult]) -> None:
     shown = [(p.train_size, p.census.shares) for p in points if p.census and p.census.shares]
     for (k, shares), color in zip(shown, size_colors(len(shown)), strict=True):
         rank, mass = thin_ranks(shares)

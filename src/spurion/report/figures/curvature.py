@@ -20,8 +20,8 @@ from spurion.report.figures.canvas import (
 )
 from spurion.report.figures.readings import Strips, over_sizes, plot_medians
 from spurion.report.geometry.view import Curve, curve, is_number, measured
-from spurion.report.numbers import size, value
 from spurion.report.run import Run
+from spurion.statistics.numbers import size, value
 
 PURPLE, TEAL = "#6a3d7c", "#56B4E9"
 DIRECTIONS = ("soft-directions", "intrinsic-dimension")
@@ -31,7 +31,7 @@ SHOWN = (*GROUPS[:4],)
 
 def draw_scan(run: Run, width: Width) -> Figure | None:
     """Separation, soft directions, and dimension of training points over the noise; the chosen one marked."""
-    scan = run.study.curvature
+    scan = run.curvature
     if scan is None:
         return None
     wide = width == "wide"

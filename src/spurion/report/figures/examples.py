@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from spurion.report.figures.canvas import CLASS_COLORS, INK, MUTED, Width, width_of
-from spurion.report.numbers import size
 from spurion.report.run import Gallery, Run, Samples
+from spurion.statistics.numbers import size
 
 ROW_LABELS = ("sample", "nearest\ntraining image", "nearest\nother sample")
 COLUMNS = {"wide": 12, "narrow": 6}
@@ -23,7 +23,7 @@ PIXELS = 96
 def draw_examples(run: Run, width: Width) -> Figure | None:
     """For each K a column, for each class a sample over its nearest training image and other sample."""
     shown = [
-        (p.result.train_size, p.gallery, p.samples)
+        (p.audit.train_size, p.gallery, p.samples)
         for p in run.done
         if p.gallery and p.samples and (p.gallery.label >= 0).any()
     ]

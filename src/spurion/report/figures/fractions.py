@@ -22,9 +22,9 @@ from spurion.report.figures.canvas import (
     share_axis,
     width_of,
 )
-from spurion.report.numbers import size
 from spurion.report.run import Run
 from spurion.statistics.intervals import ClassFractions
+from spurion.statistics.numbers import size
 
 CAPACITY_CLASSES = {"memorization": "memorized", "spurious": "spurious", "generalization": "generalized"}
 
@@ -35,12 +35,12 @@ def draw_transition(run: Run, width: Width) -> Figure | None:
     Lines join the fractions; bands are their 95 % intervals. Above, each capacity is a dot with its
     interval (thick) and the bracket of studied sizes around it (thin). Failed points are crosses.
     """
-    points = [p.result for p in run.done if p.result.fractions]
+    points = [p.audit for p in run.done if p.audit.fractions]
     if not points:
         return None
     sizes = [point.train_size for point in points]
-    everything = sorted([*sizes, *(point.train_size for point in run.failed)])
-    capacities = run.study.capacities
+    everything = sorted([*sizes, *(point.train_size for point, _ in run.failed)])
+    capacities = run.capacities
     figure = new_figure(width, 4.0 if capacities else 3.2)
     if capacities:
         top, main = figure.subplots(2, 1, sharex=True, height_ratios=[1, 4.2])
@@ -48,7 +48,7 @@ def draw_transition(run: Run, width: Width) -> Figure | None:
     else:
         main = figure.subplots()
     plot_fractions(main, sizes, [point.fractions for point in points if point.fractions])
-    for point in run.failed:
+    for point, _ in run.failed:
         main.plot([point.train_size], [0], "x", color=INK, markersize=7, clip_on=False, zorder=5)
         main.annotate(
             "failed", (point.train_size, 0.03), rotation=90, color=MUTED, fontsize=7, ha="center", va="bottom"
@@ -71,7 +71,7 @@ def draw_rules(run: Run, width: Width) -> Figure | None:
     """The fractions under the main rule, the ratio rule, and the held-out rule, side by side."""
     rules = {"main rule": "fractions", "ratio rule": "ratio_fractions", "held-out rule": "holdout_fractions"}
     shown = {
-        title: [(p.result.train_size, getattr(p.result, field)) for p in run.done if getattr(p.result, field)]
+        title: [(p.audit.train_size, getattr(p.audit, field)) for p in run.done if getattr(p.audit, field)]
         for title, field in rules.items()
     }
     shown = {title: pairs for title, pairs in shown.items() if pairs}

@@ -21,8 +21,8 @@ from spurion.report.figures.canvas import (
     panels,
     plain_log_axis,
 )
-from spurion.report.numbers import size
-from spurion.report.run import PointFiles, Run, Samples
+from spurion.report.run import Run, Samples, Shown
+from spurion.statistics.numbers import size
 
 BINS = 56
 
@@ -49,8 +49,8 @@ def draw_histograms(run: Run, width: Width) -> Figure | None:
         _finish(axes[0], "all K together", _common_thresholds([p for p, _ in shown]))
     for ax, (point, samples) in zip(axes[several:], shown, strict=True):
         _plot_pair(ax, samples.distance_train, samples.distance_sample, edges)
-        _finish(ax, f"K = {size(point.result.train_size)}", point.result.thresholds)
-    unit = shown[0][0].result.distance
+        _finish(ax, f"K = {size(point.audit.train_size)}", point.audit.thresholds)
+    unit = shown[0][0].audit.distance
     figure.supxlabel(literal(f"{unit.name} distance ({unit.unit}), log scale"), fontsize=8, color=INK)
     figure.supylabel("share of samples per bin", fontsize=8, color=INK)
     legend_above(figure, axes[-1], 4 if width == "wide" else 2)
@@ -96,8 +96,8 @@ def _finish(ax: Axes, title: str, thresholds: ThresholdInfo | None) -> None:
     ax.set_title(title, fontsize=8)
 
 
-def _common_thresholds(points: Sequence[PointFiles]) -> ThresholdInfo | None:
-    known = [point.result.thresholds for point in points]
+def _common_thresholds(points: Sequence[Shown]) -> ThresholdInfo | None:
+    known = [point.audit.thresholds for point in points]
     first = known[0]
     if first and all(t and (t.memorized, t.spurious) == (first.memorized, first.spurious) for t in known):
         return first

@@ -29,7 +29,7 @@ Panel = tuple[str, Callable[[Axes], None]]
 
 def draw_null(run: Run, width: Width) -> Figure | None:
     """Share closer to the training set (0.5 marked), C_T (0 marked), AuthPct (beside held-out images)."""
-    tests = [(p.result.train_size, p.result.null) for p in run.done if p.result.null]
+    tests = [(p.audit.train_size, p.audit.null) for p in run.done if p.audit.null]
     drawn: list[Panel] = []
     shares = [(k, test.share_closer_to_train) for k, test in tests if test.share_closer_to_train]
     if shares:
@@ -44,7 +44,7 @@ def draw_null(run: Run, width: Width) -> Figure | None:
 
 def draw_controls(run: Run, width: Width) -> Figure | None:
     """Shares of noisy copies and of held-out images that are called memorized, against K."""
-    checks = [(p.result.train_size, p.result.controls) for p in run.done if p.result.controls]
+    checks = [(p.audit.train_size, p.audit.controls) for p in run.done if p.audit.controls]
     copies = [(k, c.noisy_copies) for k, c in checks if c.noisy_copies]
     held_out = [(k, c.held_out) for k, c in checks if c.held_out]
     drawn: list[Panel] = []

@@ -5,6 +5,7 @@ __all__ = ["draw_rarefaction"]
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spurion.audits.results import AuditResult
 from spurion.phases.rarefied import Rarefaction
 from spurion.report.figures.canvas import (
     CLASS_COLORS,
@@ -18,9 +19,8 @@ from spurion.report.figures.canvas import (
     size_colors,
     width_of,
 )
-from spurion.report.numbers import size
 from spurion.report.run import Run
-from spurion.studies.results import PointResult
+from spurion.statistics.numbers import size
 
 
 def draw_rarefaction(run: Run, width: Width) -> Figure | None:
@@ -29,15 +29,15 @@ def draw_rarefaction(run: Run, width: Width) -> Figure | None:
     Where sample sizes differ over K, a second panel shows the spurious share at each point's own size and
     at the common one.
     """
-    points = [p.result for p in run.done if p.result.rarefaction]
+    points = [p.audit for p in run.done if p.audit.rarefaction]
     if not points:
         return None
     differ = len({point.sample_size for point in points}) > 1
     rows = 1 + differ
     figure = new_figure(width, (2.9 if width == "wide" else 3.6) + 2.3 * differ)
     axes = figure.subplots(rows, 1, squeeze=False).ravel()
-    curves = [(p.result.train_size, p.result.rarefaction) for p in run.done if p.result.rarefaction]
-    _plot_curves(axes[0], curves, run.study.common_size)
+    curves = [(p.audit.train_size, p.audit.rarefaction) for p in run.done if p.audit.rarefaction]
+    _plot_curves(axes[0], curves, run.common_size)
     axes[0].legend(
         *axes[0].get_legend_handles_labels(),
         title="training-set size K",
@@ -49,7 +49,7 @@ def draw_rarefaction(run: Run, width: Width) -> Figure | None:
         columnspacing=1,
     )
     if differ:
-        _plot_common(axes[1], points, width)
+        _plot_common(axes[1], points, run.common_size, width)
     return figure
 
 
@@ -77,14 +77,12 @@ def _plot_curves(ax: Axes, curves: list[tuple[int, Rarefaction]], common: int | 
     ax.set_ylabel("spurious share")
 
 
-def _plot_common(ax: Axes, points: list[PointResult], width: Width) -> None:
+def _plot_common(ax: Axes, points: list[AuditResult], size_of_all: int | None, width: Width) -> None:
     sizes = [point.train_size for point in points]
     color, marker = CLASS_COLORS["spurious"], CLASS_MARKERS["spurious"]
     own = [(p.train_size, p.fractions.spurious.value) for p in points if p.fractions]
     ax.plot(*zip(*own, strict=True), marker + "-", color=color, label="at each K’s own sample size")
-    common = [
-        (p.train_size, p.spurious_at_common_size) for p in points if p.spurious_at_common_size is not None
-    ]
+    common = [(p.train_size, p.rarefaction.at(size_of_all)) for p in points if p.rarefaction and size_of_all]
     if common:
         ax.plot(
             *zip(*common, strict=True),

@@ -30,7 +30,7 @@ from spurion.report.figures.canvas import (
     width_of,
 )
 from spurion.report.geometry.view import Curve, is_number, title
-from spurion.report.numbers import value
+from spurion.statistics.numbers import value
 
 REFERENCES = {"training": (INK, "-"), "held-out": (MUTED, (0, (4, 2)))}
 """Color and line of the images beside which the classes are seen."""

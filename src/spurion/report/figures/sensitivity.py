@@ -13,13 +13,13 @@ from spurion.report.figures.canvas import (
     no_minor_ticks,
     panels,
 )
-from spurion.report.numbers import size
 from spurion.report.run import Run
+from spurion.statistics.numbers import size
 
 
 def draw_sensitivity(run: Run, width: Width) -> Figure | None:
     """Stacked fractions against the common factor of both thresholds, one panel for each K; 1 is marked."""
-    points = [(p.result, p.result.sensitivity) for p in run.done if p.result.sensitivity]
+    points = [(p.audit, p.audit.sensitivity) for p in run.done if p.audit.sensitivity]
     if not points:
         return None
     figure, axes = panels(len(points), width, across=4, height=1.2)

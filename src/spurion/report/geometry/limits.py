@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from spurion.phases.classification import CLASSES
 from spurion.report.geometry.order import comparison_count, threshold
 from spurion.report.geometry.view import curve, measured, trivial_noise
-from spurion.report.numbers import decimals, listed, size, value
 from spurion.report.run import Run
+from spurion.statistics.numbers import decimals, listed, size, value
 
 Limit = tuple[str, str]
 
@@ -30,7 +30,7 @@ def _basins(run: Run) -> Iterator[Limit]:
     )
     levels = [trivial_noise(geometry) for _, geometry in measured(run)]
     known = [level for level in levels if level is not None]
-    if known and all(point.result.distance.name == "l2" for point in run.done):
+    if known and all(point.audit.distance.name == "l2" for point in run.done):
         yield (
             "That a state attracts because its critical noise is small but not zero",
             f"Up to a noise of about {value(max(known), 2)} a point lies within the tolerance as it is, "

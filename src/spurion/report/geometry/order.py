@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from spurion.geometry.groups.results import OrderResult
 from spurion.phases.classification import CLASSES
 from spurion.report.geometry.view import left_out, measured, title
-from spurion.report.numbers import decimals, listed, size
 from spurion.report.run import Run
 from spurion.statistics.intervals import ALPHA
+from spurion.statistics.numbers import decimals, listed, size
 
 VERDICTS = ("holds", "open", "reversed")
 

@@ -8,9 +8,8 @@ from spurion.geometry.groups.results import GROUPS, NEEDED, GroupReading, GroupS
 from spurion.report.blocks import Cell, Row, Table, number_cell
 from spurion.report.geometry.order import tallies
 from spurion.report.geometry.view import Curve, is_number, left_out, title
-from spurion.report.numbers import absent, decimals, listed, size, value
 from spurion.report.run import Run
-from spurion.statistics.p_values import p_words
+from spurion.statistics.numbers import absent, decimals, listed, p_words, size, value
 
 PAIRS = (("memorized", "spurious"), ("spurious", "generalized"), ("memorized", "generalized"))
 

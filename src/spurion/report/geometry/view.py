@@ -59,7 +59,7 @@ class Curve:
 
 def measured(run: Run) -> list[tuple[int, GeometryResult]]:
     """Training sizes whose geometry was measured, with what was found."""
-    pairs = [(point.result.train_size, point.result.geometry) for point in run.done]
+    pairs = [(point.audit.train_size, point.audit.geometry) for point in run.done]
     return [(k, geometry) for k, geometry in pairs if geometry is not None]
 
 
@@ -76,7 +76,7 @@ def curve(run: Run, name: str) -> Curve | None:
 
 def least(run: Run) -> int:
     """How many samples a class needs before it is measured."""
-    return (run.study.geometry_config or GeometryConfig()).least
+    return (run.geometry_config or GeometryConfig()).least
 
 
 def left_out(result: MeasureResult, names: Iterable[str]) -> int:

@@ -14,14 +14,30 @@ from spurion.report.sections.browser import gallery
 from spurion.report.sections.classes import definitions, histograms, rules, sensitivity
 from spurion.report.sections.geometry import basins, curvature, energy, order
 from spurion.report.sections.leakage import controls, null
+from spurion.report.sections.methods import certain, landscape, methods
 from spurion.report.sections.record import limits, provenance, training
+from spurion.report.sections.single import (
+    distances,
+    exposure,
+    metrics,
+    null_readings,
+    ranked_samples,
+    rule_table,
+)
 from spurion.report.sections.sizes import examples, points, transition
 
 SECTIONS: tuple[Callable[[Run], Section | None], ...] = (
+    certain,
+    exposure,
+    ranked_samples,
     transition,
     examples,
     points,
+    distances,
     histograms,
+    null_readings,
+    rule_table,
+    metrics,
     definitions,
     rules,
     sensitivity,
@@ -29,12 +45,14 @@ SECTIONS: tuple[Callable[[Run], Section | None], ...] = (
     census,
     null,
     controls,
+    landscape,
     basins,
     curvature,
     energy,
     order,
     gallery,
     training,
+    methods,
     limits,
     provenance,
 )

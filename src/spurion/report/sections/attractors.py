@@ -2,17 +2,17 @@
 
 __all__ = ["census", "rarefaction"]
 
+from spurion.audits.results import AuditResult
 from spurion.phases.attractors import Census
 from spurion.report.blocks import Drawing, Row, Section, Table, number_cell
-from spurion.report.numbers import fraction, percent, size
-from spurion.report.readings import peak_point
 from spurion.report.run import Run
-from spurion.studies.results import PointResult
+from spurion.statistics.numbers import fraction, percent, size
+from spurion.studies.checks.points import peak_point
 
 
 def rarefaction(run: Run) -> Section | None:
     """The spurious share against the number of samples."""
-    points = [p.result for p in run.done if p.result.rarefaction]
+    points = [p.audit for p in run.done if p.audit.rarefaction]
     if not points:
         return None
     differ = len({p.sample_size for p in points}) > 1
@@ -22,15 +22,15 @@ def rarefaction(run: Run) -> Section | None:
         "it is exact, "
         "without resampling. " + _growth(points)
     ]
-    if differ and run.study.common_size is not None:
+    if differ and run.common_size is not None:
         paragraphs.append(
             "The sample sizes of this study differ over K, which tilts the spurious shares in favor of the "
             "large ones. Compare the training sizes at the common sample size of "
-            f"{size(run.study.common_size)} only, drawn below with open markers."
+            f"{size(run.common_size)} only, drawn below with open markers."
         )
-    elif run.study.common_size is not None:
+    elif run.common_size is not None:
         paragraphs.append(
-            f"All training sizes have the same number of samples, {size(run.study.common_size)}, so their "
+            f"All training sizes have the same number of samples, {size(run.common_size)}, so their "
             "spurious shares can be compared with each other. Compare them with those of another study "
             "only at equal numbers of samples."
         )
@@ -43,11 +43,12 @@ def rarefaction(run: Run) -> Section | None:
     return Section("rarefaction", "What the number of samples does", tuple(paragraphs), (drawing,))
 
 
-def _growth(points: list[PointResult]) -> str:
+def _growth(points: list[AuditResult]) -> str:
     known = [point for point in points if point.fractions]
     if not known:
         return ""
-    peak = peak_point(known)
+    audits = {audit.train_size: audit for audit in known}
+    peak = audits[peak_point(audits)]
     curve = peak.rarefaction
     if curve is None or len(curve.sample_sizes) < 2:
         return ""
@@ -62,7 +63,7 @@ def _growth(points: list[PointResult]) -> str:
 
 def census(run: Run) -> Section | None:
     """The attractors: number, basin masses, and what is unseen."""
-    if not any(p.result.census for p in run.done):
+    if not any(p.audit.census for p in run.done):
         return None
     text = (
         "Samples that are near-duplicates of each other fell into the same attractor. Its basin mass is "
@@ -87,12 +88,12 @@ def census(run: Run) -> Section | None:
     table = Table(
         "The attractor census.",
         header,
-        tuple(_row(p.result, p.result.census) for p in run.done if p.result.census),
+        tuple(_row(p.audit, p.audit.census) for p in run.done if p.audit.census),
     )
     return Section("census", "The attractors", (text,), (drawing,), (table,))
 
 
-def _row(point: PointResult, found: Census) -> Row:
+def _row(point: AuditResult, found: Census) -> Row:
     return (
         number_cell(point.train_size, size),
         number_cell(found.attractors, size),

@@ -10,7 +10,7 @@ from spurion.report.run import Run
 def gallery(run: Run) -> Section | None:
     """Stored samples with their nearest training image and nearest other sample."""
     data = gallery_data(run)
-    if not data["sizes"]:
+    if run.study is None or not data["sizes"]:
         return None
     paragraphs = [
         "Judge with your own eyes. Each group of three is a sample, its nearest training image, and its "

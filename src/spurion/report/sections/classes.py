@@ -5,20 +5,20 @@ __all__ = ["definitions", "histograms", "rules", "sensitivity"]
 from collections.abc import Sequence
 from typing import Any
 
+from spurion.audits.results import AuditResult
 from spurion.phases.classification import CLASSES
 from spurion.report.blocks import Drawing, Section, Table, interval_cell, number_cell
-from spurion.report.numbers import percent, size, value
-from spurion.report.readings import in_sizes
 from spurion.report.run import Run
 from spurion.report.words import rule_in_words, thresholds_in_words
-from spurion.studies.results import PointResult
+from spurion.statistics.numbers import percent, size, value
+from spurion.studies.checks.points import in_sizes
 
 
 def histograms(run: Run) -> Section | None:
     """The two distances behind every class, with the thresholds."""
-    if not any(point.samples for point in run.done):
+    if run.study is None or not any(point.samples for point in run.done):
         return None
-    results = [point.result for point in run.done]
+    results = [point.audit for point in run.done]
     rules_used = dict.fromkeys(p.thresholds.rule for p in results if p.thresholds)
     distance = results[0].distance
     paragraphs = [
@@ -30,7 +30,11 @@ def histograms(run: Run) -> Section | None:
     ]
     loose = [p for p in results if p.thresholds and not p.thresholds.identifiable.spurious]
     if loose:
-        where = "At every K" if len(loose) == len(results) > 1 else f"At {in_sizes(loose)}"
+        where = (
+            "At every K"
+            if len(loose) == len(results) > 1
+            else f"At {in_sizes(audit.train_size for audit in loose)}"
+        )
         paragraphs.append(
             f"{where}, the samples that are not memorized have a gray histogram without two separate modes, "
             "so it does not identify δs: the value shown is the rule’s substitute, not something the data "
@@ -63,12 +67,12 @@ def definitions(run: Run) -> Section | None:
         "training image, and d(x, S′) the distance to its nearest other sample; a sample is never compared "
         "with itself. Each sample falls into exactly one class."
     )
-    both = _duplicated_memorized([point.result for point in run.done])
+    both = _duplicated_memorized([point.audit for point in run.done])
     paragraphs = [text]
     if both is not None:
         paragraphs.append(
             "The paper describes a memorized sample as one that has duplicates in both S and S′, while its "
-            f"rule asks about S only. Over all K, both hold for {percent(both)} of the memorized samples."
+            f"rule asks about S only. Here both hold for {percent(both)} of the memorized samples."
         )
     return Section(
         "classes",
@@ -81,8 +85,8 @@ def definitions(run: Run) -> Section | None:
 
 def rules(run: Run) -> Section | None:
     """The main rule beside the ratio rule and the held-out rule."""
-    points = [p.result for p in run.done if p.result.ratio_fractions or p.result.holdout_fractions]
-    if not points:
+    points = [p.audit for p in run.done if p.audit.ratio_fractions or p.audit.holdout_fractions]
+    if run.study is None or not points:
         return None
     paragraphs = [
         "No threshold is sacred, so here is what two other rules say about the same samples. The ratio "
@@ -113,7 +117,7 @@ def rules(run: Run) -> Section | None:
 
 def sensitivity(run: Run) -> Section | None:
     """Fractions as the thresholds are scaled."""
-    if not any(point.result.sensitivity for point in run.done):
+    if not any(point.audit.sensitivity for point in run.done):
         return None
     text = (
         "Both thresholds are multiplied by a common factor, and every sample is classified again. Where "
@@ -127,7 +131,7 @@ def sensitivity(run: Run) -> Section | None:
     return Section("sensitivity", "What if the thresholds were different?", (text,), (drawing,))
 
 
-def _duplicated_memorized(points: Sequence[PointResult]) -> float | None:
+def _duplicated_memorized(points: Sequence[AuditResult]) -> float | None:
     """Share of all memorized samples of a study that also have a duplicate among the samples."""
     known = [
         (point.fractions.memorized.value * point.sample_size, point.duplicated_memorized)

@@ -9,8 +9,8 @@ from spurion.report.blocks import Drawing, Section, Table
 from spurion.report.geometry.order import comparison_count, in_words, threshold
 from spurion.report.geometry.tables import measure_table, order_table
 from spurion.report.geometry.view import curve, least, measured, trivial_noise
-from spurion.report.numbers import decimals, listed, size, value
 from spurion.report.run import Run
+from spurion.statistics.numbers import decimals, listed, size, value
 
 BASINS = ("critical-noise", "log-volume")
 CURVATURES = ("soft-directions", "intrinsic-dimension", "mean-curvature", "log-determinant")
@@ -82,7 +82,7 @@ def energy(run: Run) -> Section | None:
     """How deep the states lie, relative to training images (Pham et al., Fig. 6)."""
     if not any(curve(run, name) for name in ENERGIES):
         return None
-    settings, noise = run.study.geometry_config, measured(run)[0][1].noise
+    settings, noise = run.geometry_config, measured(run)[0][1].noise
     number = f"{size(settings.references)} training images" if settings else "training images"
     paragraphs = [
         f"Relative energy is the potential u of a state less that of {number}, the same ones at every K, as "
@@ -120,11 +120,11 @@ def order(run: Run) -> Section | None:
 
 
 def _how_basins(run: Run) -> str:
-    settings = run.study.geometry_config
+    settings = run.geometry_config
     points = [geometry for _, geometry in measured(run)]
     tolerances = [geometry.tolerance for geometry in points if geometry.tolerance is not None]
     ends = dict.fromkeys(value(end) for end in (min(tolerances), max(tolerances))) if tolerances else ()
-    distance = run.done[0].result.distance
+    distance = run.done[0].audit.distance
     basins = settings.basins if settings else None
     draws = f" {size(basins.draws)} times" if basins else ""
     share = f" at least {basins.share:.0%} of the times" if basins else " nearly every time"
@@ -142,7 +142,7 @@ def _how_basins(run: Run) -> str:
 
 
 def _how_curvature(run: Run) -> str:
-    settings = run.study.geometry_config
+    settings = run.geometry_config
     soft = f"below {value(settings.cut)}" if settings else "small"
     asymmetry = [a for _, geometry in measured(run) for a in geometry.asymmetry.values() if a is not None]
     tail = (
@@ -160,7 +160,7 @@ def _how_curvature(run: Run) -> str:
 
 
 def _why_this_noise(run: Run) -> str:
-    scan = run.study.curvature
+    scan = run.curvature
     if scan is None:
         noise = value(measured(run)[0][1].noise)
         return f"Curvature is read at a noise of {noise} (σ/α); no scan is stored that says why."

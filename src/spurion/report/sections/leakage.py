@@ -3,14 +3,14 @@
 __all__ = ["controls", "null"]
 
 from spurion.report.blocks import Drawing, Section
-from spurion.report.numbers import percent, size
-from spurion.report.readings import leak
 from spurion.report.run import Run
+from spurion.statistics.numbers import percent, size
+from spurion.studies.checks.points import leak
 
 
 def null(run: Run) -> Section | None:
     """Are samples closer to the training set than to images the model never saw?"""
-    if not any(point.result.null for point in run.done):
+    if run.study is None or not any(audit.null for audit in run.audits):
         return None
     paragraphs = [
         "A model can lean on its training images without copying any. The held-out null sees that: ask of "
@@ -22,12 +22,13 @@ def null(run: Run) -> Section | None:
         "is from its own nearest neighbor; held-out images are not all authentic either, so their "
         "percentage stands beside it."
     ]
-    point = leak(run)
-    if point is not None and point.null and point.null.share_closer_to_train:
-        share = point.null.share_closer_to_train
+    k = leak(run.study)
+    null = run.study.audits[k].null if k is not None else None
+    if k is not None and null and null.share_closer_to_train:
+        share = null.share_closer_to_train
         paragraphs.append(
-            f"Here the null speaks where the classes are silent: at K = {size(point.train_size)}, nearly "
-            f"every sample is called generalized, yet {percent(share.value)} lie closer to the training set."
+            f"Here the null speaks where the classes are silent: at K = {size(k)}, nearly every sample is "
+            f"called generalized, yet {percent(share.value)} lie closer to the training set."
         )
     caption = (
         "Share of samples closer to the training set, with 95% intervals (dashed: 0.5, no trace); C_T "
@@ -41,8 +42,8 @@ def null(run: Run) -> Section | None:
 
 def controls(run: Run) -> Section | None:
     """Images whose class is known."""
-    checks = [point.result.controls for point in run.done if point.result.controls]
-    if not checks:
+    checks = [point.audit.controls for point in run.done if point.audit.controls]
+    if run.study is None or not checks:
         return None
     text = (
         "An instrument should be tested on what is known. Training images with a whisper of Gaussian noise "

@@ -8,18 +8,19 @@ from typing import Any
 import yaml
 
 from spurion.audits.findings import SourceInfo
+from spurion.audits.results import AuditResult
 from spurion.report.blocks import Cell, Drawing, Section, Table, number_cell
-from spurion.report.cautions import cautions
-from spurion.report.numbers import absent, decimals, size
 from spurion.report.run import Run
-from spurion.studies.results import PointResult
+from spurion.statistics.numbers import absent, decimals, size
+from spurion.studies.results import Point
 
 
 def training(run: Run) -> Section | None:
     """Loss curves and the size of each model."""
-    if not any(point.loss and len(point.loss.step) for point in run.points):
+    losses = (*(shown.loss for shown in run.done), *(loss for _, loss in run.failed))
+    if not any(loss and len(loss.step) for loss in losses):
         return None
-    trained = [p.result for p in run.done if p.result.training]
+    trained = [shown.point for shown in run.done if shown.point]
     rows = tuple(
         (
             number_cell(p.train_size, size),
@@ -44,8 +45,8 @@ def training(run: Run) -> Section | None:
 
 def limits(run: Run) -> Section | None:
     """What cannot be concluded, and why."""
-    items = cautions(run)
-    if not items:
+    items = [claim for claim in run.claims if claim.severity not in ("answer", "doubt")]
+    if run.study is None or not items:
         return None
     return Section(
         "limits", "What cannot be concluded, and why", part="limits.html.j2", values={"items": items}
@@ -54,28 +55,44 @@ def limits(run: Run) -> Section | None:
 
 def provenance(run: Run) -> Section | None:
     """Configuration, seeds, versions, and hashes of the inputs."""
-    study = run.study
-    sources = [("training images", study.train)]
-    if study.holdout:
-        sources.append(("held-out images", study.holdout))
-    rows = tuple(_source(role, source) for role, source in sources)
-    environment = tuple((Cell(key), Cell(entry)) for key, entry in flat(study.environment))
+    found = run.study or run.audits[0].inputs
+    sets = [("training images", found.train), ("held-out images", found.holdout)]
+    if run.single is not None:
+        sets.insert(1, ("samples", run.single.audit.inputs.samples))
+    rows = tuple(_source(role, source) for role, source in sets if source is not None)
+    settings = run.study.environment if run.study else _settings(run.audits[0])
+    entries = tuple((Cell(key), Cell(entry)) for key, entry in flat(settings))
+    header = ("set", "name", "images", "shape", "hash")
     tables = (
-        Table(
-            "Inputs. The hash is the SHA-256 of the images’ content.",
-            ("set", "name", "images", "shape", "hash"),
-            rows,
-        ),
-        Table("Environment.", ("item", "value"), environment),
+        Table("Inputs. The hash is the SHA-256 of the images’ content.", header, rows),
+        Table("Settings and environment.", ("item", "value"), entries),
     )
     text = (
-        "The same configuration and seed give the same numbers. This page was built from stored results "
+        "The same inputs, settings and seed give the same numbers. This page was built from stored results "
         "only; no model was run for it."
     )
-    config = yaml.safe_dump(study.config, sort_keys=False, allow_unicode=True)
-    return Section(
-        "provenance", "Provenance", (text,), tables=tables, part="config.html.j2", values={"config": config}
+    redacted = (
+        "Names and images were left out on request; the hashes tell whether two audits saw the same sets."
     )
+    paragraphs = (text, redacted) if run.single and run.single.audit.redacted else (text,)
+    if run.study is None:
+        return Section("provenance", "Provenance", paragraphs, tables=tables)
+    config = yaml.safe_dump(run.study.config, sort_keys=False, allow_unicode=True)
+    values = {"config": config}
+    return Section(
+        "provenance", "Provenance", paragraphs, tables=tables, part="config.html.j2", values=values
+    )
+
+
+def _settings(audit: AuditResult) -> dict[str, Any]:
+    model = audit.model.model_dump(mode="json") if audit.model else {}
+    return {
+        "seed of the audit": audit.seed,
+        "distance": audit.distance.name,
+        "weights": audit.distance.weights,
+        **{f"model: {key}": entry for key, entry in flat(model)},
+        **audit.environment,
+    }
 
 
 def _source(role: str, source: SourceInfo) -> tuple[Cell, ...]:
@@ -92,6 +109,6 @@ def flat(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield str(key), str(entry)
 
 
-def _duration(point: PointResult) -> str:
+def _duration(point: Point) -> str:
     total = sum(point.seconds.values())
     return f"{total:,.0f} s" if point.seconds else absent

@@ -2,11 +2,12 @@
 
 __all__ = ["examples", "points", "transition"]
 
+from spurion.audits.results import AuditResult
 from spurion.phases.classification import CLASSES
 from spurion.report.blocks import Cell, Drawing, Row, Section, Table, interval_cell, number_cell
-from spurion.report.numbers import decimals, percent, size
 from spurion.report.run import Run
-from spurion.studies.results import PointResult
+from spurion.statistics.numbers import decimals, percent, size
+from spurion.studies.results import Point
 
 HEADER = (
     "K",
@@ -24,7 +25,7 @@ HEADER = (
 
 def transition(run: Run) -> Section | None:
     """The class fractions against K, with the capacities."""
-    if not any(point.result.fractions for point in run.done):
+    if run.study is None or not any(audit.fractions for audit in run.audits):
         return None
     paragraphs = [
         "Every K is a model of its own, trained on the first K images of one fixed order, so that each "
@@ -37,8 +38,8 @@ def transition(run: Run) -> Section | None:
         "intervals for the chance of sampling (multinomial bootstrap; exact binomial where a class holds "
         "few samples or lacks few)."
     )
-    if run.study.capacities:
-        level = percent(1 - run.study.capacities.epsilon)
+    if run.capacities:
+        level = percent(1 - run.capacities.epsilon)
         paragraphs.append(
             "Three capacities sum the curve up. The memorization capacity is the largest K at which at "
             f"least {level} of the samples are memorized, the spurious capacity is the K with the largest "
@@ -59,7 +60,7 @@ def transition(run: Run) -> Section | None:
 
 def examples(run: Run) -> Section | None:
     """One sample of each class at each K, over the images that decide its class."""
-    if not any(point.gallery and (point.gallery.label >= 0).any() for point in run.done):
+    if run.study is None or not any(point.gallery and (point.gallery.label >= 0).any() for point in run.done):
         return None
     caption = (
         "A sample of each class at each K (framed), below it the nearest training image, below that the "
@@ -73,9 +74,9 @@ def examples(run: Run) -> Section | None:
 
 def points(run: Run) -> Section | None:
     """All numbers of all points."""
-    if not run.points:
+    if run.study is None or not run.study.points:
         return None
-    rows = tuple(_row(point.result) for point in run.points)
+    rows = tuple(_row(point) for point in sorted(run.study.points, key=lambda point: point.train_size))
     text = (
         "“Closer to training set” is the held-out null: the share of samples that lie closer to the "
         "training set than to equally many held-out images; 0.5 if nothing leaks. C_T says whether samples "
@@ -90,15 +91,16 @@ def points(run: Run) -> Section | None:
     return Section("points", "Every point in numbers", (text,), (), (Table(caption, HEADER, rows),))
 
 
-def _row(point: PointResult) -> Row:
+def _row(point: Point) -> Row:
     head = (number_cell(point.train_size, size), number_cell(point.sample_size, size))
-    if point.status == "failed":
+    audit = point.audit
+    if audit is None:
         return head[0], Cell(f"failed: {point.message or 'no reason given'}", columns=len(HEADER) - 1)
-    null, census, checks = point.null, point.census, point.controls
+    null, census, checks = audit.null, audit.census, audit.controls
     return (
         *head,
-        Cell("", mix=_mix(point)),
-        *(interval_cell(getattr(point.fractions, name, None)) for name in CLASSES),
+        Cell("", mix=_mix(audit)),
+        *(interval_cell(getattr(audit.fractions, name, None)) for name in CLASSES),
         interval_cell(null.share_closer_to_train if null else None),
         number_cell(null.ct if null else None, decimals(2)),
         number_cell(null.authpct if null else None, decimals(1)),
@@ -112,11 +114,11 @@ def _row(point: PointResult) -> Row:
     )
 
 
-def _mix(point: PointResult) -> tuple[tuple[str, float, float], ...]:
+def _mix(audit: AuditResult) -> tuple[tuple[str, float, float], ...]:
     """The class fractions as bars of a 100-wide strip: class, left end, width."""
     bars, left = [], 0.0
-    for name in CLASSES if point.fractions else ():
-        width = round(100 * float(getattr(point.fractions, name).value), 2)
+    for name in CLASSES if audit.fractions else ():
+        width = round(100 * float(getattr(audit.fractions, name).value), 2)
         bars.append((name, round(left, 2), width))
         left += width
     return tuple(bars)

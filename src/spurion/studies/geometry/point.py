@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spurion.audits.conclusion import labels_of
+from spurion.audits.classes import labels_of
 from spurion.audits.measurement import load_measurement
 from spurion.core.engine import Report
 from spurion.core.failures import FAILURES, one_sentence, raise_if_refused

@@ -11,12 +11,12 @@ from spurion.geometry.groups.results import NOT_MEASURED, GeometryResult, ScanRe
 from spurion.studies.folder import stage_seconds
 from spurion.studies.geometry.point import GeometryTask, geometry_point, scan_point
 from spurion.studies.point import PointTask
-from spurion.studies.results import PointResult
+from spurion.studies.results import Point
 
 
 def add_geometry(
-    points: Sequence[PointResult], tasks: Sequence[PointTask], crew: Crew, report: Report
-) -> tuple[list[PointResult], ScanResult | None]:
+    points: Sequence[Point], tasks: Sequence[PointTask], crew: Crew, report: Report
+) -> tuple[list[Point], ScanResult | None]:
     """Measure the geometry of all models that there are.
 
     Arguments:
@@ -29,9 +29,9 @@ def add_geometry(
         The results with their geometry, and the scan that chose the noise; None where no model was scanned.
     """
     ready = [
-        replace(task, thresholds=point.thresholds)
+        replace(task, thresholds=point.audit.thresholds)
         for point, task in zip(points, tasks, strict=True)
-        if point.status == "done"
+        if point.audit is not None
     ]
     config = ready[0].config.geometry if ready else None
     if config is None:
@@ -45,11 +45,11 @@ def add_geometry(
     return [_with_geometry(point, *found.get(point.train_size, (None, None))) for point in points], scan
 
 
-def _with_geometry(
-    point: PointResult, task: PointTask | None, found: GeometryResult | str | None
-) -> PointResult:
-    if task is None:
+def _with_geometry(point: Point, task: PointTask | None, found: GeometryResult | str | None) -> Point:
+    if task is None or point.audit is None:
         return point
     if isinstance(found, str):
-        return point.model_copy(update={"notes": (*point.notes, NOT_MEASURED + found)})
-    return point.model_copy(update={"geometry": found, "seconds": stage_seconds(task.folder)})
+        notes = (*point.audit.notes, NOT_MEASURED + found)
+        return point.model_copy(update={"audit": point.audit.model_copy(update={"notes": notes})})
+    audit = point.audit.model_copy(update={"geometry": found})
+    return point.model_copy(update={"audit": audit, "seconds": stage_seconds(task.folder)})

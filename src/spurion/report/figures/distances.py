@@ -1,15 +1,13 @@
-"""The figures of an audit: distances with the thresholds drawn in, and what the two reports share."""
+"""The distances of a single audit, with the thresholds drawn in."""
 
-__all__ = ["AUDIT_FIGURES", "draw_distances"]
-
-from collections.abc import Callable
+__all__ = ["draw_distances"]
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spurion.report.audit.run import AuditRun
+from spurion.audits.results import AuditResult
 from spurion.report.figures.canvas import (
     GRAY,
     INK,
@@ -22,13 +20,15 @@ from spurion.report.figures.canvas import (
     plain_log_axis,
     share_axis,
 )
-from spurion.report.figures.rarefaction import draw_rarefaction
-from spurion.report.figures.sensitivity import draw_sensitivity
+from spurion.report.run import Run
 
 
-def draw_distances(run: AuditRun, width: Width) -> Figure | None:
+def draw_distances(run: Run, width: Width) -> Figure | None:
     """Histograms of log distance, and the share of images that are at most so far."""
-    stored = run.audit.histograms
+    if run.single is None:
+        return None
+    audit = run.single.audit
+    stored = audit.histograms
     edges = np.array(stored.edges)
     wide = width == "wide"
     figure = new_figure(width, 2.9 if wide else 5)
@@ -43,14 +43,14 @@ def draw_distances(run: AuditRun, width: Width) -> Figure | None:
         left.stairs(held_out, edges, label="held-out images to training set", **look)
         right.stairs(np.cumsum(held_out), edges, baseline=None, **look)
     for ax in (left, right):
-        _draw_thresholds(ax, run)
+        _draw_thresholds(ax, audit)
         ax.set_xscale("log")
         ax.set_xlim(edges[0], edges[-1])
         plain_log_axis(ax.xaxis)
     left.set_yticks([])
     left.set_ylabel("share of images per bin")
     share_axis(right, "share at most this far")
-    unit = run.audit.distance
+    unit = audit.distance
     figure.supxlabel(literal(f"{unit.name} distance ({unit.unit}), log scale"), fontsize=8)
     legend_above(figure, left, 3 if wide else 1)
     return figure
@@ -60,17 +60,10 @@ def _shares(counts: tuple[int, ...]) -> Float[np.ndarray, " bins"]:
     return np.array(counts) / max(sum(counts), 1)
 
 
-def _draw_thresholds(ax: Axes, run: AuditRun) -> None:
-    thresholds, quantile = run.audit.thresholds, run.audit.holdout_thresholds
+def _draw_thresholds(ax: Axes, audit: AuditResult) -> None:
+    thresholds, quantile = audit.thresholds, audit.holdout_thresholds
     draw_thresholds(ax, thresholds)
     if quantile is not None and quantile.memorized is not None and quantile != thresholds:
         ax.axvline(
             quantile.memorized, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), label="held-out quantile"
         )
-
-
-AUDIT_FIGURES: dict[str, Callable[[AuditRun, Width], Figure | None]] = {
-    "distances": draw_distances,
-    "sensitivity": lambda run, width: draw_sensitivity(run.study, width),
-    "rarefaction": lambda run, width: draw_rarefaction(run.study, width),
-}

@@ -1,13 +1,17 @@
-"""How an audit was made: geometry of the model, methods, and where everything came from."""
+"""How a single audit was made: its geometry in one table, and its methods."""
 
-__all__ = ["geometry", "methods", "provenance"]
+__all__ = ["certain", "landscape", "methods"]
 
+from collections.abc import Iterator
+
+from spurion.audits.results import AuditResult
+from spurion.data.transforms import TRANSFORMS
 from spurion.geometry.groups.results import NEEDED, GroupReading
-from spurion.report.audit.run import AuditRun
-from spurion.report.blocks import Cell, Section, Table, number_cell
+from spurion.report.blocks import Cell, Section, Table
 from spurion.report.geometry.tables import needed
-from spurion.report.numbers import absent, listed, size, value
-from spurion.report.sections.record import flat
+from spurion.report.run import Run
+from spurion.statistics.intervals import Interval
+from spurion.statistics.numbers import absent, listed, percent, percent_interval, size, value
 
 RULES = {
     "fixed": "The thresholds are numbers that were given.",
@@ -19,9 +23,9 @@ RULES = {
 }
 
 
-def geometry(run: AuditRun) -> Section | None:
+def landscape(run: Run) -> Section | None:
     """Medians of every measure at each group of points."""
-    found = run.audit.geometry
+    found = run.single.audit.geometry if run.single else None
     if found is None:
         return None
     groups = [name for name, group in found.groups.items() if group.measured]
@@ -63,9 +67,11 @@ def _text(number: float | str | None) -> str:
     return number if isinstance(number, str) else value(number)
 
 
-def methods(run: AuditRun) -> Section:
+def methods(run: Run) -> Section | None:
     """What was computed, in words."""
-    audit = run.audit
+    if run.single is None:
+        return None
+    audit = run.single.audit
     rule = audit.thresholds.rule if audit.thresholds else "none"
     paragraphs = (
         "Nearest neighbors are exact: whatever proposes them, distances are computed by subtraction in "
@@ -86,43 +92,68 @@ def methods(run: AuditRun) -> Section:
     return Section("methods", "Methods", paragraphs)
 
 
-def provenance(run: AuditRun) -> Section:
-    """Inputs with their hashes, seed and versions."""
-    audit = run.audit
-    sets = [("training images", audit.inputs.train), ("samples", audit.inputs.samples)]
-    if audit.inputs.holdout is not None:
-        sets.append(("held-out images", audit.inputs.holdout))
-    rows = tuple(
-        (
-            Cell(role),
-            Cell(source.name),
-            number_cell(source.count, size),
-            Cell(" × ".join(map(str, source.shape))),
-            Cell(source.sha256),
+def certain(run: Run) -> Section | None:
+    """How sure the answer is, and what does not follow from it."""
+    if run.single is None:
+        return None
+    audit = run.single.audit
+    values = {"certain": _certainty(audit), "limits": audit.said("limit")}
+    title = "How sure this is, and what it does not show"
+    return Section("certainty", title, part="audit_limits.html.j2", values=values)
+
+
+def _certainty(audit: AuditResult) -> list[str]:
+    """How sure the answer is."""
+    return [*_of_copies(audit), *_of_threshold(audit), *_of_controls(audit)]
+
+
+def _of_copies(audit: AuditResult) -> Iterator[str]:
+    if audit.fractions is not None:
+        yield (
+            f"The share called memorized lies between {_ends(audit.fractions.memorized)} with a confidence "
+            "of 95%, for samples drawn as these were."
         )
-        for role, source in sets
+    power = audit.power
+    if power.detectable_excess is not None and power.count_needed is not None:
+        yield (
+            f"The threshold promises at most {percent(power.false_positive_rate or 0)} false alarms, so from "
+            f"{size(power.count_needed)} samples called memorized on they are more than chance."
+        )
+
+
+def _ends(interval: Interval) -> str:
+    return f"{percent(interval.low)} and {percent(interval.high)}"
+
+
+def _of_threshold(audit: AuditResult) -> Iterator[str]:
+    thresholds = audit.thresholds
+    if thresholds is None:
+        return
+    if thresholds.memorized is None:
+        yield "The rule for thresholds found none: " + " ".join(thresholds.notes)
+        return
+    yield (
+        f"A copy is a sample at most {value(thresholds.memorized)} from a training image, in the "
+        f"{audit.distance.name} distance ({audit.distance.unit}); rule: {thresholds.rule}."
     )
-    model = audit.model.model_dump(mode="json") if audit.model else {}
-    settings = {
-        "seed of the audit": audit.seed,
-        "distance": audit.distance.name,
-        "weights": audit.distance.weights,
-    }
-    drawn = {f"model: {key}": entry for key, entry in flat(model)}
-    entries = tuple(
-        (Cell(key), Cell(entry)) for key, entry in flat({**settings, **drawn, **audit.environment})
-    )
-    header = ("set", "name", "images", "shape", "hash")
-    tables = (
-        Table("Inputs. The hash is the SHA-256 of the images’ content.", header, rows),
-        Table("Settings and environment.", ("item", "value"), entries),
-    )
-    text = (
-        "This page was built from stored results only. The same inputs, settings and seed give the same "
-        "numbers."
-    )
-    redacted = (
-        "Names and images were left out on request; the hashes tell whether two audits saw the same sets."
-    )
-    paragraphs = (text, redacted) if audit.redacted else (text,)
-    return Section("provenance", "Provenance", paragraphs, tables=tables)
+
+
+def _of_controls(audit: AuditResult) -> Iterator[str]:
+    controls = audit.controls
+    if controls is None:
+        return
+    if controls.noisy_copies is not None:
+        yield (
+            f"Of training images with a whisper of noise, {percent(controls.noisy_copies.value)} are "
+            "recognized "
+            "as copies; it must be 100%."
+        )
+    if controls.transformed:
+        shares = (f"{TRANSFORMS[name].words} {percent(s.value)}" for name, s in controls.transformed.items())
+        yield f"Of transformed training images these are recognized as copies: {', '.join(shares)}."
+    if controls.held_out is not None:
+        yield (
+            f"Of the held-out images, {percent_interval(controls.held_out)} would be called copies; it must "
+            "be "
+            "near 0%."
+        )

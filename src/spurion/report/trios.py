@@ -11,10 +11,9 @@ from PIL import Image
 
 from spurion.audits.gallery import COPIED
 from spurion.phases.classification import CLASSES
-from spurion.report.audit.run import AuditRun
 from spurion.report.gallery import sprite
-from spurion.report.numbers import percent, value
-from spurion.report.run import Gallery, Samples
+from spurion.report.run import Gallery, Samples, Shown
+from spurion.statistics.numbers import percent, value
 
 WIDEST = 96
 """Pixels of one image on the page; larger ones are shrunk."""
@@ -41,7 +40,7 @@ class Line:
     distance: float
 
 
-def ranked(run: AuditRun) -> list[Trio | Line]:
+def ranked(run: Shown) -> list[Trio | Line]:
     """The stored samples by distance to the training set, with thresholds and the held-out quantile."""
     if run.gallery is None or run.samples is None:
         return []
@@ -54,7 +53,7 @@ def ranked(run: AuditRun) -> list[Trio | Line]:
     return [item for _, _, item in sorted(items, key=lambda item: item[:2])]
 
 
-def copied(run: AuditRun) -> list[Trio]:
+def copied(run: Shown) -> list[Trio]:
     """The most copied training images, each beside the nearest of its copies."""
     if run.gallery is None or run.samples is None:
         return []
@@ -70,7 +69,7 @@ def copied(run: AuditRun) -> list[Trio]:
     ]
 
 
-def _lines(run: AuditRun) -> list[Line]:
+def _lines(run: Shown) -> list[Line]:
     found, limits, quantile = [], run.audit.thresholds, run.audit.holdout_thresholds
     if limits is not None and limits.memorized is not None:
         text = f"δm = {value(limits.memorized)}: up to here samples are called memorized ({limits.rule})"
@@ -82,7 +81,7 @@ def _lines(run: AuditRun) -> list[Line]:
     return found
 
 
-def _trio(run: AuditRun, gallery: Gallery, samples: Samples, place: int, title: str = "") -> Trio:
+def _trio(run: Shown, gallery: Gallery, samples: Samples, place: int, title: str = "") -> Trio:
     index, label = int(gallery.index[place]), int(gallery.label[place])
     kind = CLASSES[label] if label >= 0 else ""
     image = int(samples.nearest_train[index])

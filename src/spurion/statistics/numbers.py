@@ -1,11 +1,14 @@
-"""How numbers are written in the report: one way for each kind, the same everywhere."""
+"""How numbers are written for people: one way for each kind, the same in claims, terminal and report."""
 
 __all__ = [
+    "LEAST_P",
     "absent",
     "at_most",
     "decimals",
     "fraction",
     "listed",
+    "p_value",
+    "p_words",
     "percent",
     "percent_interval",
     "size",
@@ -121,3 +124,30 @@ def listed(items: Sequence[str]) -> str:
     if len(items) < 3:
         return " and ".join(items)
     return f"{', '.join(items[:-1])}, and {items[-1]}"
+
+
+LEAST_P = 1e-4
+"""Smaller p-values are not told apart: they depend on the far tail of an approximation."""
+
+
+def p_value(number: float) -> str:
+    """A p-value as readers expect it, never 0.
+
+    Example:
+        >>> p_value(1e-208), p_value(0.0), p_value(0.00012), p_value(0.0312), p_value(1.0)
+        ('< 0.0001', '< 0.0001', '0.0001', '0.03', '1.00')
+    """
+    if number < LEAST_P:
+        return f"< {LEAST_P:.4f}"
+    return f"{number:.4f}" if number < 0.01 else f"{number:.2f}"
+
+
+def p_words(number: float) -> str:
+    """A p-value in running text.
+
+    Example:
+        >>> p_words(1e-9), p_words(0.31)
+        ('p < 0.0001', 'p = 0.31')
+    """
+    shown = p_value(number)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"

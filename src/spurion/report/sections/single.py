@@ -1,37 +1,25 @@
-"""The sections of an audit's report, in reading order: functions of a run, None where there is no data."""
+"""The sections of a single audit: its copies, its samples from the nearest to the farthest, its metrics."""
 
-__all__ = ["AUDIT_SECTIONS"]
+__all__ = ["distances", "exposure", "metrics", "null_readings", "ranked_samples", "rule_table"]
 
-from collections.abc import Callable
 
+from spurion.audits.claims import of_kind
 from spurion.audits.results import AuditResult
 from spurion.phases.classification import CLASSES
-from spurion.report.audit.answer import certainty
-from spurion.report.audit.gallery import copied, ranked
-from spurion.report.audit.record import geometry, methods, provenance
-from spurion.report.audit.run import AuditRun
 from spurion.report.blocks import Cell, Drawing, Row, Section, Table, interval_cell, number_cell
-from spurion.report.numbers import absent, size, value
 from spurion.report.run import Run
-from spurion.report.sections.attractors import census, rarefaction
-from spurion.report.sections.classes import definitions, sensitivity
-from spurion.statistics.p_values import p_value
+from spurion.report.trios import copied, ranked
+from spurion.statistics.numbers import absent, p_value, size, value
 
 MOST_ROWS = 50
 """Copied training images in the table."""
 
 
-def _certainty(run: AuditRun) -> Section:
-    return Section(
-        "certainty",
-        "How sure this is, and what it does not show",
-        part="audit_limits.html.j2",
-        values={"certain": certainty(run.audit), "limits": run.audit.limitations},
-    )
-
-
-def _exposure(run: AuditRun) -> Section | None:
-    audit = run.audit
+def exposure(run: Run) -> Section | None:
+    """Which training images came out, and how often."""
+    if run.single is None:
+        return None
+    audit = run.single.audit
     if audit.fractions is None and not audit.exposure:
         return None
     repeated = sum(map(len, audit.train_duplicates))
@@ -45,8 +33,8 @@ def _exposure(run: AuditRun) -> Section | None:
     ]
     if not audit.exposure:
         return Section("exposure", "Copied training images", (*paragraphs, "No sample is called memorized."))
-    if audit.false_alarms:
-        paragraphs.append(f"{audit.false_alarms} An image that came out once may be one of these.")
+    for claim in of_kind(audit.claims, "false_alarms", "chance", "not_separated"):
+        paragraphs.append(f"{claim.sentence} An image that came out once may be one of these.")
     if twins := sum(image.like is not None for image in audit.exposure):
         paragraphs.append(
             f"{size(twins)} of these images lie within δm of a more copied one, alone or in a chain, and may "
@@ -63,7 +51,10 @@ def _exposure(run: AuditRun) -> Section | None:
         tuple(paragraphs),
         tables=(_copies(audit),),
         part="audit_gallery.html.j2",
-        values={"rows": copied(run), "about": "The most copied, each beside the nearest of its copies"},
+        values={
+            "rows": copied(run.single),
+            "about": "The most copied, each beside the nearest of its copies",
+        },
     )
 
 
@@ -88,8 +79,9 @@ def _copies(audit: AuditResult) -> Table:
     return Table("Training images by the number of their copies.", header, rows)
 
 
-def _gallery(run: AuditRun) -> Section | None:
-    items = ranked(run)
+def ranked_samples(run: Run) -> Section | None:
+    """The stored samples from the nearest to the farthest."""
+    items = ranked(run.single) if run.single else []
     if not items:
         return None
     text = (
@@ -106,7 +98,10 @@ def _gallery(run: AuditRun) -> Section | None:
     )
 
 
-def _distances(run: AuditRun) -> Section:
+def distances(run: Run) -> Section | None:
+    """The two distances behind every class."""
+    if run.single is None:
+        return None
     text = (
         "How far samples are from the nearest training image (olive) and from the nearest other sample "
         "(gray). "
@@ -123,13 +118,16 @@ def _distances(run: AuditRun) -> Section:
         "line: δs."
     )
     alternative = "Histograms and cumulative shares of log distance, with the thresholds."
-    paragraph = text + (held_out if run.audit.histograms.holdout is not None else "")
+    paragraph = text + (held_out if run.single.audit.histograms.holdout is not None else "")
     drawing = Drawing("distances", caption, alternative)
     return Section("distances", "Distances and thresholds", (paragraph,), (drawing,))
 
 
-def _rules(run: AuditRun) -> Section | None:
-    audit = run.audit
+def rule_table(run: Run) -> Section | None:
+    """What other rules say."""
+    if run.single is None:
+        return None
+    audit = run.single.audit
     rules = (
         ("main rule", audit.fractions),
         ("ratio to the second nearest", audit.ratio_fractions),
@@ -152,8 +150,9 @@ def _rules(run: AuditRun) -> Section | None:
     return Section("rules", "The same samples under other rules", (text,), tables=(table,))
 
 
-def _null(run: AuditRun) -> Section | None:
-    null = run.audit.null
+def null_readings(run: Run) -> Section | None:
+    """Three readings against held-out images."""
+    null = run.single.audit.null if run.single else None
     if null is None:
         return None
     share = null.share_closer_to_train
@@ -184,9 +183,11 @@ def _p(number: float | None) -> Cell:
     return number_cell(number, lambda p: absent if p is None else p_value(p))
 
 
-def _metrics(run: AuditRun) -> Section | None:
-    if not run.audit.metrics:
+def metrics(run: Run) -> Section | None:
+    """The samples as other tools would read them."""
+    if run.single is None or not run.single.audit.metrics:
         return None
+    audit = run.single.audit
     rows: tuple[Row, ...] = tuple(
         (
             Cell(metric.name),
@@ -194,36 +195,13 @@ def _metrics(run: AuditRun) -> Section | None:
             Cell(metric.source),
             Cell(metric.note),
         )
-        for metric in run.audit.metrics
+        for metric in audit.metrics
     )
     text = (
-        f"The same samples as other tools would read them, on the vectors of the {run.audit.distance.name} "
+        f"The same samples as other tools would read them, on the vectors of the {audit.distance.name} "
         "distance."
     )
     table = Table(
         "Metrics of copying, with their sources.", ("metric", "value", "source", "how to read it"), rows
     )
     return Section("metrics", "What other metrics say", (text,), tables=(table,))
-
-
-def _shared(make: Callable[[Run], Section | None]) -> Callable[[AuditRun], Section | None]:
-    """A section that the report of a study has too."""
-    return lambda run: make(run.study)
-
-
-AUDIT_SECTIONS: tuple[Callable[[AuditRun], Section | None], ...] = (
-    _certainty,
-    _exposure,
-    _gallery,
-    _distances,
-    _null,
-    _rules,
-    _metrics,
-    _shared(definitions),
-    _shared(sensitivity),
-    _shared(rarefaction),
-    _shared(census),
-    geometry,
-    methods,
-    provenance,
-)

@@ -1,0 +1,48 @@
+"""Every judgment of an audit, by name.
+
+A check looks at the findings once and yields claims (`spurion.audits.claims`); it sees those of the checks
+before it. A new check is one file with a function, and one line here, or from outside the package
+``CHECKS["mine"] = check``: its claims are stored, shown and weighed by the gate like all others.
+"""
+
+__all__ = ["ANSWERS", "CHECKS", "Check", "checked"]
+
+from collections.abc import Callable, Iterable, Mapping
+
+from spurion.audits.checks.answers import copied_images, copies, traces
+from spurion.audits.checks.chance import beyond_others, equal_by_nature, false_alarms, separated
+from spurion.audits.checks.instrument import missed_copies, thresholds, unseen_transforms
+from spurion.audits.checks.limits import limits
+from spurion.audits.checks.signs import signs
+from spurion.audits.claims import Claim, in_order
+from spurion.audits.results import AuditResult
+
+Check = Callable[[AuditResult], Iterable[Claim]]
+"""What looks at an audit, with the claims that were made before, and yields more."""
+
+CHECKS: dict[str, Check] = {
+    "missed copies": missed_copies,
+    "unseen transforms": unseen_transforms,
+    "signs": signs,
+    "false alarms": false_alarms,
+    "separation": separated,
+    "equal by nature": equal_by_nature,
+    "beyond others": beyond_others,
+    "limits": limits,
+    "thresholds": thresholds,
+}
+"""The checks of the evidence."""
+
+ANSWERS: Mapping[str, Check] = {"copies": copies, "copied images": copied_images, "traces": traces}
+"""What an audit answers, worded by the claims of all checks."""
+
+
+def checked(audit: AuditResult) -> AuditResult:
+    """An audit with all claims; in the order in which they are read.
+
+    Arguments:
+        audit: What was found.
+    """
+    for check in (*CHECKS.values(), *ANSWERS.values()):
+        audit = audit.model_copy(update={"claims": (*audit.claims, *check(audit))})
+    return audit.model_copy(update={"claims": in_order(audit.claims)})

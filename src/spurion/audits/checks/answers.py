@@ -1,0 +1,139 @@
+"""What an audit answers: how many copies, of which images, and whether finer traces are there."""
+
+__all__ = ["copied_images", "copies", "traces"]
+
+from collections.abc import Iterator
+
+from spurion.audits.claims import Asked, Claim
+from spurion.audits.results import AuditResult
+from spurion.statistics.intervals import Interval
+from spurion.statistics.numbers import at_most, p_words, percent_interval, size
+
+SMALL = 0.01
+"""A p-value below this is called evidence."""
+
+
+def copies(audit: AuditResult) -> Iterator[Claim]:
+    """How many samples are copies, and how many of them equal a training image."""
+    exact, samples = len(audit.exact_copies), audit.inputs.samples.count
+    numbers: dict[str, float | tuple[int, ...]] = {"samples": samples, "memorized": audit.memorized}
+    if audit.fractions is None:
+        sentence = _unclassified(audit)
+    elif not audit.memorized:
+        sentence = _none(audit, audit.fractions.memorized)
+    else:
+        sentence = _some(audit, audit.fractions.memorized)
+    yield Claim(kind="copies", severity="answer", sentence=sentence, numbers=numbers, touches=("memorized",))
+    if exact:
+        yield Claim(
+            kind="exact_copies",
+            severity="answer",
+            sentence="One of the samples equals a training image, byte for byte."
+            if exact == 1
+            else f"{size(exact)} of the samples equal training images, byte for byte.",
+            numbers={"exact": exact},
+            touches=("memorized",),
+        )
+
+
+def _unclassified(audit: AuditResult) -> str:
+    count = size(audit.inputs.samples.count)
+    if audit.exact_copies:
+        return (
+            f"Whether there are other copies among the {count} samples than equal ones stays open: no "
+            "threshold "
+            "could be identified."
+        )
+    return (
+        f"No threshold could be identified, so none of the {count} samples is called a copy or new: whether "
+        "there are copies among them stays open."
+    )
+
+
+def _none(audit: AuditResult, share: Interval) -> str:
+    count = size(audit.inputs.samples.count)
+    if _doubted(audit, "memorized"):
+        return (
+            f"None of the {count} samples is called a copy of a training image, but copies cannot be "
+            "excluded."
+        )
+    return (
+        f"None of the {count} samples is a copy of a training image; a model that copies in up to "
+        f"{at_most(share.high)} of its samples could show the same."
+    )
+
+
+def _some(audit: AuditResult, share: Interval) -> str:
+    one = audit.memorized == 1
+    if audit.only_near:
+        what = f"{'lies' if one else 'lie'} as near to a training image as a copy"
+    else:
+        what = "is a copy of a training image" if one else "are copies of training images"
+    more = "; there may be more" if _doubted(audit, "memorized") else ""
+    count = size(audit.inputs.samples.count)
+    return f"Of {count} samples, {size(audit.memorized)} {what}: {percent_interval(share)}{more}."
+
+
+def _doubted(audit: AuditResult, name: Asked) -> bool:
+    """Whether something forbids to believe that a share is no higher than its interval says."""
+    return any(
+        name in claim.touches and {"pass", "few"} & set(claim.forbids)
+        for claim in audit.claims
+        if claim.severity in ("doubt", "warning")
+    )
+
+
+def copied_images(audit: AuditResult) -> Iterator[Claim]:
+    """Of which training images the copies are."""
+    if not audit.exposure or (audit.only_near and not audit.exact_copies):
+        return
+    first = audit.exposure[0]
+    if audit.pictures == 1:
+        sentence = f"They are all copies of one training image, number {first.train_index}."
+    else:
+        times = {1: "once", 2: "twice"}.get(first.count, f"{first.count:,} times")
+        sentence = (
+            f"They are copies of {size(audit.pictures)} different training images; the most copied one, "
+            "number "
+            f"{first.train_index}, came out {times}."
+        )
+    yield Claim(
+        kind="copied_images",
+        severity="answer",
+        sentence=sentence,
+        numbers={"images": audit.pictures, "most": first.count},
+        touches=("memorized",),
+    )
+
+
+def traces(audit: AuditResult) -> Iterator[Claim]:
+    """Whether samples lie closer to the training set than to as many held-out images."""
+    null = audit.null
+    share = None if null is None else null.share_closer_to_train
+    if null is None or share is None:
+        sentence = (
+            "There were no held-out images, so finer traces of the training set could not be looked for."
+        )
+        yield Claim(kind="no_traces", severity="answer", sentence=sentence, touches=("closer_to_train",))
+        return
+    begin = (
+        f"{percent_interval(share)} of the samples lie closer to the training set than to an equally large "
+        "set "
+        "of images the model never saw, where 50% would mean that nothing leaked"
+    )
+    p = null.share_p_value
+    if share.low > 0.5 and p is not None and p < SMALL:
+        end = f"the samples bear traces of the training set beyond chance ({p_words(p)})"
+    elif share.low > 0.5:
+        end = "a hint of traces of the training set"
+    elif _doubted(audit, "closer_to_train"):
+        end = "no trace beyond chance was found here, but other evidence speaks of copies or against the sets"
+    else:
+        end = "no trace beyond chance was found"
+    yield Claim(
+        kind="traces",
+        severity="answer",
+        sentence=f"{begin}: {end}.",
+        numbers={"share": share.value} | ({} if p is None else {"p_value": p}),
+        touches=("closer_to_train",),
+    )

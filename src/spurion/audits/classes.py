@@ -1,0 +1,172 @@
+"""From distances to classes, and what follows from them alone; the rest is in `spurion.audits.conclusion`."""
+
+__all__ = ["AuditRules", "classified", "labels_of", "thresholds_for"]
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from pydantic import Field
+from torch import Tensor
+
+from spurion.audits.findings import Controls, Findings
+from spurion.audits.measurement import COPY_NOISE, Measurement
+from spurion.core.config import Config
+from spurion.core.random import derive_seed
+from spurion.neighbors import Distance, DistanceInfo, Pairs, as_distance, within
+from spurion.phases.attractors import census
+from spurion.phases.classification import classify, classify_by_ratio
+from spurion.phases.rarefied import collision_rate, rarefaction
+from spurion.phases.scaled import sensitivity
+from spurion.phases.thresholds import ThresholdInfo, thresholds_by_rule
+from spurion.statistics.intervals import ClassFractions, Interval, class_fractions, proportion
+
+
+class AuditRules(Config):
+    """The rules shown beside the main one, and the seed of the bootstrap.
+
+    `holdout_alpha`: the alpha of the holdout rule. `ratio_memorized`, `ratio_spurious`: thresholds of the
+    ratio rule (workshop Eq. 4-6).
+    """
+
+    holdout_alpha: float = Field(0.01, gt=0, lt=1)
+    ratio_memorized: float = Field(1 / 3, gt=0)
+    ratio_spurious: float = Field(0.3, gt=0, le=1)
+    seed: int = Field(0, ge=0)
+
+
+def thresholds_for(rule: str, *measurements: Measurement) -> ThresholdInfo:
+    """Thresholds by a rule, from the pooled distances of one or several measurements.
+
+    Raises:
+        ValueError: If the rule is unknown, or needs held-out images that were not given.
+    """
+    return thresholds_by_rule(
+        rule,
+        olive=torch.cat([m.distance_train for m in measurements]),
+        gray=torch.cat([m.distance_sample for m in measurements]),
+        holdout_to_train=torch.cat([m.holdout_train for m in measurements]),
+        holdout_to_holdout=torch.cat([m.holdout_holdout for m in measurements]),
+    )
+
+
+def labels_of(measurement: Measurement, thresholds: ThresholdInfo) -> Int64[Tensor, " n"] | None:
+    """Class of every sample by absolute distance (Eq. 9-11), or None without a threshold."""
+    if thresholds.memorized is None or thresholds.spurious is None:
+        return None
+    return classify(measurement.distance_train, measurement.distance_sample, thresholds)
+
+
+def classified(
+    measurement: Measurement,
+    thresholds: ThresholdInfo,
+    samples: Float[Tensor, "n *shape"],
+    rules: AuditRules,
+    *,
+    distance: str | Distance = "l2",
+) -> Findings:
+    """Turn distances into classes and everything that follows from them.
+
+    Arguments:
+        measurement: The distances.
+        thresholds: The thresholds of the main rule.
+        samples: The samples that were measured, for their pairs within the spurious threshold.
+        rules: The rules shown beside the main one.
+        distance: The distance that was measured.
+
+    Raises:
+        ValueError: If another distance was measured.
+    """
+    distance = as_distance(distance)
+    if distance.info != measurement.distance:
+        raise ValueError(
+            f"{_in_words(measurement.distance)} was measured, but `distance` is {_in_words(distance.info)}; "
+            f"measure again, or give the same distance and weights."
+        )
+    labels = labels_of(measurement, thresholds)
+    notes = list(distance.notes(tuple(samples.shape[1:])))
+    found: dict[str, Any] = {
+        "distance": measurement.distance,
+        "thresholds": thresholds,
+        "ratio_fractions": _by_ratio(measurement, rules, notes),
+        **_by_holdout(measurement, rules),
+        "null": measurement.null,
+        "controls": _controls(measurement, thresholds, rules.seed),
+    }
+    if labels is None or thresholds.spurious is None:
+        notes.append("No threshold could be identified, so no sample was classified by absolute distance.")
+        return Findings(**found, notes=tuple(notes))
+    pairs = within(samples, samples, thresholds.spurious, distance=distance, exclude_self=True)
+    return Findings(
+        **found,
+        **_by_class(measurement, thresholds, pairs, labels, rules),
+        notes=tuple(notes),
+    )
+
+
+def _by_class(
+    measurement: Measurement,
+    thresholds: ThresholdInfo,
+    pairs: Pairs,
+    labels: Int64[Tensor, " n"],
+    rules: AuditRules,
+) -> dict[str, Any]:
+    memorized = labels == 0
+    return {
+        "fractions": _fractions(labels, rules.seed, "main"),
+        "counts": tuple(torch.bincount(labels, minlength=3).tolist()),
+        "duplicated_memorized": _mean(pairs.counts[memorized] > 0),
+        "rarefaction": rarefaction(pairs.counts, ~memorized),
+        "collision_rate": collision_rate(pairs.counts),
+        "census": census(pairs, labels),
+        "sensitivity": sensitivity(measurement.distance_train, measurement.distance_sample, thresholds),
+    }
+
+
+def _in_words(distance: DistanceInfo) -> str:
+    return distance.name if distance.weights is None else f"{distance.name}, {distance.weights}"
+
+
+def _mean(flags: Bool[Tensor, " n"]) -> float | None:
+    return float(flags.double().mean()) if len(flags) else None
+
+
+def _by_ratio(measurement: Measurement, rules: AuditRules, notes: list[str]) -> ClassFractions | None:
+    if not torch.isfinite(measurement.distance_train_2).all():
+        notes.append("The ratio rule needs a second training image; there is only one.")
+        return None
+    labels = classify_by_ratio(
+        measurement.distance_train,
+        measurement.distance_train_2,
+        measurement.distance_sample,
+        memorized=rules.ratio_memorized,
+        spurious=rules.ratio_spurious,
+    )
+    return _fractions(labels, rules.seed, "ratio")
+
+
+def _by_holdout(measurement: Measurement, rules: AuditRules) -> dict[str, Any]:
+    if not len(measurement.holdout_train):
+        return {}
+    thresholds = thresholds_for(f"holdout:{rules.holdout_alpha:g}", measurement)
+    labels = labels_of(measurement, thresholds)
+    fractions = None if labels is None else _fractions(labels, rules.seed, "holdout")
+    return {"holdout_thresholds": thresholds, "holdout_fractions": fractions}
+
+
+def _controls(measurement: Measurement, thresholds: ThresholdInfo, seed: int) -> Controls | None:
+    if thresholds.memorized is None:
+        return None
+    return Controls(
+        noisy_copies=_share_within(measurement.copies, thresholds.memorized),
+        noise=COPY_NOISE,
+        held_out=_share_within(measurement.holdout_train, thresholds.memorized),
+    )
+
+
+def _share_within(distances: Float[Tensor, " c"], threshold: float) -> Interval | None:
+    return proportion(int((distances <= threshold).sum()), len(distances)) if len(distances) else None
+
+
+def _fractions(labels: Int64[Tensor, " n"], seed: int, rule: str) -> ClassFractions:
+    return class_fractions(labels, seed=derive_seed(seed, "bootstrap", rule))

@@ -1,1 +1,0 @@
-"""The report of an audit: one page to read first, then the evidence."""
