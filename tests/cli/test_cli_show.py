@@ -64,12 +64,6 @@ def test_work_of_unknown_length_pulses(terminal):
         assert task.total is None
 
 
-def test_a_counter_is_one_stage():
-    calls = []
-    show.counter(lambda *call: calls.append(call), "search", "a")(3, 7)
-    assert calls == [("a", "search", 3, 7)]
-
-
 def test_json_is_strict(capsys):
     show.show_json({"a": "é", "b": [1, None]})
     assert json.loads(capsys.readouterr().out) == {"a": "é", "b": [1, None]}

@@ -282,7 +282,7 @@ def call(x=None, t=0.15, schedule=VE, **options):
         (lambda: call(t=1000, schedule=VP), r"`t` must be a step in 0\.\.999, got 1000"),
         (lambda: call(t=-1, schedule=VP), r"`t` must be a step in 0\.\.999, got -1"),
         (lambda: call(t=0.5, schedule=VP), r"`t` must be a step in 0\.\.999, got 0.5"),
-        (lambda: call(divergence="stein"), "`divergence` must be exact or hutchinson, got 'stein'"),
+        (lambda: call(divergence="stein"), "`divergence` must be one of exact, hutchinson, got 'stein'"),
         (lambda: call(divergence="hutchinson"), "`generator` is needed for the probes"),
         (lambda: call(probes=0), "`probes` must be at least 1, got 0"),
         (lambda: call(batch_size=0), "`batch_size` must be at least 1, got 0"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from diffusers import UNet2DModel
 
-from spurion.core.sealed import Damaged
+from spurion.core.tensors import Damaged
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.finite import check_answers

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from spurion.core.sealed import Damaged
+from spurion.core.tensors import Damaged
 from spurion.diffusion.checkpoint import TrainingState, load_state, save_state
 
 IDENTITY = {"seed": 0, "training": {"iterations": 10, "clip_norm": None}, "images": {"shape": [2, 1, 8, 8]}}
@@ -94,7 +94,7 @@ def test_a_failed_write_leaves_the_older_state(tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("spurion.core.sealed.save_file", full)
+    monkeypatch.setattr("spurion.core.tensors.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         save_state(tmp_path / "s", a_state(step=2), IDENTITY)
     assert load_state(tmp_path / "s", IDENTITY).step == 1

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from spurion.audits.measurement import Measurement, Stages
+from spurion.audits.measurement import Measurement
 from spurion.audits.sources import Images, Model
+from spurion.core.progress import Progress
 from spurion.core.random import derive_seed, generator
 from spurion.data.storage import room
 from spurion.geometry.groups.choice import choose_groups
@@ -70,7 +71,7 @@ def model_geometry(
     *,
     points: int,
     seed: int,
-    progress: Stages,
+    progress: Progress,
 ) -> tuple[GeometryResult, ScanResult]:
     """Basins, curvature and energies of the model at some samples of each class.
 

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -39,8 +39,9 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
-from spurion.core.sealed import Damaged, load_tensors, save_tensors
+from spurion.core.tensors import holding, load_tensors, save_tensors
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, DistanceInfo, Neighbors, Searcher, as_distance, nearest
 from spurion.phases.exposed import digests, duplicate_groups, second_outside
@@ -52,12 +53,8 @@ COPY_NOISE = 0.01
 COPIES = 200
 """Number of control copies."""
 
-Stages = Callable[[str, int, int], None]
-"""Called as ``progress(stage, done, total)``: how far a named stage is."""
-
-
-def unseen(stage: str, done: int, total: int) -> None:
-    """Show nothing of a stage."""
+Stages = Progress
+unseen = silent
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def measure(
     *,
     distance: str | Distance = "l2",
     seed: int = 0,
-    progress: Stages | None = None,
+    progress: Progress = silent,
     search: Searcher = nearest,
 ) -> Measurement:
     """Measure samples against a training set; see the module.
@@ -133,7 +130,7 @@ def measure(
         ValueError: If shapes differ, or there are fewer than two samples.
     """
     _check(train, samples, holdout)
-    distance, told = as_distance(distance).kept(), progress or unseen
+    distance = as_distance(distance).kept()
     groups = duplicate_groups(train)
     known = None
     if holdout is not None:
@@ -142,14 +139,13 @@ def measure(
             train,
             holdout,
             distance=distance,
-            progress=partial(told, "search train and held-out"),
+            progress=partial(progress, "search train and held-out"),
             search=search,
         )
-    olive = known.to_train if known else _to_train(samples, train, distance, told, search)
-    gray = nearest(
-        samples, samples, 1, distance=distance, exclude_self=True, progress=partial(told, "search samples")
-    )
-    told("controls and null", 0, 1)
+    olive = known.to_train if known else _to_train(samples, train, distance, progress, search)
+    told = partial(progress, "search samples")
+    gray = nearest(samples, samples, 1, distance=distance, exclude_self=True, progress=told)
+    progress("controls and null", 0, 1)
     measurement = Measurement(
         distance=distance.info,
         to_train=olive,
@@ -162,7 +158,7 @@ def measure(
         holdout_to_train=None if known is None else known.holdout_to_train,
         **_held_out(known, train, samples, holdout, distance, seed, groups, search),
     )
-    told("controls and null", 1, 1)
+    progress("controls and null", 1, 1)
     return measurement
 
 
@@ -189,7 +185,7 @@ def load_measurement(path: Path) -> Measurement:
     """
     tensors, facts = load_tensors(path)
     searches: dict[str, Any] = dict.fromkeys(SEARCHES)
-    try:
+    with holding(path, "measurement"):
         for name in SEARCHES:
             if name == SEARCHES[0] or f"{name}.distances" in tensors:
                 searches[name] = Neighbors(tensors.pop(f"{name}.distances"), tensors.pop(f"{name}.indices"))
@@ -199,8 +195,6 @@ def load_measurement(path: Path) -> Measurement:
             null=NullTest.model_validate(null) if null else None,
             **{**searches, **tensors},
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise Damaged(f"{path} is damaged (it holds no measurement: {error}).") from None
 
 
 def _check(train: Tensor, samples: Tensor, holdout: Tensor | None) -> None:
@@ -219,11 +213,11 @@ def _to_train(
     samples: Float[Tensor, "n *shape"],
     train: Float[Tensor, "k *shape"],
     distance: Distance,
-    told: Stages,
+    progress: Progress,
     search: Searcher,
 ) -> Neighbors:
     depth = min(DEPTH, len(train))
-    return search(samples, train, depth, distance=distance, progress=partial(told, "search train"))
+    return search(samples, train, depth, distance=distance, progress=partial(progress, "search train"))
 
 
 def _copy_distances(

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from spurion.audits.claims import Asked
 from spurion.audits.classes import AuditRules
-from spurion.audits.measurement import Stages
 from spurion.core.arguments import FLAG, Kind
+from spurion.core.progress import Progress
 from spurion.data import Declared, ImageSet
 from spurion.data.open import Source
 from spurion.diffusion.samplers import SamplerConfig
@@ -87,7 +87,7 @@ class Request:
     clip: bool
     points: int
     redact: bool
-    progress: Stages
+    progress: Progress
     rules: AuditRules = field(default_factory=AuditRules)
 
     def __post_init__(self) -> None:

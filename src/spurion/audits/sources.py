@@ -3,14 +3,15 @@
 __all__ = ["ROLES", "Images", "Model", "drawn_set", "open_sets"]
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 from torch import Tensor
 
-from spurion.audits.measurement import Stages
 from spurion.audits.results import ModelInfo
+from spurion.core.progress import Progress
 from spurion.data import Declared, ImageSet, open_images, ranges_for
 from spurion.data.numbers import array_type
 from spurion.data.open import Source
@@ -75,17 +76,13 @@ class Model:
             seed=self.seed if drawn else None,
         )
 
-    def draw(self, folder: Path | None, progress: Stages) -> ImageSet:
+    def draw(self, folder: Path | None, progress: Progress) -> ImageSet:
         """Draw its samples, into `samples.npz` of a folder if there is one, where they are continued.
 
         Raises:
             ValueError: If the folder holds samples of another request.
         """
-        count = self.generate or 0
-
-        def told(done: int, total: int) -> None:
-            progress("sample", done, total)
-
+        count, told = self.generate or 0, partial(progress, "sample")
         if folder is None:
             drawn = sample(self.denoiser, count, self.sampler, seed=self.seed, progress=told).float()
         else:

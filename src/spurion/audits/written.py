@@ -15,6 +15,7 @@ from torch import Tensor
 from spurion.audits.findings import SAMPLE_COLUMNS, TRANSFORM_COLUMN
 from spurion.audits.measurement import Measurement
 from spurion.core.files import atomic_write
+from spurion.core.tensors import save_arrays
 from spurion.phases.classification import CLASSES
 
 
@@ -83,15 +84,13 @@ def write_gallery(
         index: Which samples to show, in this order.
     """
     shown = torch.full_like(index, -1) if labels is None else labels[index]
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file,
-            index=index.numpy(),
-            label=shown.numpy(),
-            sample=_to_8_bit(samples[index]),
-            train=_to_8_bit(train[measurement.nearest_train[index]]),
-            other=_to_8_bit(samples[measurement.nearest_sample[index]]),
-        )
+    images = {
+        "sample": samples[index],
+        "train": train[measurement.nearest_train[index]],
+        "other": samples[measurement.nearest_sample[index]],
+    }
+    arrays = {name: _to_8_bit(chosen) for name, chosen in images.items()}
+    save_arrays(path, {"index": index.numpy(), "label": shown.numpy(), **arrays})
 
 
 def _to_8_bit(images: Float[Tensor, "g channels height width"]) -> np.ndarray:

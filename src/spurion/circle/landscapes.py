@@ -17,9 +17,9 @@ from torch import Tensor
 from spurion.circle.config import CircleConfig
 from spurion.circle.results import Branches, MergePoint, Minimum, State
 from spurion.circle.ring import PAPER_SIZE, RingEnergy, paper_circle
-from spurion.core.files import atomic_write
 from spurion.core.progress import Progress
 from spurion.core.random import generator
+from spurion.core.tensors import save_arrays
 from spurion.memory.branches import track
 from spurion.memory.dense import DenseAM
 from spurion.memory.minima import KINDS, Minima, find_minima, survey
@@ -68,13 +68,9 @@ def landscape(config: CircleConfig, count: int | None, path: Path, progress: Pro
         scores.append(exact.score(grid).view(shown.points, shown.points, 2))
         states.append(_ring_state(exact) if isinstance(exact, RingEnergy) else state_of(exact, config.seed))
         progress(done, len(shown.betas))
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file,
-            betas=np.array(shown.betas),
-            energy=torch.stack(energies).float().numpy(),
-            score=torch.stack(scores).float().numpy(),
-        )
+    stacks = {"energy": energies, "score": scores}
+    arrays = {name: torch.stack(stack).float().numpy() for name, stack in stacks.items()}
+    save_arrays(path, {"betas": np.array(shown.betas), **arrays})
     return tuple(states)
 
 

@@ -23,12 +23,11 @@ from spurion.circle.landscapes import branches, landscape, table
 from spurion.circle.phases import capacity_law, phase_point, ripple_law
 from spurion.circle.trained import train_and_compare
 from spurion.core.config import Config
-from spurion.core.engine import Report
 from spurion.core.failures import one_sentence, raise_if_refused
 from spurion.core.files import read_json
-from spurion.core.sealed import Seal, tell
+from spurion.core.progress import Progress
+from spurion.core.store import Store
 from spurion.diffusion.training import is_trained
-from spurion.studies.folder import AGAIN, keep, recall
 
 RIPPLE_COUNT = 1000
 RIPPLE_SETS = 24
@@ -72,9 +71,9 @@ class Piece:
         return (self.grid,) if self.kind == "landscape" else ()
 
     @property
-    def seal(self) -> Seal:
-        """The checksums of its files."""
-        return Seal(self.folder, self.file.stem)
+    def store(self) -> Store:
+        """Where its files are known by their checksums."""
+        return Store(self.folder, self.file.stem)
 
 
 def exact_pieces(folder: Path, config: CircleConfig) -> list[Piece]:
@@ -102,18 +101,13 @@ def trained_pieces(folder: Path, config: CircleConfig) -> list[Piece]:
 
 def is_done(piece: Piece) -> bool:
     """Whether a piece is there as it was left; what is damaged is told and taken away."""
-    damage = piece.seal.damage()
-    for path, error in damage.items():
-        tell(error, AGAIN)
-        path.unlink(missing_ok=True)
-    if damage:
-        piece.seal.remove()
-        piece.file.unlink(missing_ok=True)
-    done = recall(piece.seal, piece.file, _parsed, *piece.beside) is not None
+    if piece.store.clear():
+        piece.store.remove(piece.file)
+    done = piece.store.recall(piece.file, _parsed, *piece.beside) is not None
     return done and (piece.kind != "trained" or is_trained(piece.trained))
 
 
-def run_piece(piece: Piece, report: Report) -> str:
+def run_piece(piece: Piece, report: Progress) -> str:
     """Compute a piece and store it, unless that is done.
 
     Returns:
@@ -124,8 +118,7 @@ def run_piece(piece: Piece, report: Report) -> str:
     """
     if is_done(piece):
         return ""
-    piece.seal.remove()
-    piece.file.unlink(missing_ok=True)
+    piece.store.remove(piece.file)
     start = time.process_time()
     try:
         result = COMPUTE[piece.kind](piece, report)
@@ -136,7 +129,7 @@ def run_piece(piece: Piece, report: Report) -> str:
         return one_sentence(error)
     seconds = round(time.process_time() - start, 3)
     values = {"seconds": seconds, "result": [part.model_dump(mode="json") for part in result]}
-    keep(piece.seal, piece.file, values, *piece.beside)
+    piece.store.keep(piece.file, values, *piece.beside)
     return ""
 
 
@@ -156,23 +149,23 @@ def _parsed(values: Any) -> tuple[list[dict[str, Any]], float]:
     return list(values["result"]), float(values["seconds"])
 
 
-def _landscape(piece: Piece, report: Report) -> list[Config]:
+def _landscape(piece: Piece, report: Progress) -> list[Config]:
     count = int(piece.key[0]) or None
     name = f"K = {count or 'infinity'}"
     return [*landscape(piece.config, count, piece.grid, partial(report, name, "energies and minima"))]
 
 
-def _table(piece: Piece, report: Report) -> list[Config]:
+def _table(piece: Piece, report: Progress) -> list[Config]:
     count = int(piece.key[0])
     return [*table(piece.config, count, partial(report, f"K = {count}", "table of minima"))]
 
 
-def _branches(piece: Piece, report: Report) -> list[Config]:
+def _branches(piece: Piece, report: Progress) -> list[Config]:
     count = int(piece.key[0])
     return [branches(piece.config, count, partial(report, f"K = {count}", "merging minima"))]
 
 
-def _random_sets(piece: Piece, report: Report) -> list[Config]:
+def _random_sets(piece: Piece, report: Progress) -> list[Config]:
     beta, count = float(piece.key[0]), int(piece.key[1])
     rule = piece.config.phases if piece.kind == "phases" else piece.config.sweep
     progress = partial(report, f"K = {count}, beta = {beta:.4g}", "random sets")
@@ -180,22 +173,22 @@ def _random_sets(piece: Piece, report: Report) -> list[Config]:
     return [phase_point(count, beta, sets=rule.sets, draws=rule.draws, seed=seed, progress=progress)]
 
 
-def _capacity(piece: Piece, report: Report) -> list[Config]:
+def _capacity(piece: Piece, report: Progress) -> list[Config]:
     beta, rule = float(piece.key[0]), piece.config.laws
     progress = partial(report, f"beta = {beta:.4g}", "memory capacity")
     return [capacity_law(beta, sets=rule.sets, draws=rule.draws, seed=piece.config.seed, progress=progress)]
 
 
-def _ripple(piece: Piece, report: Report) -> list[Config]:
+def _ripple(piece: Piece, report: Progress) -> list[Config]:
     return [ripple_law(float(piece.key[0]), RIPPLE_COUNT, sets=RIPPLE_SETS, seed=piece.config.seed)]
 
 
-def _trained(piece: Piece, report: Report) -> list[Config]:
+def _trained(piece: Piece, report: Progress) -> list[Config]:
     count, network = int(piece.key[0]), str(piece.key[1])
     return [train_and_compare(piece.config, count, network, piece.trained, report)]
 
 
-COMPUTE: dict[str, Callable[[Piece, Report], list[Config]]] = {
+COMPUTE: dict[str, Callable[[Piece, Progress], list[Config]]] = {
     "landscape": _landscape,
     "table": _table,
     "branches": _branches,

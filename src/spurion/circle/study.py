@@ -30,8 +30,9 @@ from spurion.circle.results import (
     TrainedResult,
 )
 from spurion.core.config import Config, build_config
-from spurion.core.engine import Report, available_cores, run_tasks
+from spurion.core.engine import available_cores, run_tasks
 from spurion.core.environment import Crew, environment
+from spurion.core.progress import Progress, silent
 from spurion.studies.folder import RunFolder
 
 THREADS = 1
@@ -64,7 +65,7 @@ def circle_study(
     overrides: Sequence[str] = (),
     device: str | None = None,
     workers: int | None = None,
-    report: Report = lambda name, stage, done, total: None,
+    report: Progress = silent,
 ) -> CircleResult:
     """Run a study of the circle, or go on with one that was interrupted.
 
@@ -135,7 +136,7 @@ def _crew(device: str | None, workers: int | None) -> Crew:
     return Crew(workers or available_cores(), THREADS, "cpu")
 
 
-def _run_all(pieces: list[Piece], crew: Crew, report: Report) -> dict[str, str]:
+def _run_all(pieces: list[Piece], crew: Crew, report: Progress) -> dict[str, str]:
     """Compute the pieces that are not done; returns why trainings failed, by the name of the piece."""
     missing = [piece for piece in pieces if not is_done(piece)]
     failures = {}

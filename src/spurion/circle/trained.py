@@ -14,6 +14,7 @@ __all__ = ["train_and_compare"]
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,10 @@ from spurion.circle.landscapes import grid_points, pattern_set, state_of
 from spurion.circle.results import Cluster, Comparison, LearnedMinimum, TrainedResult
 from spurion.circle.ring import RingEnergy
 from spurion.circle.trained_config import NetworkConfig
-from spurion.core.engine import Report
-from spurion.core.files import atomic_write
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
-from spurion.core.sealed import Damaged, load_arrays, tell
+from spurion.core.store import AGAIN
+from spurion.core.tensors import Damaged, load_arrays, save_arrays, tell
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.euler_maruyama import sample_sde
 from spurion.diffusion.iteration import FixedPoints, fixed_points
@@ -40,7 +40,6 @@ from spurion.diffusion.schedule import VESchedule
 from spurion.diffusion.training import train
 from spurion.memory.dense import DenseAM
 from spurion.statistics.intervals import Interval, proportion
-from spurion.studies.folder import AGAIN
 from spurion.studies.point import parameter_count
 
 NEAR = 0.1
@@ -59,7 +58,7 @@ class _Bench:
     network: str
     chosen: NetworkConfig
     folder: Path
-    report: Report
+    report: Progress
     patterns: Float[Tensor, "K 2"]
 
     @property
@@ -70,11 +69,11 @@ class _Bench:
         return derive_seed(self.config.seed, "circle", "trained", self.count, self.network, purpose)
 
     def stage(self, stage: str) -> Progress:
-        return lambda done, total: self.report(f"K = {self.count}, {self.network}", stage, done, total)
+        return partial(self.report, f"K = {self.count}, {self.network}", stage)
 
 
 def train_and_compare(
-    config: CircleConfig, count: int, network: str, folder: Path, report: Report
+    config: CircleConfig, count: int, network: str, folder: Path, report: Progress
 ) -> TrainedResult:
     """Train one network on one set and hold it against the exact energy.
 
@@ -272,6 +271,5 @@ def _stored(path: Path, compute: Callable[[], dict[str, np.ndarray]]) -> dict[st
     except Damaged as error:
         tell(error, AGAIN)
     arrays = compute()
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    save_arrays(path, arrays)
     return arrays

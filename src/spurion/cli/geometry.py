@@ -4,6 +4,7 @@ __all__ = ["geometry"]
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,12 +25,11 @@ from spurion.cli.options import (
     value_range_of,
 )
 from spurion.cli.readings import Readings, readings_as_json, show_readings, write_values
-from spurion.cli.show import counter, progress_shown, say, show_clipped, show_json
+from spurion.cli.show import progress_shown, say, show_clipped, show_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from spurion.cli.show import Report
     from spurion.core.progress import Progress
     from spurion.data import ImageSet
     from spurion.diffusion.denoiser import Denoiser
@@ -118,7 +118,7 @@ def geometry(
         level = scan.chosen_noise if scan else DEFAULT_NOISE if noise is None else noise
         tolerance = _tolerance_of_the_run(model, chosen) if tolerance is None else tolerance
         setting = _setting(denoiser, known, chosen, tolerance, level, seed)
-        found, failures = _measured(denoiser, images.images, names, setting, counter(shown, "measure"))
+        found, failures = _measured(denoiser, images.images, names, setting, partial(shown, "", "measure"))
     notes = (*_scan_notes(scan), *_cautions(found, denoiser, setting))
     readings = Readings(found, images, known, setting, scan, failures, notes)
     if out is not None:
@@ -135,7 +135,7 @@ def _check(train: str | None, noise: float | None, out: Path | None) -> None:
         raise ValueError(f"`--out` must be a file to write, got the folder {out}.")
 
 
-def _scan(denoiser: "Denoiser", train: "ImageSet", seed: int, shown: "Report") -> "ScanResult":
+def _scan(denoiser: "Denoiser", train: "ImageSet", seed: int, shown: "Progress") -> "ScanResult":
     """The noise chosen at some training images, as a study does."""
     from spurion.geometry.groups.config import GeometryConfig
     from spurion.geometry.groups.scan import scan

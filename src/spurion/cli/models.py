@@ -3,6 +3,7 @@
 __all__ = ["Sampler", "Steps", "model_folder", "sample", "steps_given", "train"]
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,7 @@ from spurion.cli.options import (
     Seed,
     with_options,
 )
-from spurion.cli.show import counter, progress_shown, say, show_source
+from spurion.cli.show import progress_shown, say, show_source
 
 if TYPE_CHECKING:
     from spurion.data import ImageSet
@@ -71,7 +72,7 @@ def train(
     with RunFolder(out).opened(config):
         _write_images(out / "train.npz", images)
         with progress_shown() as shown:
-            train_point(PointTask(out, config, size), images.images, counter(shown, "train"))
+            train_point(PointTask(out, config, size), images.images, partial(shown, "", "train"))
     show_source("Source", pool)
     say(f"Model: {out / 'model'}")
     say(f"Training images: {out / 'train.npz'}")
@@ -110,7 +111,7 @@ def sample(
     config = build_config(SamplerConfig, values | steps_given(steps))
     denoiser = load_denoiser(model_folder(model), device=choose_device(device.value))
     with progress_shown() as shown:
-        sample_to_file(denoiser, count, config, seed=seed, path=out, progress=counter(shown, "sample"))
+        sample_to_file(denoiser, count, config, seed=seed, path=out, progress=partial(shown, "", "sample"))
     say(f"{count} samples: {out}")
 
 
@@ -120,12 +121,9 @@ def steps_given(steps: int | None) -> dict[str, int]:
 
 
 def _write_images(path: Path, images: "ImageSet") -> None:
-    import numpy as np
+    from spurion.core.tensors import save_arrays
 
-    from spurion.core.files import atomic_write
-
-    with atomic_write(path) as temporary:
-        np.savez_compressed(temporary, samples=images.images.numpy())
+    save_arrays(path, {"samples": images.images.numpy()})
 
 
 def model_folder(folder: Path) -> Path:

@@ -4,6 +4,7 @@ __all__ = ["neighbors"]
 
 import csv
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,6 @@ from spurion.cli.options import (
     value_range_of,
 )
 from spurion.cli.show import (
-    counter,
     progress_shown,
     say,
     show_clipped,
@@ -124,7 +124,7 @@ def neighbors(
             memory_limit=_bytes(memory_limit),
             checkpoint=checkpoint,
             cache=cache,
-            progress=counter(shown, "search"),
+            progress=partial(shown, "", "search"),
         )
     warnings = _warnings(asked, searched, found)
     show_warnings(warnings)

@@ -5,8 +5,6 @@ Texts are printed as they are: nothing that a user named is ever read as markup.
 
 __all__ = [
     "CLASSES",
-    "Report",
-    "counter",
     "duration",
     "percent",
     "progress_shown",
@@ -26,17 +24,19 @@ __all__ = [
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from spurion.core.progress import Progress
 from spurion.core.text import printable
 
 if TYPE_CHECKING:
@@ -53,15 +53,12 @@ WORDS = {"answer": "", "doubt": "Doubt: ", "warning": "Warning: "}
 
 SHARE = "share in % (95 % interval)"
 
-Report = Callable[[str, str, int, int], None]
-"""Called as ``report(name, stage, done, total)``: how far a named work is; a total of 0 is unknown."""
-
 PATIENCE = 10.0
 """Seconds between two plain lines of one stage."""
 
 
 @contextmanager
-def progress_shown() -> Iterator[Report]:
+def progress_shown() -> Iterator[Progress]:
     """Show progress on standard error: bars on a terminal, plain lines elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -73,19 +70,14 @@ def progress_shown() -> Iterator[Report]:
         TaskProgressColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Bars(*columns, console=console, transient=True) as progress:
         yield _Bars(progress)
-
-
-def counter(report: Report, stage: str, name: str = "") -> Callable[[int, int], None]:
-    """A progress callback ``(done, total)`` for work that is one stage."""
-    return lambda done, total: report(name, stage, done, total)
 
 
 class _Bars:
     """One bar for each name; it leaves when its stage is done and returns with the next."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Bars) -> None:
         self.progress = progress
         self.rows: dict[str, tuple[str, TaskID]] = {}
 

@@ -11,11 +11,12 @@ __all__ = [
     "WHOLE",
     "Kind",
     "check_arguments",
+    "check_choice",
     "optional",
 ]
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -58,3 +59,18 @@ def check_arguments(values: Mapping[str, object], kinds: Mapping[str, Kind]) -> 
     for name, (kind, words) in kinds.items():
         if not isinstance(values[name], kind):
             raise ValueError(f"`{name}` must be {words}, got {type(values[name]).__name__}.")
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse an argument that is none of some words.
+
+    Raises:
+        ValueError: If it is none of them.
+
+    Example:
+        >>> check_choice("engine", "fast", ("auto", "int8"))
+        Traceback (most recent call last):
+        ValueError: `engine` must be one of auto, int8, got 'fast'.
+    """
+    if value not in (known := list(choices)):
+        raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {value!r}.")

@@ -20,8 +20,11 @@ from typing import Any
 
 import torch
 
+from spurion.core.progress import Progress
 from spurion.core.spawning import WorkerContext, may_start_workers
-from spurion.core.worker import Report, Result, Task, run_one, start_worker
+from spurion.core.worker import Result, Task, run_one, start_worker
+
+Report = Progress
 
 
 def available_cores() -> int:
@@ -32,12 +35,12 @@ def available_cores() -> int:
 
 
 def run_tasks(
-    function: Callable[[Task, Report], Result],
+    function: Callable[[Task, Progress], Result],
     tasks: Sequence[Task],
     *,
     workers: int,
     threads: int,
-    report: Report,
+    report: Progress,
 ) -> Iterator[tuple[int, Result]]:
     """Run a function over tasks and yield (index of the task, result) as each finishes.
 
@@ -47,7 +50,7 @@ def run_tasks(
         workers: The number of processes; 1 runs everything here, in order, as does a process that may not
             have children.
         threads: The number of torch threads of each worker.
-        report: Called in this process with the progress of each task.
+        report: Called in this process as the tasks do: with a name, a stage, and how far it is.
 
     Raises:
         RuntimeError: If a worker died (killed, or out of memory).
@@ -59,7 +62,7 @@ def run_tasks(
 
 
 def _loop(
-    function: Callable[[Task, Report], Result], tasks: Sequence[Task], threads: int, report: Report
+    function: Callable[[Task, Progress], Result], tasks: Sequence[Task], threads: int, report: Progress
 ) -> Iterator[tuple[int, Result]]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -71,11 +74,11 @@ def _loop(
 
 
 def _pool(
-    function: Callable[[Task, Report], Result],
+    function: Callable[[Task, Progress], Result],
     tasks: Sequence[Task],
     workers: int,
     threads: int,
-    report: Report,
+    report: Progress,
 ) -> Iterator[tuple[int, Result]]:
     context = WorkerContext()
     channel = context.Queue()
@@ -130,7 +133,7 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _drain(channel: Any, report: Report) -> None:
+def _drain(channel: Any, report: Progress) -> None:
     while True:
         try:
             message = channel.get_nowait()

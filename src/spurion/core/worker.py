@@ -6,7 +6,7 @@ imports nothing that takes long, torch least of all, so that a worker is guarded
 on; before that it does nothing but import.
 """
 
-__all__ = ["Report", "Result", "Task", "run_one", "start_worker"]
+__all__ = ["Result", "Task", "run_one", "start_worker"]
 
 import ctypes
 import logging
@@ -20,11 +20,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from spurion.core.files import write_only_under
+from spurion.core.progress import Progress
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Report = Callable[[str, str, int, int], None]
-"""Called as ``report(task name, stage, done, total)``."""
 
 PR_SET_PDEATHSIG = 1
 """The option of Linux' `prctl` that names the signal of a parent's end."""
@@ -50,7 +49,7 @@ def start_worker(parent: int, threads: int, channel: Any) -> None:
     torch.set_num_threads(threads)
 
 
-def run_one(function: Callable[[Task, Report], Result], task: Task) -> Result:
+def run_one(function: Callable[[Task, Progress], Result], task: Task) -> Result:
     """Run a function on a task; its progress goes to the parent, not too often."""
     last_time, last_stage = 0.0, ""
 

@@ -2,22 +2,21 @@
 
 A state holds everything that a training carries from step to step: weights, moving average, the
 optimizer's two moments, the log so far and the losses not yet in it. Random numbers and data order are
-functions of the seed and the step, so the step is all they need. The file is safetensors under a checksum,
-written beside its place and renamed over it; it names the training it belongs to by its `identity`.
+functions of the seed and the step, so the step is all they need. The file is a `KeyedFile` of the training's
+`identity`.
 """
 
 __all__ = ["TrainingState", "load_state", "save_state"]
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
-from spurion.core.sealed import Damaged, load_tensors, save_tensors
+from spurion.core.store import KeyedFile
 
 
 @dataclass
@@ -33,9 +32,6 @@ class TrainingState:
     log: Float[Tensor, "rows 3"]
 
 
-_TENSORS = tuple(field.name for field in fields(TrainingState) if field.name != "step")
-
-
 def save_state(path: Path | str, state: TrainingState, identity: Mapping[str, Any]) -> None:
     """Write a state atomically.
 
@@ -47,8 +43,8 @@ def save_state(path: Path | str, state: TrainingState, identity: Mapping[str, An
     Raises:
         OSError: If the folder cannot be written or the disk is full; an older state is then untouched.
     """
-    facts = {"training": json.dumps({"step": state.step, "identity": identity}, sort_keys=True)}
-    save_tensors(path, {name: getattr(state, name) for name in _TENSORS}, facts)
+    tensors = dict(vars(state))
+    _file(path).save(tensors, identity, step=tensors.pop("step"))
 
 
 def load_state(path: Path | str, identity: Mapping[str, Any]) -> TrainingState | None:
@@ -62,30 +58,9 @@ def load_state(path: Path | str, identity: Mapping[str, Any]) -> TrainingState |
         Damaged: If the file is damaged.
         ValueError: If it belongs to another training.
     """
-    if not Path(path).exists():
-        return None
-    tensors, facts = load_tensors(path)
-    try:
-        header = json.loads(facts["training"])
-        step, found = int(header["step"]), dict(header["identity"])
-        state = TrainingState(step=step, **{name: tensors[name] for name in _TENSORS})
-    except (KeyError, TypeError, ValueError) as error:
-        raise Damaged(f"{path} is damaged (it holds no training state: {error}).") from None
-    difference = _difference(json.loads(json.dumps(identity)), found)
-    if difference:
-        raise ValueError(
-            f"The training state {path} belongs to another training ({difference}); "
-            f"delete it to train anew, or choose another folder."
-        )
-    return state
+    return _file(path).load(identity, lambda tensors, facts: TrainingState(int(facts["step"]), **tensors))
 
 
-def _difference(wanted: Any, found: Any, name: str = "") -> str:
-    """The first field in which two identities differ, in words; empty if they are equal."""
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        for key in sorted({*wanted, *found}):
-            inner = f"{name}.{key}" if name else key
-            if words := _difference(wanted.get(key), found.get(key), inner):
-                return words
-        return ""
-    return "" if wanted == found else f"its {name} is {found!r:.80}, not {wanted!r:.80}"
+def _file(path: Path | str) -> KeyedFile:
+    remedy = "delete it to train anew, or choose another folder"
+    return KeyedFile(Path(path), "training", "belongs to another training", remedy)

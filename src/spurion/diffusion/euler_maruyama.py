@@ -22,8 +22,7 @@ References:
 __all__ = ["EulerMaruyamaConfig", "sample_sde"]
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Annotated
 
 import torch
@@ -32,7 +31,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from spurion.core.config import Config
-from spurion.core.progress import Progress, silent
+from spurion.core.progress import Progress, shifted, silent
 from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.samplers import stream_noises
@@ -95,7 +94,7 @@ def sample_sde(
         x = scale * next(noises)
         if patterns is not None:
             x += _chosen(patterns, seed, members).to(x)
-        tick = partial(_tick, progress, index * config.steps, len(starts) * config.steps)
+        tick = shifted(progress, index * config.steps, len(starts) * config.steps)
         x = _walk(denoiser, x, config, noises, tick)
         if not x.isfinite().all():
             raise ValueError(f"The model {denoiser.name} answers NaN or infinity, or leaves all bounds.")
@@ -108,7 +107,7 @@ def _walk(
     x: Tensor,
     config: EulerMaruyamaConfig,
     noises: Iterator[Tensor],
-    tick: Callable[[int], None],
+    tick: Progress,
 ) -> Tensor:
     """Go from t = 1 down to `until`."""
     step = (1 - config.until) / config.steps
@@ -129,10 +128,6 @@ def _chosen(patterns: Tensor, seed: int, members: range) -> Tensor:
     """A random pattern for each sample, from a stream of its own."""
     index = [int(torch.randint(len(patterns), (), generator=generator(seed, "start", i))) for i in members]
     return patterns[torch.tensor(index, device=patterns.device)]
-
-
-def _tick(progress: Progress, before: int, total: int, done: int) -> None:
-    progress(before + done, total)
 
 
 def _check(denoiser: Denoiser, count: int, first: int, patterns: Tensor | None) -> float:

@@ -34,7 +34,7 @@ from torch import Tensor
 from spurion.core.arguments import PATH, check_arguments
 from spurion.core.config import Config, build_config
 from spurion.core.files import file_mode, read_json, write_json
-from spurion.core.sealed import save_tensors
+from spurion.core.tensors import save_tensors
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser, Spectrum

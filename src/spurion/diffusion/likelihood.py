@@ -39,6 +39,7 @@ from jaxtyping import Float
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+from spurion.core.arguments import check_choice
 from spurion.core.progress import Progress, silent
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.jacobian import denoise_and_traces, probe_error, random_signs
@@ -273,8 +274,7 @@ def _check(
         raise ValueError(f"`t` must be a step in 0..{last}, got {t}.")
     if not discrete and not 0 < t <= 1:
         raise ValueError(f"`t` must lie in (0, 1], got {t}.")
-    if divergence not in ("exact", "hutchinson"):
-        raise ValueError(f"`divergence` must be exact or hutchinson, got {divergence!r}.")
+    check_choice("divergence", divergence, ("exact", "hutchinson"))
     if divergence == "hutchinson" and generator is None:
         raise ValueError("`generator` is needed for the probes of hutchinson, got None.")
     for name, value in (("probes", probes), ("batch_size", batch_size), ("steps", steps)):

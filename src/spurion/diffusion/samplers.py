@@ -32,7 +32,6 @@ __all__ = ["SamplerConfig", "reverse", "sample", "stream_noises"]
 
 import math
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
@@ -43,7 +42,7 @@ from torch import Tensor
 
 from spurion.core.arguments import FUNCTION, WHOLE, Kind, check_arguments
 from spurion.core.config import Config
-from spurion.core.progress import Progress, silent
+from spurion.core.progress import Progress, shifted, silent
 from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.finite import finite_answer
@@ -177,7 +176,7 @@ def sample(
     batches = []
     for index, start in enumerate(starts):
         noises = stream_noises(denoiser, seed, range(start, min(start + config.batch_size, first + count)))
-        tick = partial(_tick, progress, index * config.steps, len(starts) * config.steps)
+        tick = shifted(progress, index * config.steps, len(starts) * config.steps)
         batches.append(_walk(denoiser, next(noises), times, config, noises, tick).cpu())
     return torch.cat(batches)
 
@@ -208,7 +207,7 @@ def reverse(
     if not 1 <= steps <= t + 1:
         raise ValueError(f"`steps` must lie in 1..{t + 1} for a start at step {t}, got {steps}.")
     config = SamplerConfig(kind="ddim", steps=steps, clip=clip)
-    return _walk(denoiser, x_t, _evenly_spaced(t, steps), config, iter(()), lambda done: None)
+    return _walk(denoiser, x_t, _evenly_spaced(t, steps), config, iter(()), silent)
 
 
 def _walk(
@@ -217,7 +216,7 @@ def _walk(
     times: list[int],
     config: SamplerConfig,
     noises: Iterator[Tensor],
-    tick: Callable[[int], None],
+    tick: Progress,
 ) -> Tensor:
     """Go down the decreasing steps `times` and return the posterior mean at the last one."""
     products = _discrete(denoiser).alphas_cumprod.tolist()
@@ -232,10 +231,6 @@ def _walk(
     x_hat = finite_answer(denoiser, x_t, times[-1]).clamp(-limit, limit)
     tick(len(times))
     return x_hat
-
-
-def _tick(progress: Progress, before: int, total: int, done: int) -> None:
-    progress(before + done, total)
 
 
 def stream_noises(denoiser: Denoiser, seed: int, members: range) -> Iterator[Tensor]:

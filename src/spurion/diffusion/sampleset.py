@@ -15,17 +15,18 @@ __all__ = ["sample_to_file", "sample_to_folder"]
 
 import json
 import shutil
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spurion.core.files import atomic_write
-from spurion.core.progress import Progress, silent
-from spurion.core.sealed import Damaged, load_arrays, load_tensors, save_tensors, tell
+from spurion.core.progress import Progress, shifted, silent
+from spurion.core.store import KeyedFile
+from spurion.core.tensors import Damaged, holding, load_arrays, save_arrays, tell
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.samplers import SamplerConfig, sample
 from spurion.diffusion.state import denoiser_hash
@@ -87,24 +88,24 @@ def sample_to_file(
         parts = []
         starts = range(0, count, config.batch_size)
         for index, first in enumerate(starts):
-            shard = shards / f"{index:06d}.safetensors"
+            shard = _file(shards / f"{index:06d}.safetensors")
             batch = _read_shard(shard, request)
             if batch is None:
                 size = min(config.batch_size, count - first)
-                tick = partial(_shifted, progress, index * config.steps, len(starts) * config.steps)
+                tick = shifted(progress, index * config.steps, len(starts) * config.steps)
                 batch = sample(denoiser, size, config, seed=seed, first=first, progress=tick).float().cpu()
-                save_tensors(shard, {"samples": batch}, {"request": request})
+                shard.save({"samples": batch}, request)
             parts.append(batch)
-        with atomic_write(final) as temporary:
-            np.savez(temporary, samples=torch.cat(parts).numpy(), request=np.array(request))
+        arrays = {"samples": torch.cat(parts).numpy(), "request": np.array(json.dumps(request))}
+        save_arrays(final, arrays, compressed=False)
     samples = _read_set(final, request)
     shutil.rmtree(shards, ignore_errors=True)
     return samples
 
 
-def _request(denoiser: Denoiser, count: int, config: SamplerConfig, seed: int) -> str:
-    """Everything that decides the samples, as JSON; the model by its hash and by that of its folder."""
-    values = {
+def _request(denoiser: Denoiser, count: int, config: SamplerConfig, seed: int) -> dict[str, Any]:
+    """Everything that decides the samples; the model by its hash and by that of its folder."""
+    return {
         "format": _FORMAT,
         "denoiser": denoiser_hash(denoiser),
         "folder": denoiser.folder_hash,
@@ -112,43 +113,33 @@ def _request(denoiser: Denoiser, count: int, config: SamplerConfig, seed: int) -
         "seed": seed,
         "count": count,
     }
-    return json.dumps(values)
 
 
-def _read_shard(path: Path, request: str) -> Tensor | None:
+def _file(path: Path) -> KeyedFile:
+    another = "holds samples of another model, sampler, seed or count"
+    return KeyedFile(path, "sampling", another, "delete it or choose another one")
+
+
+def _read_shard(shard: KeyedFile, request: Mapping[str, Any]) -> Tensor | None:
     """The samples of a batch; None if it is not there, or damaged, which is told."""
-    if not path.exists():
-        return None
     try:
-        tensors, facts = load_tensors(path)
+        return shard.load(request, lambda tensors, _: tensors["samples"])
     except Damaged as error:
         tell(error, "its samples are drawn again")
         return None
-    _check_request(path, facts.get("request"), request)
-    return tensors["samples"]
 
 
-def _read_set(path: Path, request: str) -> Tensor:
+def _read_set(path: Path, request: Mapping[str, Any]) -> Tensor:
     try:
         arrays = load_arrays(path, "request", "samples")
+        with holding(path, "samples of ours"):
+            found = dict(json.loads(str(arrays["request"])))
     except Damaged as error:
         raise Damaged(f"{str(error).removesuffix('.')}; delete it and run again.") from None
-    _check_request(path, str(arrays["request"]), request)
-    return torch.from_numpy(arrays["samples"])
-
-
-def _check_request(path: Path, found: str | None, request: str) -> None:
-    if found == request:
-        return
-    if found is not None and "denoiser" in found and f'"format": {_FORMAT},' not in found:
+    if "denoiser" in found and found.get("format") != _FORMAT:
         raise ValueError(
             f"{path} was written by a former version of Spurion, which did not note the whole configuration "
             f"of the model; keep it elsewhere if it is needed, and draw the samples anew."
         )
-    raise ValueError(
-        f"{path} holds samples of another model, sampler, seed or count; delete it or choose another one."
-    )
-
-
-def _shifted(progress: Progress, before: int, total: int, done: int, _: int) -> None:
-    progress(before + done, total)
+    _file(path).check(found, request)
+    return torch.from_numpy(arrays["samples"])

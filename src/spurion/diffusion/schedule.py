@@ -31,6 +31,8 @@ import torch
 from jaxtyping import Float, Int64, Num
 from torch import Tensor
 
+from spurion.core.arguments import check_choice
+
 BetaSchedule = Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
 r"""How the betas grow, in the words of diffusers' scheduler configurations: :math:`\beta_t` linear,
 :math:`\sqrt{\beta_t}` linear, or the cosine schedule, :math:`\bar\alpha` at :math:`u = t / T` being
@@ -142,9 +144,7 @@ class DDPMSchedule(Schedule):
                 f"`beta_start` and `beta_end` must satisfy 0 < beta_start <= beta_end < 1, "
                 f"got {self.beta_start} and {self.beta_end}."
             )
-        if self.beta_schedule not in get_args(BetaSchedule):
-            known = ", ".join(get_args(BetaSchedule))
-            raise ValueError(f"`beta_schedule` must be one of {known}, got {self.beta_schedule!r}.")
+        check_choice("beta_schedule", self.beta_schedule, get_args(BetaSchedule))
 
     @cached_property
     def betas(self) -> Float[Tensor, " steps"]:

@@ -19,7 +19,7 @@ A training owns a folder::
     training.jsonl           the log; see `spurion.diffusion.log`
     state/state.safetensors  what the next step needs; see `spurion.diffusion.checkpoint`
     model/                   the denoiser with the averaged weights, written when all steps are done
-    .seals/train.json        the checksums of model and log, written last; see `spurion.core.sealed`
+    .seals/train.json        the checksums of model and log, written last; see `spurion.core.store`
 
 Every random number is a function of the seed and the step, and the state is written atomically, so that a
 training killed at any moment and started again ends with the same bytes as one that was left alone: on
@@ -48,7 +48,8 @@ from torch import Tensor
 from spurion.core.files import remove_leftovers
 from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
-from spurion.core.sealed import Damaged, Seal, tell
+from spurion.core.store import Store
+from spurion.core.tensors import Damaged, tell
 from spurion.diffusion.batches import Batches
 from spurion.diffusion.checkpoint import TrainingState, load_state, save_state
 from spurion.diffusion.denoiser import Denoiser
@@ -101,16 +102,16 @@ def train(
     folder = Path(folder)
     fresh = denoiser.build(images, schedule, generator=generator(seed, "weights"))
     if not isinstance(fresh, NetworkDenoiser):
-        _seal(folder).remove()
+        _store(folder).remove()
         save_denoiser(fresh, folder / "model")
-        _seal(folder).put(folder / "model")
+        _store(folder).put(folder / "model")
         return fresh
     execution = choose_execution(
         training.device, training.precision, training.channels_last, training.compile, fresh.shape
     )
     identity = _identity(images, denoiser, training, execution, schedule, seed)
-    seal, key = _seal(folder), json.dumps(identity, sort_keys=True)
-    if not seal.fits(key) or not seal.is_whole("it is made again"):
+    store, key = _store(folder), json.dumps(identity, sort_keys=True)
+    if not store.is_whole(key):
         batches = Batches(
             images,
             schedule,
@@ -123,7 +124,7 @@ def train(
         with execution.reproducible():
             learner = Learner(fresh, training, execution, seed=seed)
             _run(learner, batches, training, folder, identity, progress)
-        seal.put(folder / "model", folder / _LOG, key=key)
+        store.put(folder / "model", folder / _LOG, key=key)
     return load_denoiser(folder / "model", device=execution.device)
 
 
@@ -158,7 +159,7 @@ def _run(
     for file in (folder / _STATE, folder / _LOG):
         remove_leftovers(file)
     state = _last_state(folder, identity) or learner.state(0, torch.empty(0), torch.empty(0, 3))
-    _seal(folder).remove()
+    _store(folder).remove()
     log = TrainingLog(folder / _LOG, training.log_every, learner.device)
     learner.restore(state)
     log.start(state.step, state.losses, state.log)
@@ -175,11 +176,11 @@ def _run(
 
 def is_trained(folder: Path) -> bool:
     """Whether a folder holds a finished training as it was left; `train` tells damage and mends it."""
-    return _seal(folder).key is not None and not _seal(folder).damage()
+    return _store(folder).key is not None and not _store(folder).damage()
 
 
-def _seal(folder: Path) -> Seal:
-    return Seal(folder, "train")
+def _store(folder: Path) -> Store:
+    return Store(folder, "train")
 
 
 def _last_state(folder: Path, identity: Mapping[str, Any]) -> TrainingState | None:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from spurion.core.files import read_json
-from spurion.core.sealed import check_tensors
+from spurion.core.tensors import check_tensors
 
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 _PLAIN = (WEIGHTS_FILE, f"{WEIGHTS_FILE}.index.json", "model.safetensors", "model.safetensors.index.json")

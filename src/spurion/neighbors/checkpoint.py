@@ -2,18 +2,17 @@
 
 __all__ = ["Checkpoint", "Saved"]
 
-import hashlib
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Shaped
 from torch import Tensor
 
 from spurion.core.files import remove_leftovers
-from spurion.core.sealed import Damaged, load_tensors, save_tensors, tell
+from spurion.core.store import KeyedFile
+from spurion.core.tensors import Damaged, Tensors, tell
 from spurion.neighbors.work import Work
 
 SECONDS = 5.0
@@ -43,8 +42,10 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path | str | None, settings: dict[str, object]) -> None:
-        self._path = None if path is None else Path(path)
-        self._key = hashlib.sha256(json.dumps(settings | {"format": 2}, sort_keys=True).encode()).hexdigest()
+        another = "belongs to another search"
+        remedy = "delete it or give another `checkpoint`"
+        self._file = None if path is None else KeyedFile(Path(path), "search", another, remedy)
+        self._key = settings | {"format": 3}
         self._saved = time.monotonic()
 
     def load(self) -> Saved:
@@ -56,34 +57,26 @@ class Checkpoint:
             ValueError: If the file belongs to another search, or is a folder.
         """
         nothing = Saved(0, {}, None)
-        if self._path is None:
+        if self._file is None:
             return nothing
-        if self._path.is_dir():
-            raise ValueError(f"`checkpoint` must be a file, got the folder {self._path}.")
-        remove_leftovers(self._path)
-        if not self._path.exists():
-            return nothing
+        path = self._file.path
+        if path.is_dir():
+            raise ValueError(f"`checkpoint` must be a file, got the folder {path}.")
+        remove_leftovers(path)
         try:
-            tensors, facts = load_tensors(self._path)
-            key, blocks, work = facts["search"], int(facts["blocks"]), Work(**json.loads(facts["work"]))
-        except (Damaged, KeyError, TypeError, ValueError):
-            aside = self._path.with_name(f"{self._path.name}.damaged")
-            self._path.replace(aside)
+            return self._file.load(self._key, _saved) or nothing
+        except Damaged:
+            aside = path.with_name(f"{path.name}.damaged")
+            path.replace(aside)
             tell(
-                Damaged(f"{self._path} is damaged or no checkpoint of a search."),
+                Damaged(f"{path} is damaged or no checkpoint of a search."),
                 f"it is kept as {aside.name}, and the search starts again",
             )
             return nothing
-        if key != self._key:
-            raise ValueError(
-                f"{self._path} belongs to another search (other images, distance, k, radius or memory limit);"
-                f" delete it or give another `checkpoint`."
-            )
-        return Saved(blocks, tensors, work)
 
     def is_due(self) -> bool:
         """Whether there is a file and it was last saved some time ago."""
-        return self._path is not None and time.monotonic() - self._saved >= SECONDS
+        return self._file is not None and time.monotonic() - self._saved >= SECONDS
 
     def offer(self, saved: Saved) -> None:
         """Save what is done, if it is due."""
@@ -92,8 +85,11 @@ class Checkpoint:
 
     def save(self, saved: Saved) -> None:
         """Save what is done."""
-        if self._path is None or saved.work is None:
+        if self._file is None or saved.work is None:
             return
-        facts = {"search": self._key, "blocks": str(saved.blocks), "work": json.dumps(asdict(saved.work))}
-        save_tensors(self._path, saved.tensors, facts)
+        self._file.save(saved.tensors, self._key, blocks=saved.blocks, work=asdict(saved.work))
         self._saved = time.monotonic()
+
+
+def _saved(tensors: Tensors, facts: dict[str, Any]) -> Saved:
+    return Saved(int(facts["blocks"]), dict(tensors), Work(**facts["work"]))

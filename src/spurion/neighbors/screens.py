@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float, Float64, Int8, Int32, Int64
 from torch import Tensor
 
+from spurion.core.arguments import check_choice
 from spurion.neighbors.bounds import FloatScreen, Points, Screen, middle, slack_of, unit
 from spurion.neighbors.copies import sketched
 from spurion.neighbors.rows import Rows
@@ -177,8 +178,7 @@ def screens_for(reference: Rows, surveys: tuple[Survey, Survey], engine: str) ->
     Raises:
         ValueError: If the engine does not apply to these images or to this machine.
     """
-    if engine not in ENGINES:
-        raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}.")
+    check_choice("engine", engine, ENGINES)
     device, dim = reference.device, reference.dim
     center, scale = middle(reference), unit(max(each.largest for each in surveys))
     double = FloatScreen(center, scale, torch.float64)

@@ -8,7 +8,6 @@ __all__ = ["read_arrays", "read_loss", "read_rows", "read_stored"]
 
 import csv
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +18,7 @@ from spurion.core.config import Config, StoredResult, build_config
 from spurion.core.files import read_bounded, read_json
 from spurion.core.plain import parse_json
 from spurion.core.quantities import Count, Number
+from spurion.core.tensors import load_arrays
 
 StoredT = TypeVar("StoredT", bound=StoredResult)
 
@@ -102,33 +102,12 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 
     Raises:
         ValueError: If the file is missing or damaged, or an array is larger than 512 MiB.
-        OSError: If it cannot be read.
+        OSError: If it cannot be opened.
     """
     try:
-        with zipfile.ZipFile(path) as file:
-            return {name: _array(file, name) for name in names}
+        return load_arrays(path, *names, largest=LARGEST_ARRAY)
     except FileNotFoundError:
         raise ValueError(f"There is no file {path}.") from None
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise ValueError(f"{path} is damaged ({error}).") from None
-    except Exception as error:  # zlib, struct, the parser of headers: each has errors of its own
-        raise ValueError(f"{path} is damaged ({' '.join(str(error).split()):.200}).") from None
-
-
-def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:
-    try:
-        member = file.getinfo(f"{name}.npy")
-    except KeyError:
-        raise ValueError(f"there is no array `{name}`") from None
-    if member.file_size > LARGEST_ARRAY:
-        raise ValueError(f"`{name}` is larger than {LARGEST_ARRAY:,} bytes")
-    with file.open(member) as stream:
-        values: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
-    if values.dtype.kind not in "uif":
-        raise ValueError(f"`{name}` must hold numbers, got {values.dtype}")
-    return values
 
 
 def read_loss(path: Path) -> list[tuple[int, float]]:

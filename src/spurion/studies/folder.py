@@ -11,7 +11,7 @@
         samples.csv            one row a sample: label, distances, neighbors
         gallery.npz            images for the report
         measurement.safetensors, point.json, seconds.json
-        .seals/                checksums of all these; see `spurion.core.sealed`
+        .seals/                checksums of all these; see `spurion.core.store`
     vectors/                   those of a network's distance, shared by all points, until the study is done
     damage.log                 what was damaged and made again, if anything was
 
@@ -24,24 +24,21 @@ __all__ = ["AGAIN", "RunFolder", "keep", "recall", "stage_seconds", "timed", "ve
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import yaml
 from filelock import FileLock, Timeout
 
 from spurion.core.config import Config, StoredResult, build_config
 from spurion.core.files import read_json, write_json, write_text
-from spurion.core.sealed import Damaged, Seal, tell
+from spurion.core.store import AGAIN, Store, first_difference
+from spurion.core.tensors import Damaged, tell
 from spurion.studies.config import load_config
 
 RESULTS = ("points", "pieces")
 """Folders of results: of a study of images, and of the circle."""
-
-AGAIN = "it is made again"
-"""What a study does about damage."""
 
 LOCK_PATIENCE = 5.0
 """Seconds to wait for the workers of a killed run, which notice within a second that they are alone."""
@@ -70,9 +67,9 @@ class RunFolder:
 
     def write_study(self, result: StoredResult) -> None:
         """Write `study.json` and seal it; an old seal goes first."""
-        seal = Seal(self.root, "study")
-        seal.remove()
-        keep(seal, self.study_file, result.to_json())
+        store = Store(self.root, "study")
+        store.remove()
+        store.keep(self.study_file, result.to_json())
 
     @contextmanager
     def opened(self, config: Config) -> Iterator[None]:
@@ -113,7 +110,7 @@ class RunFolder:
         if found.get("kind") != values.get("kind"):
             raise ValueError(f"{self.root} holds a study of another kind; choose another `--out`.")
         stored = build_config(type(config), found, str(self.config_file)).model_dump(mode="json")
-        difference = _first_difference(stored, values)
+        difference = first_difference(stored, values)
         if difference:
             field, old, new = difference
             raise ValueError(
@@ -140,60 +137,12 @@ def _damage_logged(path: Path) -> Iterator[None]:
         handlers[0].close()
 
 
-def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any] | None:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(key for key in new if key not in old)]:
-            found = _first_difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)
-            if found:
-                return found
-        return None
-    return None if old == new else (path, old, new)
-
-
 def vectors_of(point: Path) -> Path:
     """The folder of vectors that a point shares with the other points of its study."""
     return point.parents[1] / "vectors"
 
 
-ValueT = TypeVar("ValueT")
-
-
-def recall(
-    seal: Seal, path: Path, parse: Callable[[Any], ValueT], *beside: Path, key: str = ""
-) -> ValueT | None:
-    """What a stage left in a JSON file.
-
-    Files of a former version, which have no seal, are sealed as they are.
-
-    Arguments:
-        seal: The seal of the stage.
-        path: The file.
-        parse: Makes the result of its value.
-        beside: The other files of the stage.
-        key: What the stage stands on.
-
-    Returns:
-        The result; None if the stage must be done, for the first time or because it stands on something else
-        now or a file is damaged, which is told.
-    """
-    if not path.exists() and seal.key is None:
-        return None
-    if seal.key is not None and not (seal.fits(key) and seal.is_whole(AGAIN)):
-        return None
-    try:
-        result = parse(read_json(path))
-    except (KeyError, TypeError, ValueError) as error:
-        tell(Damaged(f"{path} is damaged ({' '.join(str(error).split())})."), AGAIN)
-        return None
-    if seal.key is None and all(file.exists() for file in beside):
-        seal.put(path, *beside, key=key)
-    return result
-
-
-def keep(seal: Seal, path: Path, value: Any, *beside: Path, key: str = "") -> None:
-    """Write the result of a stage to a JSON file, the last of its files, and seal them; see `recall`."""
-    write_json(path, value)
-    seal.put(path, *beside, key=key)
+keep, recall = Store.keep, Store.recall
 
 
 @contextmanager

@@ -16,13 +16,12 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from spurion.core.arguments import FLAG, FUNCTION, Kind, check_arguments
 from spurion.core.config import Config, StoredResult
-from spurion.core.engine import Report
 from spurion.core.files import read_json
+from spurion.core.progress import Progress, silent
 from spurion.studies.config import StudyConfig, load_config
 from spurion.studies.planning import Plan
 from spurion.studies.planning import plan as plan_images
 from spurion.studies.results import StudyResult
-from spurion.studies.sweep import no_report
 from spurion.studies.sweep import study as study_images
 
 KINDS = {"circle": "spurion.circle.kind"}
@@ -57,7 +56,7 @@ class StudyKind(Protocol):
         overrides: Sequence[str],
         device: str | None,
         workers: int | None,
-        report: Report,
+        report: Progress,
     ) -> StoredResult:
         """Run a study, or go on with it."""
 
@@ -89,7 +88,7 @@ def study(
     device: str | None = None,
     workers: int | None = None,
     allow_download: bool = False,
-    report: Report = no_report,
+    report: Progress = silent,
 ) -> StudyResult | StoredResult:
     """Run a study, or go on with one that was interrupted.
 

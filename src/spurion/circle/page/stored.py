@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from spurion.circle.results import CircleResult, State, TrainedResult
-from spurion.core.sealed import Seal
+from spurion.core.store import Store
 from spurion.report.run import REMEDY
 from spurion.report.stored import read_arrays, read_stored
 
@@ -67,7 +67,7 @@ def read_circle(folder: Path) -> CircleRun:
     """
     study = read_stored(CircleResult, folder / "study.json", "a run")
     run = CircleRun(study, tuple(_landscapes(folder, study)), tuple(_trained(folder, study)))
-    Seal(folder, "study").check(REMEDY)
+    Store(folder, "study").check(REMEDY)
     return run
 
 

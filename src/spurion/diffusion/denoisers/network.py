@@ -28,6 +28,7 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor, nn
 
+from spurion.core.arguments import check_choice
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.schedule import Schedule
 
@@ -58,10 +59,7 @@ class NetworkDenoiser(Denoiser):
         shape: tuple[int, ...],
         prediction: str = "epsilon",
     ) -> None:
-        if prediction not in get_args(Prediction):
-            raise ValueError(
-                f"`prediction` must be one of {', '.join(get_args(Prediction))}, got {prediction!r}."
-            )
+        check_choice("prediction", prediction, get_args(Prediction))
         self.network = network.eval()
         self.schedule = schedule
         self.shape = tuple(shape)

@@ -4,7 +4,7 @@ __all__ = ["DISTANCES", "Distance", "DistanceInfo", "as_distance", "load_distanc
 
 from functools import lru_cache
 
-from spurion.core.arguments import FLAG, TEXT, check_arguments, optional
+from spurion.core.arguments import FLAG, TEXT, check_arguments, check_choice, optional
 from spurion.neighbors.distances.cosine import Cosine
 from spurion.neighbors.distances.distance import Distance, DistanceInfo
 from spurion.neighbors.distances.features import Features
@@ -35,8 +35,7 @@ def load_distance(name: str, weights: str | None = None, allow_download: bool = 
         'lpips-alex (random weights, seed 0)'
     """
     check_arguments(locals(), {"name": TEXT, "weights": optional(TEXT), "allow_download": FLAG})
-    if name not in DISTANCES:
-        raise ValueError(f"`distance` must be one of {', '.join(DISTANCES)}, got {name!r}.")
+    check_choice("distance", name, DISTANCES)
     return _load(name, weights, allow_download)
 
 

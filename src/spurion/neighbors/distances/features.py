@@ -16,7 +16,6 @@ A file knows no other image than those it was made for.
 __all__ = ["Features", "save_features"]
 
 import hashlib
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, final
@@ -27,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spurion.core.arguments import PATH, TENSOR, check_arguments
-from spurion.core.files import atomic_write
+from spurion.core.tensors import load_arrays, save_arrays
 from spurion.neighbors.distances.distance import Distance
 from spurion.neighbors.distances.embedder import Embedder
 from spurion.neighbors.distances.keeper import image_digests
@@ -104,13 +103,13 @@ class _Table:
     @classmethod
     def read(cls, path: Path) -> "_Table":
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                digests, vectors = arrays["sha256"], torch.from_numpy(arrays["vectors"])
+            arrays = load_arrays(path, "sha256", "vectors")
+            digests, vectors = arrays["sha256"], torch.from_numpy(arrays["vectors"])
         except FileNotFoundError:
             raise ValueError(f"There is no file {path}; `save_features` writes it.") from None
-        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{path} is not a file of vectors, as `save_features` writes it ({error!s:.80})."
+                f"{path} is not a file of vectors, as `save_features` writes it ({error!s:.200})."
             ) from None
         _check_vectors(vectors, len(digests), str(path))
         return cls(digests.tolist(), vectors, str(path))
@@ -142,8 +141,8 @@ def save_features(path: Path | str, images: Float[Tensor, "n *shape"], vectors: 
     _check_vectors(vectors, len(images), "`vectors`")
     digests = _digests(images)
     _Table(digests, vectors, "`vectors`")
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, sha256=np.array(digests, dtype="U64"), vectors=vectors.numpy())
+    arrays = {"sha256": np.array(digests, dtype="U64"), "vectors": vectors.numpy()}
+    save_arrays(path, arrays, compressed=False)
 
 
 def _check_vectors(vectors: Tensor, count: int, name: str) -> None:

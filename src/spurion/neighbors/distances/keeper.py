@@ -30,7 +30,7 @@ from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
 from spurion.core.random import generator
-from spurion.core.sealed import Damaged, tell
+from spurion.core.tensors import Damaged, tell
 
 DIGEST_BYTES = 32
 """Bytes of a SHA-256."""

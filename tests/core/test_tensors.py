@@ -1,7 +1,4 @@
-import hashlib
-import json
 import logging
-import os
 
 import numpy as np
 import pytest
@@ -9,7 +6,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from spurion.core.sealed import Damaged, Seal, check_tensors, load_arrays, load_tensors, save_tensors, tell
+from spurion.core.tensors import (
+    Damaged,
+    check_tensors,
+    load_arrays,
+    load_tensors,
+    save_arrays,
+    save_tensors,
+    tell,
+)
 
 TENSORS = {
     "a": torch.tensor([[1.5, -2.0], [3.0, 0.25]]),
@@ -81,7 +86,7 @@ def test_arrays(tmp_path):
     np.savez_compressed(path, a=np.arange(5), b=np.zeros(2))
     assert load_arrays(path).keys() == {"a", "b"}
     assert load_arrays(path, "a")["a"].tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(Damaged, match=r"x\.npz is damaged \(c is not a file in the archive\)"):
+    with pytest.raises(Damaged, match=r"x\.npz is damaged \(there is no array `c`\)"):
         load_arrays(path, "c")
     whole, noticed = path.read_bytes(), 0
     for place in range(len(whole)):
@@ -96,89 +101,19 @@ def test_arrays(tmp_path):
         load_arrays(tmp_path / "lone.npy", "a")
 
 
-@pytest.fixture
-def sealed(tmp_path):
-    (tmp_path / "model").mkdir()
-    for name in ("model/a", "model/b", "log"):
-        (tmp_path / name).write_text(name)
-    seal = Seal(tmp_path, "train")
-    assert seal.key is None
-    assert not seal.is_whole("never told")
-    seal.put(tmp_path / "model", tmp_path / "log", key="k")
-    return tmp_path, seal
-
-
-def told(caplog):
-    return [record.getMessage() for record in caplog.records]
-
-
-def test_a_seal_holds_checksums_that_anyone_can_make(sealed, caplog):
-    folder, seal = sealed
-    content = json.loads((folder / ".seals" / "train.json").read_text())
-    assert content["files"] == {
-        name: hashlib.sha256(name.encode()).hexdigest() for name in ("model/a", "model/b", "log")
-    }
-    assert seal.key == "k"
-    assert seal.is_whole("never told")
-    assert not seal.damage()
-    seal.check("never told")
-    assert not told(caplog)
-
-
-def test_damage_is_named_and_told_once(sealed, caplog):
-    folder, seal = sealed
-    (folder / "model" / "a").write_text("other")
-    (folder / "log").unlink()
-    assert {path: str(error) for path, error in seal.damage().items()} == {
-        folder / "model" / "a": f"{folder}/model/a is damaged (its checksum differs).",
-        folder / "log": f"{folder}/log is gone.",
-    }
-    assert list(seal.damage(folder / "log", folder / "model" / "b")) == [folder / "log"]
-    assert not seal.is_whole("it is made again")
-    assert told(caplog) == [f"{folder}/model/a is damaged (its checksum differs); it is made again."]
-    seal.check("look elsewhere", folder / "model" / "b")
-    with pytest.raises(Damaged, match=r"log is gone; look elsewhere\.$"):
-        seal.check("look elsewhere", folder / "log")
-
-
-def test_a_seal_that_is_gone_stands_for_nothing(sealed, caplog):
-    folder, seal = sealed
-    seal.remove()
-    seal.remove()
-    (folder / "log").unlink()
-    assert not seal.damage()
-    assert seal.key is None
-    assert seal.fingerprint() == ""
-    assert not told(caplog)
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b"[" * 9999, None])
-def test_a_damaged_seal_is_told_and_taken_away(sealed, content, caplog):
-    folder, seal = sealed
-    file = folder / ".seals" / "train.json"
-    file.write_bytes(file.read_bytes().replace(b'"k"', b'"j"') if content is None else content)
-    assert not seal.is_whole("never told")
-    assert not file.exists()
-    assert told(caplog) == [f"{file} is damaged; the files that it stood for are taken as they are."]
-
-
-def test_keys_fit_where_both_are_known(sealed):
-    folder, seal = sealed
-    assert [seal.fits(key) for key in ("k", "other", "")] == [True, False, True]
-    seal.put(folder / "log")
-    assert [seal.fits(key) for key in ("k", "")] == [True, True]
-    seal.remove()
-    assert not seal.fits("")
-
-
-def test_the_fingerprint_is_that_of_the_chosen_files(sealed):
-    folder, seal = sealed
-    both, log = seal.fingerprint(), seal.fingerprint("log")
-    (folder / "model" / "a").write_text("other")
-    assert seal.fingerprint() == both  # of what was sealed
-    seal.put(folder / "model", folder / "log", key="another")
-    assert seal.fingerprint() != both
-    assert seal.fingerprint("log") == log
+@pytest.mark.parametrize("compressed", [True, False])
+def test_arrays_are_what_numpy_writes(tmp_path, compressed):
+    arrays = {"b": np.arange(50), "a": np.array("text")}
+    save_arrays(tmp_path / "deep" / "x.npz", arrays, compressed=compressed)
+    (np.savez_compressed if compressed else np.savez)(tmp_path / "y.npz", **arrays)
+    assert (tmp_path / "deep" / "x.npz").read_bytes() == (tmp_path / "y.npz").read_bytes()
+    assert load_arrays(tmp_path / "y.npz")["a"].item() == "text"
+    with pytest.raises(Damaged, match="`a` must hold numbers, got <U4"):
+        load_arrays(tmp_path / "y.npz", largest=2**20)
+    size = 128 + 50 * 8  # of the header and of the numbers
+    assert load_arrays(tmp_path / "y.npz", "b", largest=size).keys() == {"b"}
+    with pytest.raises(Damaged, match="`b` is larger than 527 bytes"):
+        load_arrays(tmp_path / "y.npz", "b", largest=size - 1)
 
 
 def test_damage_is_a_warning_of_the_logger(caplog):
@@ -186,9 +121,3 @@ def test_damage_is_a_warning_of_the_logger(caplog):
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("spurion", logging.WARNING)
     assert record.getMessage() == "a is gone; it is made again."
-
-
-def test_a_seal_of_what_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        Seal(tmp_path, "x").put(tmp_path / "none")
-    assert not os.listdir(tmp_path)
