@@ -20,7 +20,7 @@ from spurion.audits.conclusion import conclude, inputs
 from spurion.audits.copies import changes
 from spurion.audits.evidence import model_geometry
 from spurion.audits.folder import AuditFolder
-from spurion.audits.measurement import Stages, measure, unseen
+from spurion.audits.measurement import measure
 from spurion.audits.request import (
     AUDIT_KINDS,
     Request,
@@ -33,6 +33,7 @@ from spurion.audits.sources import Images, Model, open_sets
 from spurion.core.arguments import check_arguments
 from spurion.core.environment import Crew, environment
 from spurion.core.failures import FAILURES, one_sentence
+from spurion.core.progress import Progress, silent
 from spurion.core.random import derive_seed
 from spurion.data import Declared, ranges_for
 from spurion.data.open import Source
@@ -66,7 +67,7 @@ def audit(
     device: DeviceName = "auto",
     allow_download: bool = False,
     cache: Path | str | None = None,
-    progress: Stages | None = None,
+    progress: Progress | None = None,
 ) -> AuditResult:
     """Measure samples of a model against the images it was trained on.
 
@@ -119,7 +120,7 @@ def audit(
         clip=clip,
         points=geometry,
         redact=redact,
-        progress=progress or unseen,
+        progress=progress or silent,
         rules=AuditRules(seed=seed),
     )
     folder = None if out is None else AuditFolder(Path(out), redact)

@@ -24,8 +24,8 @@ from spurion.audits.measurement import Measurement
 from spurion.audits.results import AuditResult, Inputs
 from spurion.audits.sources import ROLES, Images
 from spurion.audits.written import write_gallery, write_samples_csv
-from spurion.core.files import read_json, write_json
-from spurion.core.sealed import Seal
+from spurion.core.files import read_json
+from spurion.core.store import Store
 
 AUDIT_FILE = "audit.json"
 REPORT_FILE = "report.html"
@@ -104,7 +104,7 @@ class AuditFolder:
             if (stored.get(role) or {}).get("sha256") != (source and source.sha256):
                 raise ValueError(f"{self.path} holds an audit of other {name}; choose another folder.")
         remedy = "delete it to audit again, or choose another folder"
-        Seal(self.path, "audit").check(remedy, self.path / AUDIT_FILE)
+        Store(self.path, "audit").check(remedy, self.path / AUDIT_FILE)
 
     def write(
         self,
@@ -119,10 +119,8 @@ class AuditFolder:
         Raises:
             OSError: If the folder cannot be written or the disk is full.
         """
-        seal, files = Seal(self.path, "audit"), [self.path / AUDIT_FILE]
-        seal.remove()
-        for name in (AUDIT_FILE, REPORT_FILE):
-            (self.path / name).unlink(missing_ok=True)
+        store, files = Store(self.path, "audit"), [self.path / AUDIT_FILE]
+        store.remove(*files, self.path / REPORT_FILE)
         if not self.redact:
             write_samples_csv(self.path / "samples.csv", measurement, labels, by)
             write_gallery(
@@ -134,5 +132,4 @@ class AuditFolder:
                 chosen(measurement, result.exposure),
             )
             files += [self.path / "samples.csv", self.path / "gallery.npz"]
-        write_json(self.path / AUDIT_FILE, result.to_json())
-        seal.put(*files)
+        store.keep(self.path / AUDIT_FILE, result.to_json(), *files[1:])

@@ -20,12 +20,10 @@ A sample is never its own neighbor. See Pham et al. (2025), Eq. 9-11.
 __all__ = [
     "COPY_NOISE",
     "Measurement",
-    "Stages",
     "equal_images",
     "load_measurement",
     "measure",
     "save_measurement",
-    "unseen",
 ]
 
 import json
@@ -52,9 +50,6 @@ COPY_NOISE = 0.01
 
 COPIES = 200
 """Number of control copies."""
-
-Stages = Progress
-unseen = silent
 
 
 @dataclass(frozen=True)

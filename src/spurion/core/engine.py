@@ -6,7 +6,7 @@ threads, so that numbers do not depend on how many run. Workers end with their p
 `spurion.core.worker`): a killed run leaves nobody writing into its folder.
 """
 
-__all__ = ["Report", "available_cores", "run_tasks"]
+__all__ = ["available_cores", "run_tasks"]
 
 import logging
 import os
@@ -23,8 +23,6 @@ import torch
 from spurion.core.progress import Progress
 from spurion.core.spawning import WorkerContext, may_start_workers
 from spurion.core.worker import Result, Task, run_one, start_worker
-
-Report = Progress
 
 
 def available_cores() -> int:

@@ -27,7 +27,8 @@ from spurion.audits.claims import Claim
 from spurion.audits.findings import SAMPLE_COLUMNS, TRANSFORM_COLUMN
 from spurion.audits.results import AuditResult
 from spurion.core.quantities import LARGEST
-from spurion.core.sealed import Damaged, Seal
+from spurion.core.store import Store
+from spurion.core.tensors import Damaged
 from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.groups.results import ScanResult
 from spurion.phases.classification import CLASSES
@@ -178,13 +179,13 @@ def read_run(folder: Path | str) -> Run:
 def _read_audit(folder: Path) -> Run:
     audit = read_stored(AuditResult, folder / "audit.json", "an audit")
     shown = Shown(audit) if audit.redacted else Shown(audit, *_read_evidence(folder, audit))
-    Seal(folder, "audit").check("audit again, or delete `.seals` beside it to have it read as it is")
+    Store(folder, "audit").check("audit again, or delete `.seals` beside it to have it read as it is")
     return Run((shown,))
 
 
 def _read_study(folder: Path) -> Run:
     study = read_stored(StudyResult, folder / "study.json", "a run")
-    Seal(folder, "study").check(REMEDY)
+    Store(folder, "study").check(REMEDY)
     done, failed = [], []
     for point in sorted(study.points, key=lambda point: point.train_size):
         place = folder / "points" / f"{point.train_size:06d}"
@@ -200,8 +201,8 @@ def _read_point(folder: Path, point: Point, audit: AuditResult) -> Shown:
     loss = folder / "training.jsonl"
     samples, gallery = _read_evidence(folder, audit)
     found = Shown(audit, samples, gallery, _read_loss(loss) if point.training is not None else None, point)
-    Seal(folder, "conclude").check(REMEDY, folder / "samples.csv", folder / "gallery.npz")
-    Seal(folder, "train").check(REMEDY, loss)
+    Store(folder, "conclude").check(REMEDY, folder / "samples.csv", folder / "gallery.npz")
+    Store(folder, "train").check(REMEDY, loss)
     return found
 
 

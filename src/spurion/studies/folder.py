@@ -20,7 +20,7 @@ A study of the circle (`spurion.circle`) has `pieces/`, `landscapes/` and `train
 One process at a time works in a run folder: a lock, released by the system when its holder ends, says so.
 """
 
-__all__ = ["AGAIN", "RunFolder", "keep", "recall", "stage_seconds", "timed", "vectors_of"]
+__all__ = ["RunFolder", "stage_seconds", "timed", "vectors_of"]
 
 import logging
 import time
@@ -33,7 +33,7 @@ from filelock import FileLock, Timeout
 
 from spurion.core.config import Config, StoredResult, build_config
 from spurion.core.files import read_json, write_json, write_text
-from spurion.core.store import AGAIN, Store, first_difference
+from spurion.core.store import Store, first_difference
 from spurion.core.tensors import Damaged, tell
 from spurion.studies.config import load_config
 
@@ -140,9 +140,6 @@ def _damage_logged(path: Path) -> Iterator[None]:
 def vectors_of(point: Path) -> Path:
     """The folder of vectors that a point shares with the other points of its study."""
     return point.parents[1] / "vectors"
-
-
-keep, recall = Store.keep, Store.recall
 
 
 @contextmanager

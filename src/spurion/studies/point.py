@@ -33,16 +33,16 @@ from torch import Tensor
 
 from spurion.audits.classes import AuditRules, labels_of
 from spurion.audits.conclusion import conclude
-from spurion.audits.measurement import load_measurement, measure, save_measurement, unseen
+from spurion.audits.measurement import load_measurement, measure, save_measurement
 from spurion.audits.request import Request
 from spurion.audits.results import ModelInfo
 from spurion.audits.sources import Images, drawn_set
 from spurion.audits.written import gallery_indices, write_gallery, write_samples_csv
-from spurion.core.engine import Report
 from spurion.core.failures import FAILURES, one_sentence, raise_if_refused
-from spurion.core.progress import Progress
+from spurion.core.progress import Progress, silent
 from spurion.core.random import derive_seed
-from spurion.core.sealed import Damaged, Seal, load_arrays, tell
+from spurion.core.store import AGAIN, Store
+from spurion.core.tensors import Damaged, load_arrays, tell
 from spurion.data import ImageSet, Split, load_split, nested_order
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.folder import folder_hash
@@ -50,7 +50,7 @@ from spurion.diffusion.sampleset import sample_to_folder
 from spurion.diffusion.training import is_trained, train
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
-from spurion.studies.folder import AGAIN, keep, recall, stage_seconds, timed, vectors_of
+from spurion.studies.folder import stage_seconds, timed, vectors_of
 from spurion.studies.results import Point, TrainingSummary
 
 
@@ -104,7 +104,7 @@ def point_data(config: StudyConfig, allow_download: bool) -> tuple[ImageSet, Ima
     return split.train.subset(nested_order(len(split.train), seed)), split.holdout
 
 
-def measure_point(task: PointTask, report: Report) -> str:
+def measure_point(task: PointTask, report: Progress) -> str:
     """Train, sample and measure one training size, as far as that is not done yet.
 
     Returns:
@@ -143,12 +143,12 @@ def train_point(task: PointTask, images: Float[Tensor, "K *shape"], progress: Pr
 
 def measured_from(folder: Path) -> str:
     """The weights that samples and distances of a point stem from, as the key of their seal."""
-    return Seal(folder, "train").fingerprint(".safetensors")
+    return Store(folder, "train").fingerprint(".safetensors")
 
 
 def concluded_from(folder: Path) -> str:
     """The samples and distances that classes and geometry of a point stand on, as the key of their seals."""
-    return Seal(folder, "measure").fingerprint()
+    return Store(folder, "measure").fingerprint()
 
 
 def _is_measured(task: PointTask) -> bool:
@@ -157,18 +157,18 @@ def _is_measured(task: PointTask) -> bool:
     What is damaged is told and taken away, but for the model, which `train` looks after. Files of a former
     version, which have no seal, are sealed if they can be read.
     """
-    seal, folder = Seal(task.folder, "measure"), task.folder
+    store, folder = Store(task.folder, "measure"), task.folder
     files = {folder / "samples.npz": load_samples, task.measurement_file: load_measurement}
-    damage = seal.damage() if seal.key is not None else _unreadable(files)
+    damage = store.damage() if store.key is not None else _unreadable(files)
     for path, error in damage.items():
         tell(error, AGAIN)
         path.unlink(missing_ok=True)
     if not all(path.exists() for path in files):
         return False
     key = measured_from(folder)
-    if seal.key is None:
-        seal.put(*files, key=key)
-    return seal.fits(key) and (not key or is_trained(folder))
+    if store.key is None:
+        store.put(*files, key=key)
+    return store.fits(key) and (not key or is_trained(folder))
 
 
 def _unreadable(files: Mapping[Path, Callable[[Path], Any]]) -> dict[Path, Damaged]:
@@ -182,17 +182,15 @@ def _unreadable(files: Mapping[Path, Callable[[Path], Any]]) -> dict[Path, Damag
     return wrong
 
 
-def _measure(task: PointTask, report: Report) -> None:
+def _measure(task: PointTask, report: Progress) -> None:
     config = task.config
     pool, _ = point_data(config, task.allow_download)
     with timed(task.folder, "train"):
-        denoiser = train_point(task, pool.images[: task.train_size], _stage(report, task.name, "train"))
-    seal, files = Seal(task.folder, "measure"), (task.folder / "samples.npz", task.measurement_file)
+        denoiser = train_point(task, pool.images[: task.train_size], partial(report, task.name, "train"))
+    store, files = Store(task.folder, "measure"), (task.folder / "samples.npz", task.measurement_file)
     key = measured_from(task.folder)
-    if seal.key is not None and not seal.fits(key):  # the model was made again, with other numbers
-        seal.remove()
-        for path in files:
-            path.unlink(missing_ok=True)
+    if store.key is not None and not store.fits(key):  # the model was made again, with other numbers
+        store.remove(*files)
     with timed(task.folder, "sample"):
         samples = sample_to_folder(
             denoiser,
@@ -200,9 +198,9 @@ def _measure(task: PointTask, report: Report) -> None:
             config.sampler,
             seed=derive_seed(task.seed, "sample"),
             folder=task.folder,
-            progress=_stage(report, task.name, "sample"),
+            progress=partial(report, task.name, "sample"),
         )
-    if seal.key is not None and not seal.damage():
+    if store.key is not None and not store.damage():
         return
     with timed(task.folder, "measure"):
         images, seed = _images(task, samples), derive_seed(task.seed, "measure")
@@ -210,11 +208,7 @@ def _measure(task: PointTask, report: Report) -> None:
         told = partial(report, task.name)
         found = measure(*images.tensors, distance=distance, seed=seed, progress=told)
         save_measurement(found, task.measurement_file)
-    seal.put(*files, key=key)
-
-
-def _stage(report: Report, name: str, stage: str) -> Progress:
-    return partial(report, name, stage)
+    store.put(*files, key=key)
 
 
 def load_samples(path: Path) -> Float[Tensor, "n channels height width"]:
@@ -226,18 +220,18 @@ def load_samples(path: Path) -> Float[Tensor, "n channels height width"]:
     return torch.from_numpy(load_arrays(path, "samples")["samples"])
 
 
-def conclude_point(task: PointTask, report: Report) -> Point:
+def conclude_point(task: PointTask, report: Progress) -> Point:
     """Classify the samples of one training size and write `samples.csv`, `gallery.npz` and `point.json`."""
     config, thresholds = task.config, task.thresholds
     if thresholds is None:
         raise ValueError("`thresholds` must be known before a point is concluded.")
-    seal, stored, key = Seal(task.folder, "conclude"), task.folder / "point.json", concluded_from(task.folder)
+    store, stored = Store(task.folder, "conclude"), task.folder / "point.json"
+    key = concluded_from(task.folder)
     beside = (task.folder / "samples.csv", task.folder / "gallery.npz")
-    known = recall(seal, stored, Point.model_validate, *beside, key=key)
+    known = store.recall(stored, Point.model_validate, *beside, key=key)
     if known is not None and known.audit and known.audit.thresholds == thresholds:
         return known
-    seal.remove()
-    stored.unlink(missing_ok=True)
+    store.remove(stored)
     measurement = load_measurement(task.measurement_file)
     images = _images(task, load_samples(task.folder / "samples.npz"))
     with timed(task.folder, "conclude"):
@@ -254,7 +248,7 @@ def conclude_point(task: PointTask, report: Report) -> Point:
         audit=audit,
         seconds=stage_seconds(task.folder),
     )
-    keep(seal, stored, result.model_dump(mode="json", by_alias=True), *beside, key=key)
+    store.keep(stored, result.model_dump(mode="json", by_alias=True), *beside, key=key)
     report(task.name, "conclude", 1, 1)
     return result
 
@@ -279,7 +273,7 @@ def _request(task: PointTask) -> Request:
         clip=config.data.clip,
         points=0,
         redact=False,
-        progress=unseen,
+        progress=silent,
         rules=AuditRules(
             holdout_alpha=config.holdout_alpha,
             ratio_memorized=config.ratio.memorized,

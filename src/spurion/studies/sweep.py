@@ -18,8 +18,9 @@ from pathlib import Path
 from spurion.audits.classes import thresholds_for
 from spurion.audits.findings import SourceInfo
 from spurion.audits.measurement import load_measurement
-from spurion.core.engine import Report, run_tasks
+from spurion.core.engine import run_tasks
 from spurion.core.environment import Crew, environment
+from spurion.core.progress import Progress, silent
 from spurion.core.random import derive_seed
 from spurion.data import ImageSet
 from spurion.geometry.groups.results import ScanResult
@@ -36,10 +37,6 @@ from spurion.studies.recipes import named_config
 from spurion.studies.results import Point, StudyResult
 
 
-def no_report(name: str, stage: str, done: int, total: int) -> None:
-    """Show no progress."""
-
-
 def study(
     what: str | Path | StudyConfig,
     *,
@@ -48,7 +45,7 @@ def study(
     device: str | None = None,
     workers: int | None = None,
     allow_download: bool = False,
-    report: Report = no_report,
+    report: Progress = silent,
 ) -> StudyResult:
     """Run a study, or go on with one that was interrupted.
 
@@ -92,7 +89,7 @@ def study(
     return result
 
 
-def _measure_all(tasks: list[PointTask], crew: Crew, report: Report) -> dict[int, str]:
+def _measure_all(tasks: list[PointTask], crew: Crew, report: Progress) -> dict[int, str]:
     """Train, sample and measure; returns why points failed, by training size."""
     failures = {}
     for index, message in run_tasks(
@@ -114,7 +111,7 @@ def _thresholds(config: StudyConfig, tasks: list[PointTask]) -> dict[int, Thresh
 
 
 def _conclude_all(
-    tasks: list[PointTask], thresholds: dict[int, ThresholdInfo], crew: Crew, report: Report
+    tasks: list[PointTask], thresholds: dict[int, ThresholdInfo], crew: Crew, report: Progress
 ) -> dict[int, Point]:
     ready = [replace(task, thresholds=thresholds[task.train_size]) for task in tasks]
     results = run_tasks(conclude_point, ready, workers=crew.workers, threads=crew.threads, report=report)

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from spurion.audits.classes import labels_of
 from spurion.audits.measurement import load_measurement
-from spurion.core.engine import Report
 from spurion.core.failures import FAILURES, one_sentence, raise_if_refused
+from spurion.core.progress import Progress
 from spurion.core.random import derive_seed, generator
-from spurion.core.sealed import Seal
+from spurion.core.store import Store
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.device import choose_device
 from spurion.diffusion.finite import check_answers
@@ -31,7 +31,7 @@ from spurion.geometry.groups.measuring import measure, usual_measures
 from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.geometry.groups.rows import write_rows
 from spurion.geometry.groups.scan import scan
-from spurion.studies.folder import keep, recall, timed
+from spurion.studies.folder import timed
 from spurion.studies.point import PointTask, concluded_from, load_samples, measured_from, point_data
 
 
@@ -44,7 +44,7 @@ class GeometryTask:
     time: int | float
 
 
-def scan_point(task: PointTask, report: Report) -> ScanResult | str:
+def scan_point(task: PointTask, report: Progress) -> ScanResult | str:
     """Scan the curvature at training points of one model, and choose the noise at which it is read.
 
     Returns:
@@ -54,8 +54,8 @@ def scan_point(task: PointTask, report: Report) -> ScanResult | str:
         OSError: If the disk is full or cannot be written.
     """
     stored, config = task.folder / "scan.json", task.config.geometry or GeometryConfig()
-    seal, key = Seal(task.folder, "scan"), measured_from(task.folder)
-    known = recall(seal, stored, ScanResult.model_validate, key=key)
+    store, key = Store(task.folder, "scan"), measured_from(task.folder)
+    known = store.recall(stored, ScanResult.model_validate, key=key)
     if known is not None:
         return known
     pool, _ = point_data(task.config, task.allow_download)
@@ -67,12 +67,12 @@ def scan_point(task: PointTask, report: Report) -> ScanResult | str:
     except FAILURES as error:
         raise_if_refused(error, task.folder)
         return one_sentence(error)
-    keep(seal, stored, found.model_dump(mode="json"), key=key)
+    store.keep(stored, found.model_dump(mode="json"), key=key)
     report(task.name, "scan", 1, 1)
     return found
 
 
-def geometry_point(task: GeometryTask, report: Report) -> GeometryResult | str:
+def geometry_point(task: GeometryTask, report: Progress) -> GeometryResult | str:
     """Measure the geometry of one training size; write `geometry.json` and `geometry.csv`.
 
     Returns:
@@ -82,25 +82,24 @@ def geometry_point(task: GeometryTask, report: Report) -> GeometryResult | str:
         OSError: If the disk is full or cannot be written.
     """
     folder, thresholds = task.point.folder, task.point.thresholds
-    stored, rows, seal = folder / "geometry.json", folder / "geometry.csv", Seal(folder, "geometry")
+    stored, rows, store = folder / "geometry.json", folder / "geometry.csv", Store(folder, "geometry")
     asked = {
         "time": task.time,
         "thresholds": thresholds and thresholds.model_dump(mode="json"),
         "model": folder_hash(folder / "model"),
     }
     key = concluded_from(folder)
-    known = recall(seal, stored, _parsed, rows, key=key)
+    known = store.recall(stored, _parsed, rows, key=key)
     if known is not None and known[0] == asked and _complete(known[1]):
         return known[1]
-    seal.remove()
-    stored.unlink(missing_ok=True)
+    store.remove(stored)
     try:
         with timed(folder, "geometry"):
             result = _measure(task, report)
     except FAILURES as error:
         raise_if_refused(error, folder)
         return one_sentence(error)
-    keep(seal, stored, {"key": asked, "result": result.model_dump(mode="json")}, rows, key=key)
+    store.keep(stored, {"key": asked, "result": result.model_dump(mode="json")}, rows, key=key)
     return result
 
 
@@ -115,7 +114,7 @@ def _complete(found: GeometryResult) -> bool:
     return not found.failed and {one.name for one in found.measures} >= set(wanted)
 
 
-def _measure(task: GeometryTask, report: Report) -> GeometryResult:
+def _measure(task: GeometryTask, report: Progress) -> GeometryResult:
     point, denoiser = task.point, _model(task.point)
     groups = _groups(task)
     tolerance = point.thresholds.spurious if point.thresholds else None

@@ -5,8 +5,9 @@ __all__ = ["add_geometry"]
 from collections.abc import Sequence
 from dataclasses import replace
 
-from spurion.core.engine import Report, run_tasks
+from spurion.core.engine import run_tasks
 from spurion.core.environment import Crew
+from spurion.core.progress import Progress
 from spurion.geometry.groups.results import NOT_MEASURED, GeometryResult, ScanResult
 from spurion.geometry.measures import changed
 from spurion.studies.folder import stage_seconds
@@ -16,7 +17,7 @@ from spurion.studies.results import Point
 
 
 def add_geometry(
-    points: Sequence[Point], tasks: Sequence[PointTask], crew: Crew, report: Report
+    points: Sequence[Point], tasks: Sequence[PointTask], crew: Crew, report: Progress
 ) -> tuple[list[Point], ScanResult | None]:
     """Measure the geometry of all models that there are.
 
