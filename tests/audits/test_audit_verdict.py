@@ -60,7 +60,8 @@ def test_held_out_images_that_are_near_copies_forbid_a_pass_and_are_named():
     assert (warning.kind, sorted(warning.numbers["images"])) == ("holdout_near_train", list(range(200, 206)))
     assert warning.sentence.startswith("6 held-out images lie within 0.00")
     assert found.verdict.outcome == "inconclusive"
-    assert f"It would pass, but: {warning.sentence}" in found.verdict.reason
+    assert "It would pass, but: " in found.verdict.reason
+    assert warning.sentence in found.verdict.reason
     by_hand = audit(TRAIN, copying(100), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
     assert by_hand.verdict.outcome == "fail"
     clean = audit(TRAIN, copying(0), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
@@ -334,7 +335,7 @@ def test_a_fail_counts_what_samples_have_beyond_others():
             assert (text, got.outcome) == (text, outcome)
     assert got.reason.endswith(
         " But: 10.0% of held-out images lie as near to a training image, so no more than 40.9% of the "
-        "samples are surely copies."
+        "samples are surely not new."
     )
     everybody = beyond.model_copy(update={"others": 1.0})
     assert verdict(ABOVE, case(found, power(1000), separation=everybody)).outcome == "inconclusive"
@@ -454,5 +455,5 @@ def test_honest_samples_pass_where_every_reading_is_silent():
     sets = (TRAIN[:100], images(200, "honest"), HOLDOUT[:120])
     found = audit(*sets, fail_if="memorized > 0.2", transforms="all")
     assert found.verdict.outcome == "pass"
-    assert found.said("doubt", "warning") == []
+    assert not any({"pass", "few"} & set(claim.forbids) for claim in found.claims)
     assert audit(*sets, fail_if="memorized > 0.2").verdict.outcome == "inconclusive"

@@ -13,7 +13,7 @@ from spurion.report.figures.curvature import draw_directions, draw_scan, draw_sp
 from spurion.report.figures.energies import draw_energies
 from spurion.report.figures.others import draw_others
 from spurion.report.figures.readings import DODGE, Strips
-from spurion.report.geometry.view import curve, difference, trivial_noise
+from spurion.studies.geometry.curves import curve, difference, trivial_noise
 
 FIGURES = (draw_basins, draw_scan, draw_spectra, draw_directions, draw_energies, draw_others)
 SIZES = (16, 64, 256)

@@ -6,11 +6,11 @@ from spurion.report.cautions import cautions
 
 from report.synthetic import order
 from spurion.geometry.groups.results import GeometryResult, GroupReading, GroupSize
-from spurion.report.geometry.limits import geometry_limits
-from spurion.report.geometry.order import comparison_count, comparisons, in_words, summary, threshold
-from spurion.report.geometry.tables import measure_table, order_table, reading_cell
-from spurion.report.geometry.view import curve, least, measured
+from spurion.report.measures import measure_table, order_table, reading_cell
 from spurion.report.sections import geometry as sections
+from spurion.studies.checks.landscape import geometry_limits
+from spurion.studies.geometry.curves import curve, least, measured
+from spurion.studies.geometry.order import comparison_count, comparisons, in_words, summary, threshold
 
 SIZES = (16, 64, 128, 256)
 SECTIONS = (sections.basins, sections.curvature, sections.energy, sections.others, sections.order)

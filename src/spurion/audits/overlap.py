@@ -93,7 +93,7 @@ def warning(
     touched = TOUCHES[kind] if touches is None else touches
     return Claim(
         kind=kind,
-        severity="warning" if touched else "note",
+        severity="warning",
         sentence=sentence,
         numbers={name: found for name, found in (("images", images), ("partners", partners)) if found},
         touches=touched,

@@ -30,7 +30,7 @@ from spurion.core.quantities import LARGEST
 from spurion.core.store import Store
 from spurion.core.tensors import Damaged
 from spurion.geometry.groups.config import GeometryConfig
-from spurion.geometry.groups.results import ScanResult
+from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.phases.classification import CLASSES
 from spurion.phases.transitions import Capacities
 from spurion.report.stored import read_arrays, read_loss, read_rows, read_stored
@@ -151,6 +151,16 @@ class Run:
     def capacities(self) -> Capacities | None:
         """The capacities, in a study with classes."""
         return None if self.study is None else self.study.capacities
+
+    @property
+    def geometries(self) -> dict[int, GeometryResult]:
+        """What was measured of the models of a study, by training size."""
+        return {} if self.study is None else self.study.geometries
+
+    @property
+    def least(self) -> int:
+        """How many samples a class needs before it is measured."""
+        return (self.geometry_config or GeometryConfig()).least
 
     @property
     def geometry_config(self) -> GeometryConfig | None:

@@ -22,7 +22,7 @@ from spurion.audits.results import AuditResult
 from spurion.core.config import Config, StoredResult, build_config
 from spurion.core.quantities import Count, Number, Seconds, Settings, Share, Size
 from spurion.geometry.groups.config import GeometryConfig
-from spurion.geometry.groups.results import ScanResult
+from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.phases.transitions import Capacities
 
 MOST_SIZES = 200
@@ -78,6 +78,12 @@ class StudyResult(StoredResult):
         """The audits of the points that did not fail, by training size."""
         points = sorted(self.points, key=lambda point: point.train_size)
         return {point.train_size: point.audit for point in points if point.audit is not None}
+
+    @property
+    def geometries(self) -> dict[int, GeometryResult]:
+        """What was measured of the models, by training size."""
+        found = {k: audit.geometry for k, audit in self.audits.items()}
+        return {k: geometry for k, geometry in found.items() if geometry is not None}
 
     def said(self, *severities: Severity) -> list[str]:
         """What its claims of some severities say."""

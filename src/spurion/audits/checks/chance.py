@@ -63,7 +63,7 @@ def equal_by_nature(audit: AuditResult) -> Iterator[Claim]:
     So do images of few pixels and levels.
     """
     exact, samples = len(audit.exact_copies), audit.power.samples
-    indices = [claim.numbers["images"] for claim in of_kind(audit.claims, "holdout_in_train")]
+    indices = [claim.numbers.get("images") for claim in of_kind(audit.claims, "holdout_in_train")]
     equal = sum(len(images) for images in indices if isinstance(images, tuple))
     if not exact or not equal or audit.inputs.holdout is None:
         return

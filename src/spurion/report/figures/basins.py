@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from spurion.geometry.critical import CriticalNoise
 from spurion.report.figures.canvas import Width
 from spurion.report.figures.readings import mark_level, over_sizes, plot_medians, strips
-from spurion.report.geometry.view import Curve, drawn, measured, trivial_noise
 from spurion.report.run import Run
+from spurion.studies.geometry.curves import Curve, drawn, trivial_noise
 
 
 def draw_basins(run: Run, width: Width) -> Figure | None:
     """Medians of critical noise and log-volume against K, with intervals; "never" and "always" in strips."""
-    curves = drawn(run, "basins")
+    curves = drawn(run.geometries, "basins")
     if not curves:
         return None
     return over_sizes(curves, width, partial(_plot, _trivial(run)), wide=3.2, narrow=2.7)
@@ -38,4 +38,4 @@ def _trivial(run: Run) -> float | None:
         if point.audit.geometry and point.audit.distance.name == "l2"
     ]
     known = [level for level in levels if level is not None]
-    return median(known) if known and len(measured(run)) == len(known) else None
+    return median(known) if known and len(run.geometries) == len(known) else None

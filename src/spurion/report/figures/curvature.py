@@ -19,9 +19,9 @@ from spurion.report.figures.canvas import (
     size_colors,
 )
 from spurion.report.figures.readings import Strips, over_sizes, plot_medians
-from spurion.report.geometry.view import Curve, drawn, is_number, measured
 from spurion.report.run import Run
 from spurion.statistics.numbers import size, value
+from spurion.studies.geometry.curves import Curve, drawn, is_number
 
 PURPLE, TEAL = "#6a3d7c", "#56B4E9"
 SHOWN = (*GROUPS[:4],)
@@ -52,7 +52,7 @@ def draw_scan(run: Run, width: Width) -> Figure | None:
 
 def draw_spectra(run: Run, width: Width) -> Figure | None:
     """Median stiffness by rank, with its interval, for each class and training images; a curve for each K."""
-    found = measured(run)
+    found = list(run.geometries.items())
     names = [name for name in SHOWN if any(geometry.spectra.get(name) for _, geometry in found)]
     if not names:
         return None
@@ -81,7 +81,7 @@ def draw_spectra(run: Run, width: Width) -> Figure | None:
 
 def draw_directions(run: Run, width: Width) -> Figure | None:
     """Medians of the measures of curvature that are drawn against K, with intervals."""
-    curves = drawn(run, "curvature")
+    curves = drawn(run.geometries, "curvature")
     if not curves:
         return None
     return over_sizes(curves, width, _plot_directions, wide=2.9, narrow=2.4)

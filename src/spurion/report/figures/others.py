@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 
 from spurion.report.figures.canvas import Width
 from spurion.report.figures.readings import over_sizes, plot_medians, strips
-from spurion.report.geometry.view import Curve, drawn
 from spurion.report.run import Run
+from spurion.studies.geometry.curves import Curve, drawn
 
 
 def draw_others(run: Run, width: Width) -> Figure | None:
     """Medians against K, with intervals; "never" and "always" in strips."""
-    curves = drawn(run, "others")
+    curves = drawn(run.geometries, "others")
     return over_sizes(curves, width, _plot, wide=2.9, narrow=2.4) if curves else None
 
 

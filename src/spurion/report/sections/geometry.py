@@ -5,25 +5,23 @@ __all__ = ["basins", "curvature", "energy", "order", "others"]
 from spurion.geometry.measures import MEASURES
 from spurion.phases.classification import CLASSES
 from spurion.report.blocks import Drawing, Section, Table
-from spurion.report.geometry.order import comparison_count, in_words, threshold
-from spurion.report.geometry.tables import measure_table, order_table
-from spurion.report.geometry.view import (
+from spurion.report.measures import measure_table, order_table
+from spurion.report.run import Run
+from spurion.statistics.numbers import decimals, listed, size, value
+from spurion.studies.geometry.curves import (
     curve,
     drawn,
-    least,
-    measured,
     measured_names,
     shown,
     title,
     trivial_noise,
 )
-from spurion.report.run import Run
-from spurion.statistics.numbers import decimals, listed, size, value
+from spurion.studies.geometry.order import comparison_count, in_words, threshold
 
 
 def basins(run: Run) -> Section | None:
     """How much noise a state survives (Pham et al., Fig. 4B)."""
-    if not shown(run, "basins"):
+    if not shown(run.geometries, "basins"):
         return None
     paragraphs = [_how_basins(run), _too_few(run), *_told(run, "basins")]
     caption = (
@@ -32,7 +30,7 @@ def basins(run: Run) -> Section | None:
         "bottom stand medians of “never”: not recovered from the least noise; in one at the top those of "
         "“always”: recovered from the most."
     )
-    if any(trivial_noise(geometry) for _, geometry in measured(run)):
+    if any(trivial_noise(geometry) for geometry in run.geometries.values()):
         caption += (
             " Below the dotted line, where there is one, noise does not carry a point out of the tolerance, "
             "so that recovery there needs no denoising."
@@ -45,7 +43,7 @@ def basins(run: Run) -> Section | None:
 
 def curvature(run: Run) -> Section | None:
     """How many directions are soft, at which noise that is read, and why there (Pham et al., Fig. 5A)."""
-    if not shown(run, "curvature"):
+    if not shown(run.geometries, "curvature"):
         return None
     paragraphs = [_how_curvature(run), _why_this_noise(run), *_told(run, "curvature")]
     scan = Drawing(
@@ -79,9 +77,9 @@ def curvature(run: Run) -> Section | None:
 
 def energy(run: Run) -> Section | None:
     """How deep the states lie, relative to training images (Pham et al., Fig. 6)."""
-    if not shown(run, "energy"):
+    if not shown(run.geometries, "energy"):
         return None
-    settings, noise = run.geometry_config, measured(run)[0][1].noise
+    settings, noise = run.geometry_config, next(iter(run.geometries.values())).noise
     number = f"{size(settings.references)} training images" if settings else "training images"
     paragraphs = [
         f"Relative energy is the potential u of a state less that of {number}, the same ones at every K, as "
@@ -103,7 +101,7 @@ def energy(run: Run) -> Section | None:
 
 def others(run: Run) -> Section | None:
     """Measures that belong to none of the sections above."""
-    if not shown(run, "others"):
+    if not shown(run.geometries, "others"):
         return None
     drawing = Drawing(
         "others",
@@ -118,16 +116,18 @@ def others(run: Run) -> Section | None:
 
 def order(run: Run) -> Section | None:
     """Where memorized > spurious > generalized holds, and where it does not."""
-    table = order_table(run, measured_names(run))
+    table = order_table(run, measured_names(run.geometries))
     if table is None:
         return None
     text = (
         "The paper expects memorized states to be wider, sharper, and deeper than spurious ones, and these "
         "than generalized ones. For each measure, each K, and each pair of classes, a one-sided rank test "
         "(Mann–Whitney) asks whether that is so; the AUC is the chance that a state of the one class exceeds "
-        f"one of the other, 0.5 if they are alike. The study makes {size(comparison_count(run))} such tests, "
+        "one of the other, 0.5 if they are alike. The study makes "
+        f"{size(comparison_count(run.geometries))} such tests, "
         "so an order is said to hold only where p is at most 5% divided by that number, "
-        f"{decimals(5)(threshold(run))}. It is reversed where the whole 95% interval of the AUC lies below "
+        f"{decimals(5)(threshold(run.geometries))}. It is reversed where the whole 95% interval of the AUC "
+        "lies below "
         "0.5, and open everywhere else."
     )
     return Section("order", "Are the classes in order?", (text,), (), (table,))
@@ -135,7 +135,7 @@ def order(run: Run) -> Section | None:
 
 def _how_basins(run: Run) -> str:
     settings = run.geometry_config
-    points = [geometry for _, geometry in measured(run)]
+    points = [geometry for geometry in run.geometries.values()]
     tolerances = [geometry.tolerance for geometry in points if geometry.tolerance is not None]
     ends = dict.fromkeys(value(end) for end in (min(tolerances), max(tolerances))) if tolerances else ()
     distance = run.done[0].audit.distance
@@ -158,7 +158,9 @@ def _how_basins(run: Run) -> str:
 def _how_curvature(run: Run) -> str:
     settings = run.geometry_config
     soft = f"below {value(settings.cut)}" if settings else "small"
-    asymmetry = [a for _, geometry in measured(run) for a in geometry.asymmetry.values() if a is not None]
+    asymmetry = [
+        a for geometry in run.geometries.values() for a in geometry.asymmetry.values() if a is not None
+    ]
     tail = (
         " The Jacobian of an energy is symmetric; that of these networks departs from it by "
         f"{value(min(asymmetry), 2)} to {value(max(asymmetry), 2)} of its size (medians), and only the "
@@ -176,7 +178,7 @@ def _how_curvature(run: Run) -> str:
 def _why_this_noise(run: Run) -> str:
     scan = run.curvature
     if scan is None:
-        noise = value(measured(run)[0][1].noise)
+        noise = value(next(iter(run.geometries.values())).noise)
         return f"Curvature is read at a noise of {noise} (σ/α); no scan is stored that says why."
     where = (
         f"at {size(scan.points)} training images of the model with K = {size(scan.train_size)} the curvature "
@@ -197,7 +199,7 @@ def _too_few(run: Run) -> str:
     for name in CLASSES:
         sizes = [
             f"{size(k)} ({size(geometry.groups[name].available)})"
-            for k, geometry in measured(run)
+            for k, geometry in run.geometries.items()
             if name in geometry.groups
             and geometry.groups[name].available
             and not geometry.groups[name].measured
@@ -206,24 +208,26 @@ def _too_few(run: Run) -> str:
             few.append(f"{name} at K = {listed(sizes)}")
     if not few:
         return ""
-    return f"Classes of fewer than {size(least(run))} states are counted, not measured: {'; '.join(few)}."
+    return f"Classes of fewer than {size(run.least)} states are counted, not measured: {'; '.join(few)}."
 
 
 def _titles(run: Run, section: str) -> str:
     """The measures that the figure of a section draws."""
-    return listed([title(found.name) for found in drawn(run, section)])
+    return listed([title(found.name) for found in drawn(run.geometries, section)])
 
 
 def _told(run: Run, section: str) -> list[str]:
     """Where the classes are in order by the measures of a section, in words."""
-    names = [name for name in shown(run, section) if name not in MEASURES or MEASURES[name].told]
-    return [in_words(run, name) for name in names]
+    names = [name for name in shown(run.geometries, section) if name not in MEASURES or MEASURES[name].told]
+    return [in_words(run.geometries, name) for name in names]
 
 
 def _tables(run: Run, section: str) -> tuple[Table, ...]:
-    groups = {k: geometry.groups for k, geometry in measured(run)}
-    curves = [found for found in (curve(run, name) for name in shown(run, section)) if found]
-    return tuple(measure_table(found, groups, least(run)) for found in curves)
+    groups = {k: geometry.groups for k, geometry in run.geometries.items()}
+    curves = [
+        found for found in (curve(run.geometries, name) for name in shown(run.geometries, section)) if found
+    ]
+    return tuple(measure_table(found, groups, run.least) for found in curves)
 
 
 def _some(paragraphs: list[str]) -> tuple[str, ...]:

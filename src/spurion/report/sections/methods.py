@@ -8,7 +8,7 @@ from spurion.audits.results import AuditResult
 from spurion.data.transforms import TRANSFORMS
 from spurion.geometry.groups.results import NEEDED, GroupReading
 from spurion.report.blocks import Cell, Section, Table
-from spurion.report.geometry.tables import needed
+from spurion.report.measures import needed
 from spurion.report.run import Run
 from spurion.statistics.intervals import Interval
 from spurion.statistics.numbers import absent, listed, percent, percent_interval, size, value

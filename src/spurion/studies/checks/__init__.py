@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from spurion.audits.claims import Claim, in_order
 from spurion.studies.checks.answers import foremost, generalization, memorization, peak
+from spurion.studies.checks.landscape import landscape
 from spurion.studies.checks.limits import capacity_notes, failures, limits, of_points, sample_sizes
 from spurion.studies.results import StudyResult
 
@@ -20,6 +21,7 @@ STUDY_CHECKS: dict[str, StudyCheck] = {
     "memorization": memorization,
     "spurious peak": peak,
     "generalization": generalization,
+    "landscape": landscape,
     "points": of_points,
     "foremost": foremost,
     "capacities": capacity_notes,

@@ -1,4 +1,4 @@
-r"""The geometry of a run, by measure and by training size.
+r"""The geometry of a study, by measure and by training size.
 
 Where a figure shows a class relative to the training images, it shows the difference of two medians,
 :math:`d = a - b`. With the intervals :math:`(a_l, a_u), (b_l, b_u)` of the medians, that of d is Zou and
@@ -14,29 +14,29 @@ References:
 
 __all__ = [
     "Curve",
+    "Geometries",
     "curve",
     "difference",
     "drawn",
     "is_number",
-    "least",
     "left_out",
-    "measured",
     "measured_names",
     "shown",
     "title",
     "trivial_noise",
 ]
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import hypot, sqrt
 from typing import TypeGuard
 
-from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.groups.results import GeometryResult, GroupReading, MeasureResult, Reading
 from spurion.geometry.measures import MEASURES
-from spurion.report.run import Run
 from spurion.statistics.intervals import Interval
+
+Geometries = Mapping[int, GeometryResult]
+"""What was measured, by training size, ascending."""
 
 SECTIONS = ("basins", "curvature", "energy")
 """Sections of measures that belong together."""
@@ -64,16 +64,13 @@ class Curve:
         return [(k, reading) for k, reading in found if reading is not None and reading.value is not None]
 
 
-def measured(run: Run) -> list[tuple[int, GeometryResult]]:
-    """Training sizes whose geometry was measured, with what was found."""
-    pairs = [(point.audit.train_size, point.audit.geometry) for point in run.done]
-    return [(k, geometry) for k, geometry in pairs if geometry is not None]
-
-
-def curve(run: Run, name: str) -> Curve | None:
+def curve(geometries: Geometries, name: str) -> Curve | None:
     """One measure over all training sizes that have it, or None if none has."""
     found = [
-        (k, result) for k, geometry in measured(run) for result in geometry.measures if result.name == name
+        (k, result)
+        for k, geometry in geometries.items()
+        for result in geometry.measures
+        if result.name == name
     ]
     if not found:
         return None
@@ -81,26 +78,21 @@ def curve(run: Run, name: str) -> Curve | None:
     return Curve(name, first.unit, first.source, tuple(found))
 
 
-def measured_names(run: Run) -> list[str]:
+def measured_names(geometries: Geometries) -> list[str]:
     """The measures that the study has."""
-    return [*dict.fromkeys(result.name for _, geometry in measured(run) for result in geometry.measures)]
+    return [*dict.fromkeys(result.name for geometry in geometries.values() for result in geometry.measures)]
 
 
-def shown(run: Run, section: str) -> list[str]:
+def shown(geometries: Geometries, section: str) -> list[str]:
     """The measures of a section of the report that the study has; those of no section are in "others"."""
     sections = {name: one.section for name, one in MEASURES.items() if one.section in SECTIONS}
-    return [name for name in measured_names(run) if sections.get(name, "others") == section]
+    return [name for name in measured_names(geometries) if sections.get(name, "others") == section]
 
 
-def drawn(run: Run, section: str) -> list[Curve]:
+def drawn(geometries: Geometries, section: str) -> list[Curve]:
     """Those of them that the figure of the section shows, over the training sizes."""
-    names = [name for name in shown(run, section) if name not in MEASURES or MEASURES[name].drawn]
-    return [found for found in (curve(run, name) for name in names) if found]
-
-
-def least(run: Run) -> int:
-    """How many samples a class needs before it is measured."""
-    return (run.geometry_config or GeometryConfig()).least
+    names = [name for name in shown(geometries, section) if name not in MEASURES or MEASURES[name].drawn]
+    return [found for found in (curve(geometries, name) for name in names) if found]
 
 
 def left_out(result: MeasureResult, names: Iterable[str]) -> int:
