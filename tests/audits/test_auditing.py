@@ -430,6 +430,7 @@ def test_an_audit_of_a_study_s_model_says_what_the_study_says(tmp_path):
     small = ("train_sizes=[6]", "training.iterations=20", "training.warmup=2", "sampler.steps=4")
     small = (*small, "sample_size=40", "gallery=2", f"thresholds='{FIXED}'", "geometry=null")
     (point,) = spurion.study("digits", out=tmp_path / "run", overrides=list(small), workers=1).points
+    point = point.audit
     pool = open_images("digits")
     train, holdout = pool.subset(nested_order(len(pool), 0)[:6]), open_images("digits:holdout")
     folder = tmp_path / "run" / "points" / "000006"

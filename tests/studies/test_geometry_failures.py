@@ -239,15 +239,15 @@ def test_a_study_keeps_what_did_not_fail_and_tries_again(tmp_path):
         "K = 12: No log-volume, log-density at training points, held-out points: the library says no"
     ]
     (point,) = result.points
-    assert {m.name for m in point.geometry.measures} == KNOWN - {"log-volume", "log-density"}
-    assert point.geometry.failed == point.geometry.notes[-1:]
+    assert {m.name for m in point.audit.geometry.measures} == KNOWN - {"log-volume", "log-density"}
+    assert point.audit.geometry.failed == point.audit.geometry.notes[-1:]
     page = render(read_run(tmp_path), {})
     assert "the library says no" in page
     assert sections(page) == {"basins", "curvature", "energy"}
     with pytest.MonkeyPatch.context() as patch:
         break_alone(patch, "log-density", "relative-energy", by=at_once)
         again = study("digits", out=tmp_path, overrides=list(TINY), workers=1)
-    assert {m.name for m in again.points[0].geometry.measures} == KNOWN
+    assert {m.name for m in again.points[0].audit.geometry.measures} == KNOWN
     assert _failed_measures(again) == []
     for families, left in (
         ((*CURVATURES,), {"basins", "energy"}),

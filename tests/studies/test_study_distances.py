@@ -8,7 +8,7 @@ import torch
 
 from planted import planted
 from spurion import audit
-from spurion.audits.classes import AuditRules, conclude, thresholds_for
+from spurion.audits.classes import AuditRules, classified, thresholds_for
 from spurion.audits.findings import DistanceInfo
 from spurion.audits.measurement import load_measurement, measure, save_measurement
 from spurion.neighbors import Features, load_distance, save_features
@@ -33,7 +33,7 @@ MARKED = "lpips-alex (random weights, seed 0)"
 def test_measured_is_what_is_defined(name, tmp_path):
     sets = planted()
     distance = load_distance(name, "random:2" if name != "cosine" else None)
-    found = measure(sets.train, sets.samples, sets.holdout, distance=distance).measurement
+    found = measure(sets.train, sets.samples, sets.holdout, distance=distance)
     to_train = distance.pairwise(sets.samples, sets.train).sort(dim=1, stable=True)
     assert torch.equal(found.distance_train, to_train.values[:, 0])
     assert torch.equal(found.distance_train_2, to_train.values[:, 1])
@@ -71,14 +71,14 @@ def test_copies_are_found_by_random_features_of_a_network():
 
 def test_another_distance_than_the_measured_one_is_refused():
     sets = planted()
-    found = measure(sets.train, sets.samples, distance="cosine").measurement
+    found = measure(sets.train, sets.samples, distance="cosine")
     rules = thresholds_for("fixed:0.5,0.5", found), sets.samples, AuditRules()
     with pytest.raises(ValueError, match="cosine was measured, but `distance` is l2; measure again, or give"):
-        conclude(found, *rules)
+        classified(found, *rules)
     with pytest.raises(
         ValueError, match=r"but `distance` is lpips-alex \(random weights, seed 0\), random:0"
     ):
-        conclude(found, *rules, distance=load_distance("lpips-alex", "random:0"))
+        classified(found, *rules, distance=load_distance("lpips-alex", "random:0"))
 
 
 def test_vectors_from_a_file_need_no_noisy_copies(tmp_path):
@@ -105,8 +105,8 @@ def test_an_image_passes_the_network_once():
         return batch.flatten(1)
 
     distance = Features(function, "counted").kept()
-    found = measure(sets.train, sets.samples, sets.holdout, distance=distance).measurement
-    conclude(found, thresholds_for("fixed:0.5,0.5", found), sets.samples, AuditRules(), distance=distance)
+    found = measure(sets.train, sets.samples, sets.holdout, distance=distance)
+    classified(found, thresholds_for("fixed:0.5,0.5", found), sets.samples, AuditRules(), distance=distance)
     every = torch.cat(passed)
     assert len(every) == len(every.unique(dim=0)) == 70 + 3 * 20  # samples, training, held-out, noisy images
 
@@ -122,11 +122,10 @@ def test_a_whole_study_and_its_report(tiny):
     assert result.config["distance"] == "lpips-alex"
     assert result.config["weights"] == "random:0"
     for point in result.points:
-        assert point.status == "done"
-        assert point.fractions.memorized.value == 1  # exact copies up to the sampler's last step
-        assert point.controls.noisy_copies is not None
-        assert point.distance.model_dump() == {"name": MARKED, "unit": "no unit", "weights": "random:0"}
-        assert any("8 x 8 pixels were enlarged to 32 x 32" in note for note in point.notes)
+        assert point.audit.fractions.memorized.value == 1  # exact copies up to the sampler's last step
+        assert point.audit.controls.noisy_copies is not None
+        assert point.audit.distance.model_dump() == {"name": MARKED, "unit": "no unit", "weights": "random:0"}
+        assert any("8 x 8 pixels were enlarged to 32 x 32" in note for note in point.audit.notes)
     page = re.sub(r"\s+", " ", write_report(folder).read_text())
     assert MARKED in page
     assert "cannot be compared with them" in page
@@ -141,14 +140,14 @@ def test_it_continues_only_with_the_same_weights(tiny):
         study("digits", out=folder, overrides=(*TINY, "weights=random:1"))
 
 
-def test_a_failed_point_names_its_distance(tmp_path, monkeypatch):
+def test_a_point_that_cannot_be_measured_has_failed(tmp_path, monkeypatch):
     def fail(*arguments, **named):
         raise ValueError("no luck")
 
     monkeypatch.setattr("spurion.studies.point.measure", fail)
     result = study("digits", out=tmp_path, overrides=TINY, workers=1)
-    assert {point.status for point in result.points} == {"failed"}
-    assert {point.distance.name for point in result.points} == {MARKED}
+    assert result.audits == {}
+    assert {point.message for point in result.points} == {"no luck"}
 
 
 def test_missing_weights_stop_a_study_before_it_begins(tmp_path, monkeypatch):

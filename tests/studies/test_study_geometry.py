@@ -184,7 +184,7 @@ def test_a_study_has_the_geometry_of_every_size(tiny):
     folder, result = tiny
     assert result.curvature.train_size == 12
     for point in result.points:
-        geometry = point.geometry
+        geometry = point.audit.geometry
         assert geometry.time == result.curvature.chosen_time
         assert geometry.tolerance == 0.36
         assert geometry.dim == 64
@@ -197,7 +197,7 @@ def test_a_study_has_the_geometry_of_every_size(tiny):
         rows = list(csv.DictReader((folder / "points" / f"{point.train_size:06d}" / "geometry.csv").open()))
         assert {row["group"] for row in rows} == {"memorized", "training", "held-out"}
     assert result.points[1].seconds["scan"] > 0
-    assert not [note for point in result.points for note in point.notes if "geometry" in note]
+    assert not [note for point in result.points for note in point.audit.notes if "geometry" in note]
 
 
 def test_the_page_of_a_study_has_its_geometry(tiny):
@@ -210,7 +210,7 @@ def test_the_page_of_a_study_has_its_geometry(tiny):
 def test_a_study_without_geometry(tmp_path):
     result = study("digits", out=tmp_path, overrides=[*TINY, "train_sizes=[2]", "geometry=null"], workers=1)
     assert result.curvature is None
-    assert result.points[0].geometry is None
+    assert result.points[0].audit.geometry is None
     assert "geometry" not in result.points[0].seconds
     assert not (tmp_path / "points" / "000002" / "geometry.csv").exists()
 
@@ -226,7 +226,7 @@ def test_a_point_is_not_measured_twice(tiny, monkeypatch):
         raise AssertionError
 
     monkeypatch.setattr(geometry_of_a_point, "measure", never)
-    assert geometry_point(task_of(folder), quiet) == result.points[1].geometry
+    assert geometry_point(task_of(folder), quiet) == result.points[1].audit.geometry
 
 
 def test_other_thresholds_are_measured_again(tiny, monkeypatch):
@@ -252,12 +252,12 @@ def test_a_model_that_fails_is_a_note_and_the_rest_stands(tmp_path, monkeypatch)
 
     monkeypatch.setattr(geometry_of_a_point, "measure", broken)
     result = study("digits", out=tmp_path, overrides=[*TINY, *FEW], workers=1)
-    assert result.points[0].geometry is None
-    assert result.points[0].fractions is not None
-    (note,) = [note for note in result.points[0].notes if "geometry" in note]
+    assert result.points[0].audit.geometry is None
+    assert result.points[0].audit.fractions is not None
+    (note,) = [note for note in result.points[0].audit.notes if "geometry" in note]
     assert note.startswith("The geometry was not measured: ")
     assert "the model is broken" in note
-    assert result.points[1].geometry is not None
+    assert result.points[1].audit.geometry is not None
 
 
 def test_a_scan_that_fails_leaves_the_study(tmp_path, monkeypatch):
@@ -267,5 +267,5 @@ def test_a_scan_that_fails_leaves_the_study(tmp_path, monkeypatch):
     monkeypatch.setattr(geometry_of_a_point, "scan", broken)
     result = study("digits", out=tmp_path, overrides=[*TINY, *FEW, "train_sizes=[2]"], workers=1)
     assert result.curvature is None
-    assert result.points[0].geometry is None
-    assert "no scan today" in result.points[0].notes[-1]
+    assert result.points[0].audit.geometry is None
+    assert "no scan today" in result.points[0].audit.notes[-1]

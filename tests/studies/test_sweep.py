@@ -73,7 +73,7 @@ def test_fractions_agree_with_the_rows(small):
         rows = list(csv.DictReader((folder / "points" / f"{point.train_size:06d}" / "samples.csv").open()))
         for name in ("memorized", "spurious", "generalized"):
             share = sum(row["label"] == name for row in rows) / len(rows)
-            assert getattr(point.fractions, name).value == pytest.approx(share)
+            assert getattr(point.audit.fractions, name).value == pytest.approx(share)
         for row in rows:
             a, b = float(row["distance_train"]), float(row["distance_sample"])
             assert row["label"] == ("memorized" if a <= 1.5 else "spurious" if b <= 1.5 else "generalized")
@@ -110,26 +110,27 @@ def test_two_workers_give_the_same_numbers(small, tmp_path):
 def test_the_exact_model_memorizes_everything(tmp_path):
     result = study("digits", out=tmp_path, overrides=EXACT, workers=1)
     for point in result.points:
-        assert point.fractions.memorized.value == 1
-        assert point.controls.noisy_copies.value == 1
-        assert point.null.share_closer_to_train.value == 1
+        assert point.audit.fractions.memorized.value == 1
+        assert point.audit.controls.noisy_copies.value == 1
+        assert point.audit.null.share_closer_to_train.value == 1
     assert result.capacities.memorization.bracket[0] == 8
 
 
 def test_one_training_image(tmp_path):
     result = study("digits", out=tmp_path, overrides=(*EXACT, "train_sizes=[1]"), workers=1)
     (point,) = result.points
-    assert point.fractions.memorized.value == 1
-    assert point.ratio_fractions is None
+    assert point.audit.fractions.memorized.value == 1
+    assert point.audit.ratio_fractions is None
 
 
 def test_a_diverging_point_fails_alone(tmp_path):
     overrides = (*SMALL, "train_sizes=[2, 8]", "training.learning_rate=1e30", "training.clip_norm=null")
     result = study("digits", out=tmp_path, overrides=overrides, workers=1)
-    assert {point.status for point in result.points} == {"failed"}
+    assert [point.audit for point in result.points] == [None, None]
+    assert result.audits == {}
     assert "loss" in result.points[0].message
     assert result.capacities is None
-    assert "K = 2 failed" in result.notes[0]
+    assert "K = 2 failed" in result.said("warning")[0]
 
 
 def test_sample_sizes_that_differ_are_compared_at_the_common_one(tmp_path):
@@ -137,11 +138,11 @@ def test_sample_sizes_that_differ_are_compared_at_the_common_one(tmp_path):
     result = study("digits", out=tmp_path, overrides=overrides, workers=1)
     assert [point.sample_size for point in result.points] == [1000, 1200]
     assert result.common_size == 1000
-    assert any("Sample sizes differ" in note for note in result.notes)
+    assert any("Sample sizes differ" in note for note in result.said("limit"))
     for point in result.points:
-        assert point.spurious_at_common_size == pytest.approx(point.rarefaction.at(1000))
+        assert point.spurious_at_common_size == pytest.approx(point.audit.rarefaction.at(1000))
     assert result.points[0].spurious_at_common_size == pytest.approx(
-        result.points[0].fractions.spurious.value
+        result.points[0].audit.fractions.spurious.value
     )
 
 
@@ -153,7 +154,7 @@ def test_a_full_disk_stops_the_study(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         study("digits", out=tmp_path, overrides=SMALL, workers=1)
     monkeypatch.undo()
-    assert study("digits", out=tmp_path, overrides=SMALL, workers=1).points[0].status == "done"
+    assert study("digits", out=tmp_path, overrides=SMALL, workers=1).audits.keys() == {2, 8, 20}
 
 
 def test_sizes_beyond_the_data():

@@ -28,4 +28,5 @@ def chosen(measurement: Measurement, exposed: Sequence[Exposure]) -> Int64[Tenso
     first = measurement.first_equal[measurement.nearest_train[ranked]]
     copied = [ranked[first == image.train_index][:1] for image in exposed[:COPIED]]
     kept = torch.cat([ranked[:NEAREST], ranked[places], *copied]).unique()
-    return kept[measurement.distance_train[kept].argsort(stable=True)]
+    answer: Int64[Tensor, " g"] = kept[measurement.distance_train[kept].argsort(stable=True)]
+    return answer

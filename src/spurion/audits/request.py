@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spurion.audits.claims import Asked
 from spurion.audits.classes import AuditRules
-from spurion.core.arguments import FLAG, Kind
+from spurion.core.arguments import FLAG, PATH, Kind
 from spurion.core.progress import Progress
 from spurion.data import Declared, ImageSet
 from spurion.data.open import Source
@@ -27,7 +27,7 @@ DEFAULT_ALPHA = 0.01
 """The share of the held-out rule where no rule is named."""
 
 _IMAGES = "an image set, a tensor, an array or a path"
-_SOURCE = str | os.PathLike | ImageSet | Tensor | np.ndarray
+_SOURCE = PATH[0] | ImageSet | Tensor | np.ndarray
 
 AUDIT_KINDS: dict[str, Kind] = {
     "train": (_SOURCE, _IMAGES),

@@ -49,7 +49,8 @@ def hausdorff(first: Float[Tensor, "m 2"], second: Float[Tensor, "n 2"]) -> floa
     if not len(first) or not len(second):
         return None
     a, b = first.numpy(), second.numpy()
-    return max(directed_hausdorff(a, b)[0], directed_hausdorff(b, a)[0])
+    answer: float | None = max(directed_hausdorff(a, b)[0], directed_hausdorff(b, a)[0])
+    return answer
 
 
 def nearest(points: Float[Tensor, "m 2"], others: Float[Tensor, "n 2"]) -> list[float]:

@@ -112,7 +112,10 @@ class RingEnergy:
     def energy(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
         """R^2 + 1 - log I_0(2 beta R) / beta, with shape (n)."""
         radius = _radius(x)
-        return (radius - 1).square() - torch.special.i0e(2 * self.beta * radius).log() / self.beta
+        answer: Float[Tensor, " n"] = (radius - 1).square() - torch.special.i0e(
+            2 * self.beta * radius
+        ).log() / self.beta
+        return answer
 
     def log_density(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
         """Log-density of a point of the circle with noise of variance 1 / (2 beta), in nats."""
@@ -202,7 +205,8 @@ def _positive(beta: float) -> float:
 def _radius(x: Tensor) -> Tensor:
     if x.ndim != 2 or x.shape[1] != 2:
         raise ValueError(f"`x` must hold points of the plane, with shape (n, 2), got {tuple(x.shape)}.")
-    return x.norm(dim=1)
+    answer: Tensor = x.norm(dim=1)
+    return answer
 
 
 def _on_circle(angles: Tensor) -> Tensor:

@@ -36,13 +36,15 @@ def complete_in_shell(context: Any, arguments: Sequence[str]) -> str | None:
         told = f"got {named}" if named else f"but this one is {shell}"
         return f"{option} knows the shells {', '.join(SHELLS)}, {told}: name one, as in {option} bash."
     try:
-        return OPTIONS[option](context, None, shell)
+        answer: str | None = OPTIONS[option](context, None, shell)
+        return answer
     except OSError as error:
         return explain(error)[0]
 
 
 def _running_shell() -> str:
     try:
-        return shellingham.detect_shell()[0]
+        answer: str = shellingham.detect_shell()[0]
+        return answer
     except (shellingham.ShellDetectionFailure, RuntimeError, OSError):
         return "not to be told"

@@ -121,7 +121,8 @@ def _image_column(dataset: Any, image_type: type, name: str) -> str:
     preferred = [column for column in columns if column in ("image", "img")] or columns
     if len(preferred) != 1:
         raise ValueError(f"{name} must have one column of images, got {', '.join(columns) or 'none'}.")
-    return preferred[0]
+    answer: str = preferred[0]
+    return answer
 
 
 def _one_split(loaded: Any, split: str | None, name: str) -> Any:

@@ -156,4 +156,5 @@ def _check(images: Tensor) -> None:
 
 
 def _parts(images: Shaped[Tensor, "n channels height width"]) -> tuple[Shaped[Tensor, "..."], ...]:
-    return images.split(max(1, _PART_ELEMENTS // images[0].numel()))
+    answer: tuple[Shaped[Tensor, "..."], ...] = images.split(max(1, _PART_ELEMENTS // images[0].numel()))
+    return answer

@@ -165,7 +165,8 @@ def _deep_color(image: ImageFile, data: bytes) -> Levels:
     upper = np.asarray(image.convert("RGB")).astype(np.uint16)
     with Image.open(io.BytesIO(data), formats=(str(image.format),)) as again:
         again.tile = [tile._replace(args=_swapped(tile.args)) for tile in again.tile]
-        return 256 * upper + np.asarray(again.convert("RGB"))
+        answer: Levels = 256 * upper + np.asarray(again.convert("RGB"))
+        return answer
 
 
 def _swapped(args: Any) -> Any:

@@ -208,7 +208,8 @@ class DDPMSchedule(Schedule):
             (tensor([ 1, 26, 51]), tensor(976))
         """
         steps = min(1, self.steps - 1) + torch.arange(_at_least_one(count)) * self.steps // count
-        return steps.clamp(max=self.steps - 1).unique()
+        answer: Int64[Tensor, " levels"] = steps.clamp(max=self.steps - 1).unique()
+        return answer
 
     def _index(self, t: Num[Tensor, "*batch"]) -> Tensor:
         if t.is_floating_point():

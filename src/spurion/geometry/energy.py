@@ -141,7 +141,10 @@ class _Slope:
         sigma = float(self._denoiser.schedule.sigma(torch.tensor(self._time)))
         factor = _UNITS * torch.finfo(self._denoiser.dtype).eps * self._of_score / sigma**2
         size = self._x.flatten(1).norm(dim=1).unsqueeze(1) + self._references.flatten(1).norm(dim=1)
-        return factor * size.square().flatten().cpu()  # neither the point nor the velocity is longer
+        answer: Tensor = (
+            factor * size.square().flatten().cpu()
+        )  # neither the point nor the velocity is longer
+        return answer
 
     def __call__(self, pair: Tensor, place: Tensor) -> Tensor:
         """Derivatives of given pairs at given places."""

@@ -37,7 +37,8 @@ def haar(count: int, dim: int, *, generator: torch.Generator) -> Float64[Tensor,
     """
     normal = torch.randn(count, dim, dim, dtype=torch.float64, generator=generator)
     q, r = torch.linalg.qr(normal)
-    return q * r.diagonal(dim1=1, dim2=2).sign()[:, None, :]
+    answer: Float64[Tensor, "count dim dim"] = q * r.diagonal(dim1=1, dim2=2).sign()[:, None, :]
+    return answer
 
 
 def central_differences(
@@ -145,4 +146,5 @@ def _blocks(count: int, shape: tuple[int, ...], generator: torch.Generator) -> T
     else:
         full = haar(count * planes, max(height, width), generator=generator)
         flat = full[:, :height, :width].reshape(count, -1)
-    return flat / flat.norm(dim=1, keepdim=True)
+    answer: Tensor = flat / flat.norm(dim=1, keepdim=True)
+    return answer

@@ -53,7 +53,8 @@ def top_singular_values(
     failed = ~projected.isfinite().flatten(1).all(dim=1)
     values = torch.linalg.svdvals(torch.where(failed[:, None, None], 0.0, projected))[:, :count]
     values[failed] = torch.nan
-    return values
+    answer: Float64[Tensor, "n count"] = values
+    return answer
 
 
 def _orthonormal(rows: Tensor) -> Tensor:

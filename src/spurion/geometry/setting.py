@@ -10,7 +10,7 @@ from torch import Tensor
 from spurion.geometry.basin import BasinConfig
 from spurion.geometry.spectrum import CUT
 from spurion.neighbors import Distance
-from spurion.neighbors.distances import L2
+from spurion.neighbors.distances.l2 import L2
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,8 @@ def covariance_product(
     """
     betas = _betas(queries, patterns, beta)
     log_partition, _, shift = _Attend.apply(queries.detach(), betas, patterns)
-    return _Spread.apply(queries, betas, patterns, log_partition, shift, vectors)
+    answer: Float[Tensor, "n m D"] = _Spread.apply(queries, betas, patterns, log_partition, shift, vectors)
+    return answer
 
 
 def _betas(queries: Tensor, patterns: Patterns, beta: Tensor | float) -> Tensor:
@@ -189,7 +190,8 @@ class _Spread(Function):
     def jvp(ctx: Any, by_query: Tensor | None, *tangents: Tensor | None) -> Tensor:
         _no_derivative(by_query, "the posterior covariance")
         queries, betas, log_partition, shift = ctx.saved_tensors
-        return _Spread.apply(queries, betas, ctx.patterns, log_partition, shift, tangents[-1])
+        answer: Tensor = _Spread.apply(queries, betas, ctx.patterns, log_partition, shift, tangents[-1])
+        return answer
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Tensor, int]:

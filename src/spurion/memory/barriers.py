@@ -105,7 +105,8 @@ def _pairs(points: Tensor, wanted: Tensor, neighbors: int) -> Tensor:
     distances[torch.arange(len(rows)), rows] = torch.inf
     nearest = distances.topk(count, largest=False).indices
     pairs = torch.stack([rows[:, None].expand_as(nearest), nearest], 2).flatten(0, 1)
-    return pairs.sort(1).values.unique(dim=0)
+    answer: Tensor = pairs.sort(1).values.unique(dim=0)
+    return answer
 
 
 def _highest_on_strings(memory: DenseAM, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:

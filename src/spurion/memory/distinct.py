@@ -30,7 +30,8 @@ def same_within(memory: DenseAM, states: Float[Tensor, "n D"]) -> Float[Tensor, 
     place = Place.at(memory, states)
     softest = 1 - 2 * memory.beta * place.modes(memory)[0].amax(1)
     shift = place.shift.norm(dim=1)
-    return (10 * shift / softest.clamp_min(1e-300)).clamp(LEAST * unit, MOST * unit)
+    answer: Float[Tensor, " n"] = (10 * shift / softest.clamp_min(1e-300)).clamp(LEAST * unit, MOST * unit)
+    return answer
 
 
 def distinct(states: Float[Tensor, "n D"], radius: float) -> Float[Tensor, "m D"]:

@@ -192,7 +192,8 @@ class Patterns:
             yield slice(start, min(start + size, len(self)))
 
     def _reach(self, queries: Tensor) -> Tensor:
-        return ((queries - self.center).norm(dim=1) + self.radius).square()
+        answer: Tensor = ((queries - self.center).norm(dim=1) + self.radius).square()
+        return answer
 
     def _rounded(self) -> float:
         """Relative rounding of the factors of a product, where the user allowed it."""

@@ -179,4 +179,5 @@ def _mapped(path: Path, name: str) -> np.ndarray:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"`{name}` cannot be read from {path} ({error!s:.120}).") from None
-    return values
+    answer: np.ndarray = values
+    return answer

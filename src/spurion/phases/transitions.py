@@ -211,7 +211,8 @@ def _falling_fit(
     highest = np.maximum.accumulate(pooled[:, :, ::-1], axis=2)[:, :, ::-1]
     i, k = np.tril_indices(points, -1)
     highest[:, i, k] = np.inf
-    return highest.min(axis=1)
+    answer: Float64[np.ndarray, "r p"] = highest.min(axis=1)
+    return answer
 
 
 def _crossings(

@@ -73,7 +73,8 @@ def _start(pairs: list[tuple[Shown, Gallery, Samples]]) -> int:
 def _room(galleries: list[Gallery]) -> int:
     """Samples of each class and training size that fit the budget."""
     trio = sum(3 * gallery.sample[0].nbytes * len(CLASSES) for gallery in galleries)
-    return max(LEAST, BUDGET // max(trio, 1))
+    answer: int = max(LEAST, BUDGET // max(trio, 1))
+    return answer
 
 
 def _spread(labels: Int[np.ndarray, " g"], room: int) -> Int[np.ndarray, " k"]:
@@ -83,7 +84,8 @@ def _spread(labels: Int[np.ndarray, " g"], room: int) -> Int[np.ndarray, " k"]:
 
 
 def _evenly(group: Int[np.ndarray, " g"], count: int) -> Int[np.ndarray, " k"]:
-    return group[np.linspace(0, len(group) - 1, count).round().astype(int)]
+    answer: Int[np.ndarray, " k"] = group[np.linspace(0, len(group) - 1, count).round().astype(int)]
+    return answer
 
 
 def _entry(point: Shown, gallery: Gallery, samples: Samples, room: int) -> dict[str, Any]:

@@ -76,8 +76,9 @@ class FourierMLPConfig(NetworkConfig):
     def fresh(self, shape: tuple[int, ...], schedule: Schedule, generator: torch.Generator) -> nn.Module:
         """The network, for a schedule of either kind."""
         steps = schedule.steps if isinstance(schedule, DDPMSchedule) else None
-        return fourier_network(
+        answer: nn.Module = fourier_network(
             lambda: FourierMLP(shape=shape, width=self.width, steps=steps),
             scale=self.scale,
             generator=generator,
         )
+        return answer

@@ -102,7 +102,8 @@ class _Block(nn.Module):
         self.second = nn.Linear(width, width)
 
     def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
-        return hidden + self.second(silu(self.first(silu(hidden)) + embedding))
+        answer: Tensor = hidden + self.second(silu(self.first(silu(hidden)) + embedding))
+        return answer
 
 
 class FourierResidualConfig(NetworkConfig):
@@ -125,11 +126,12 @@ class FourierResidualConfig(NetworkConfig):
         steps: dict[str, Any] = {}
         if isinstance(schedule, DDPMSchedule):
             steps = asdict(schedule)
-        return fourier_network(
+        answer: nn.Module = fourier_network(
             lambda: FourierResidual(shape=shape, width=self.width, blocks=self.blocks, **steps),
             scale=self.scale,
             generator=generator,
         )
+        return answer
 
 
 def _log_ratios(schedule: DDPMSchedule) -> Tensor:

@@ -90,7 +90,8 @@ class ResidualMLP(ModelMixin, ConfigMixin):
         for block in self.residual:
             hidden = block(hidden, embedding)
         gain = alpha * self.gain(silu(embedding)).exp()
-        return (sigma * x + gain * self.outward(silu(hidden))).view_as(x_t)
+        answer: Float[Tensor, "n *shape"] = (sigma * x + gain * self.outward(silu(hidden))).view_as(x_t)
+        return answer
 
 
 class _Block(nn.Module):
@@ -101,7 +102,8 @@ class _Block(nn.Module):
 
     def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
         normal = layer_norm(hidden, hidden.shape[1:])
-        return hidden + self.second(silu(self.first(normal) + embedding))
+        answer: Tensor = hidden + self.second(silu(self.first(normal) + embedding))
+        return answer
 
 
 class MLPConfig(NetworkConfig):
@@ -122,7 +124,7 @@ class MLPConfig(NetworkConfig):
                 f"`schedule` must be a DDPMSchedule for the network mlp, got {type(schedule).__name__}; "
                 f"choose fourier-residual or fourier-mlp for continuous time."
             )
-        return initialized(
+        answer: nn.Module = initialized(
             lambda: ResidualMLP(
                 shape=shape,
                 width=self.width,
@@ -134,6 +136,7 @@ class MLPConfig(NetworkConfig):
             ),
             generator=generator,
         )
+        return answer
 
 
 def _sinusoids(times: Tensor, features: int) -> Tensor:

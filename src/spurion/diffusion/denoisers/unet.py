@@ -70,7 +70,7 @@ class UNetConfig(Config):
                 f"{2**halvings}, got {tuple(shape)}: resize them or set `multipliers`."
             )
         attentive = [shape[1] // 2**level in self.attention for level in range(halvings + 1)]
-        return UNet2DModel(
+        answer: UNet2DModel = UNet2DModel(
             sample_size=shape[1],
             in_channels=shape[0],
             out_channels=shape[0],
@@ -86,6 +86,7 @@ class UNetConfig(Config):
             flip_sin_to_cos=False,
             freq_shift=1,
         )
+        return answer
 
     def build(
         self, images: Float[Tensor, "n *shape"], schedule: Schedule, *, generator: torch.Generator

@@ -86,7 +86,8 @@ class LPIPS(Distance):
         if place not in self._placed:
             self._placed[place] = copy.deepcopy(self._original).to(*place)
         with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False, fp32_precision="ieee"):
-            return self._placed[place](images)
+            answer: Float[Tensor, "b d"] = self._placed[place](images)
+            return answer
 
 
 @final

@@ -82,7 +82,8 @@ class Embedding(nn.Module):
         root = self.get_buffer(f"root_{index}") / places**0.5
         norm = f.square().sum(dim=1, keepdim=True).sqrt() + EPSILON
         kept = f[:, self.get_buffer(f"kept_{index}")]
-        return (kept / norm * root.to(f.dtype)[:, None, None]).flatten(start_dim=1)
+        answer: Float[Tensor, "b d_l"] = (kept / norm * root.to(f.dtype)[:, None, None]).flatten(start_dim=1)
+        return answer
 
 
 def enlarged_shape(size: tuple[int, int]) -> tuple[int, int]:
