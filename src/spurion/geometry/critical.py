@@ -43,8 +43,8 @@ from spurion.geometry.search import Found, bisect, scan
 from spurion.geometry.setting import Setting
 from spurion.geometry.trials import Trials
 from spurion.neighbors import Distance
-from spurion.neighbors.distances.l2 import L2
 from spurion.neighbors.distances.distance import subtracted
+from spurion.neighbors.distances.l2 import L2
 
 _NUMBERS_AT_ONCE = 1 << 24
 

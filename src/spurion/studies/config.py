@@ -15,16 +15,16 @@ __all__ = [
     "sample_size_for",
 ]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, WrapValidator, field_validator, model_validator
 
 from spurion.core.config import Config, build_config
 from spurion.core.files import read_bounded
 from spurion.core.plain import parse_yaml
-from spurion.diffusion.denoisers import DenoiserConfig
+from spurion.diffusion.denoisers import DENOISERS, DenoiserConfig
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training import TrainingConfig
@@ -77,6 +77,15 @@ class RatioConfig(Config):
     spurious: float = Field(0.3, gt=0, le=1)
 
 
+def _of_its_kind(value: Any, known: Callable[[Any], Any]) -> Any:
+    """A denoiser's configuration, also of a kind that was registered from outside the package."""
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    registered = DENOISERS.get(kind) if isinstance(kind, str) else None
+    if registered is None or registered in get_args(DenoiserConfig):
+        return known(value)
+    return registered.model_validate(value)
+
+
 class StudyConfig(Config):
     """Everything that decides the numbers of a study.
 
@@ -90,7 +99,7 @@ class StudyConfig(Config):
     train_sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = Field(
         min_length=1, max_length=MOST_SIZES
     )
-    denoiser: DenoiserConfig = Field(discriminator="kind")
+    denoiser: Annotated[DenoiserConfig, WrapValidator(_of_its_kind)] = Field(discriminator="kind")
     schedule: ScheduleConfig = ScheduleConfig()
     training: TrainingConfig
     sampler: SamplerConfig
