@@ -49,7 +49,7 @@ class Execution:
         with ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng(devices=cuda))
             if cuda:
-                stack.enter_context(torch.backends.cudnn.flags(benchmark=False, deterministic=True))
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True))
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             yield
 
