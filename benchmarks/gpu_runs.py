@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -53,7 +54,7 @@ def search_check(distance="l2", engine="auto", grid=False):
         error = (relative if pixels else of_largest)(here.distances, there.distances)
         copies = bool((here.distances[:16, 0] == 0).all())
         same = float((here.indices.cpu() == there.indices).float().mean())
-        note = f"engine {here.work.engine}; same index {same:.4f}; exact copies at 0: {'yes' if copies else 'no'}"
+        note = f"engine {here.work.engine}; same index {same:.4f}; copies at 0: {copies}"
         wrong = not copies or (pixels and same < 1)
         return float("inf") if wrong else error, EQUAL if pixels else 1e-5, note
 
@@ -187,10 +188,8 @@ def other_device(bench):
         if done == 15:
             raise Stopped
 
-    try:
+    with suppress(Stopped):
         trained(bench, folder, MLP, steps, progress=stop, device="cpu", compile=False)
-    except Stopped:
-        pass
     try:
         trained(bench, folder, MLP, steps, device=bench.device, compile=False)
     except ValueError as error:

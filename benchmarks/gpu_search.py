@@ -1,6 +1,8 @@
 """Nearest neighbors, energies and Jacobians of real size, and a study from memorized to generalized."""
 
 import importlib.util
+from contextlib import nullcontext
+from functools import partial
 
 import torch
 from gpu_bench import SCHEDULE, Bench, built, exact_convolutions, unets
@@ -17,11 +19,12 @@ from spurion.neighbors import nearest
 from spurion.studies import study as run_study
 
 SUBSET = 128
+CDIST = "torch.cdist in blocks"
 FAISS_QUERIES = 2000
 
 
 def pictures(bench: Bench, count, dim, seed):
-    """Images whose variance falls off as in photographs, on no grid; made on the device, where it is quick."""
+    """Images whose variance falls off as in photographs, on no grid; made on the device, which is quick."""
     draw = torch.Generator(bench.device).manual_seed(seed)
     kinds = min(dim, 64)
     basis = torch.randn(kinds, dim, generator=generator(0, "basis")).to(bench.device)
@@ -33,31 +36,33 @@ def pictures(bench: Bench, count, dim, seed):
 
 def search(bench, rows):
     """Exact search next to single precision, and its answers next to float64 by subtraction."""
-    count = bench.size(50_000, 1_000)
     for dim in bench.size((3072, 784), (64,)):
-        y = pictures(bench, count, dim, 2)
-        x = with_copies(pictures(bench, count, dim, 1), y)
-        bytes_ = [on_grid(rows_) for rows_ in (x, y)]
-        contestants = {
-            "spurion": lambda: nearest(x, y),
-            "spurion, 8-bit": lambda: nearest(*bytes_),
-            "spurion, float32": lambda: nearest(x, y, engine="float32"),
-            "torch.cdist in blocks": lambda: cdist_blocks(x, y),
-            "product in blocks, float32": lambda: torch_blocks(x, y),
-        }
-        nearest(x[:600], y[:600])
-        times, answers = {}, {}
-        for name, work in contestants.items():
-            bench.forget()
-            times[name], answers[name] = bench.timed(work)
-            rows.append(speed_row(bench, dim, name, count, times, answers[name]))
-        if importlib.util.find_spec("faiss"):
-            few = x[:FAISS_QUERIES].cpu()
-            seconds = bench.timed(lambda: faiss_flat(few, y.cpu()))[0]
-            times["faiss-cpu (scaled from 2,000 queries)"] = seconds * count / len(few)
-            rows.append(speed_row(bench, dim, list(times)[-1], count, times, None))
-        for name, (a, b) in {"spurion": (x, y), "spurion, float32": (x, y), "spurion, 8-bit": bytes_}.items():
-            rows.append(equality_row(dim, name, a, b, answers[name]))
+        search_in(bench, rows, dim, bench.size(50_000, 1_000))
+
+
+def search_in(bench, rows, dim, count):
+    y = pictures(bench, count, dim, 2)
+    x = with_copies(pictures(bench, count, dim, 1), y)
+    real, grid = (x, y), (on_grid(x), on_grid(y))
+    nearest(x[:600], y[:600])
+    times, answers = {}, {}
+    for name, images, work in (
+        ("spurion", real, nearest),
+        ("spurion, 8-bit", grid, nearest),
+        ("spurion, float32", real, partial(nearest, engine="float32")),
+        (CDIST, real, cdist_blocks),
+        ("product in blocks, float32", real, torch_blocks),
+    ):
+        bench.forget()
+        times[name], answers[name] = bench.timed(partial(work, *images))
+        rows.append(speed_row(bench, dim, name, count, times, answers[name]))
+    if importlib.util.find_spec("faiss"):
+        name, few = f"faiss-cpu, scaled from {FAISS_QUERIES} queries", x[:FAISS_QUERIES].cpu()
+        seconds = bench.timed(partial(faiss_flat, few, y.cpu()))[0]
+        times[name] = seconds * count / len(few)
+        rows.append(speed_row(bench, dim, name, count, times, None))
+    for name, images in (("spurion", real), ("spurion, float32", real), ("spurion, 8-bit", grid)):
+        rows.append(equality_row(dim, name, *images, answers[name]))
 
 
 def with_copies(x, y):
@@ -123,37 +128,40 @@ def energies(bench, rows):
     """The exact score and energy of many memories; Jacobians of the U-Nets, whole and by Lanczos."""
     count, dim, batch = bench.size((50_000, 3072, 512), (500, 64, 16))
     patterns = pictures(bench, count, dim, 3)
-    denoiser = ExactDenoiser(patterns, SCHEDULE)
     for t in (20, 200, 600):
-        alpha, sigma = (float(f(torch.tensor(t))) for f in (SCHEDULE.alpha, SCHEDULE.sigma))
-        x_t = alpha * patterns[:batch] + sigma * bench.normal(batch, dim)
-        memory = DenseAM(denoiser._stored, inverse_temperature(sigma, alpha))
-        double = ExactDenoiser(patterns[:, :].double(), SCHEDULE).score(x_t[:4].double(), t)
-        score = denoiser.score(x_t, t)
-        error = float((score[:4] - double).abs().max() / double.abs().max())
-        for name, work in (
-            ("score", lambda: denoiser.score(x_t, t)),
-            ("energy", lambda: memory.energy(x_t / alpha)),
-        ):
-            seconds = bench.each(work, 0.7)
-            rows.append(
-                {
-                    "memories": count,
-                    "D": dim,
-                    "t": t,
-                    "of": name,
-                    "ms for a batch": 1e3 * seconds,
-                    "points/s": batch / seconds,
-                    "error to float64": error,
-                    "ok": error < 1e-3,
-                }
-            )
+        exact_energy(bench, rows, patterns, batch, t)
         bench.forget()
-    del patterns, denoiser, memory
+    del patterns
     for kind, config, shape, _ in unets(bench)[:2]:
         for exact in (True, False):
-            with exact_convolutions() if exact else torch.no_grad():
+            with exact_convolutions() if exact else nullcontext():
                 jacobians(bench, rows, kind, config, shape, "float32" if exact else "as torch sets it")
+
+
+def exact_energy(bench, rows, patterns, batch, t):
+    denoiser, dim = ExactDenoiser(patterns, SCHEDULE), patterns.shape[1]
+    alpha, sigma = (float(f(torch.tensor(t))) for f in (SCHEDULE.alpha, SCHEDULE.sigma))
+    memory = DenseAM(patterns, inverse_temperature(sigma, alpha))
+    x_t = alpha * patterns[:batch] + sigma * bench.normal(batch, dim)
+    double = ExactDenoiser(patterns.double(), SCHEDULE).score(x_t[:4].double(), t)
+    error = float((denoiser.score(x_t, t)[:4] - double).abs().max() / double.abs().max())
+    for name, work in (
+        ("score", partial(denoiser.score, x_t, t)),
+        ("energy", partial(memory.energy, x_t / alpha)),
+    ):
+        seconds = bench.each(work, 0.7)
+        rows.append(
+            {
+                "memories": len(patterns),
+                "D": dim,
+                "t": t,
+                "of": name,
+                "ms for a batch": 1e3 * seconds,
+                "points/s": batch / seconds,
+                "error of the score to float64": error,
+                "ok": error < 1e-3,
+            }
+        )
 
 
 def jacobians(bench, rows, kind, config, shape, convolutions):
