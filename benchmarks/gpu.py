@@ -46,6 +46,8 @@ PACKAGES = ("torch", "diffusers", "numpy", "scipy", "scikit-learn", "pydantic", 
 def main():
     options = arguments()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.quick:
+        torch.set_num_threads(1)  # small work, perhaps beside other work
     result = about(options)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(options.device, options.quick, options.seed, Path(folder))

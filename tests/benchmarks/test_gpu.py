@@ -1,6 +1,7 @@
 """The run for accelerators, whole and small, on the CPU."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,8 @@ def test_every_section_runs_and_is_told(tmp_path):
         "--out",
         str(tmp_path),
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    single = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=single)
     assert done.returncode == 0, done.stdout + done.stderr
     result, page = json.loads((tmp_path / "gpu.json").read_text()), (tmp_path / "gpu.md").read_text()
     assert {"command", "device", "card", "cuda", "python", "versions", "seed", "quick"} < set(result)
