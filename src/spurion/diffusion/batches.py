@@ -49,7 +49,7 @@ class Batch(NamedTuple):
 class Draw(NamedTuple):
     """The random numbers of one step, on the CPU: images, what times are made of, and noise."""
 
-    index: Int64[Tensor, " b"]
+    images: Int64[Tensor, " b"]
     times: Num[Tensor, " b"]
     noise: Float[Tensor, "b *shape"]
 
@@ -132,7 +132,7 @@ class Batches:
         device = self._images.device
         t, alpha, sigma = self._times(drawn.times)
         noise = drawn.noise.to(device, non_blocking=True)
-        x = self._images[drawn.index.to(device, non_blocking=True)]
+        x = self._images[drawn.images.to(device, non_blocking=True)]
         targets = {
             "epsilon": lambda: noise,
             "sample": lambda: x,

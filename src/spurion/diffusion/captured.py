@@ -90,7 +90,9 @@ class CapturedStep:
             losses.append(float(self._replay()))
         expected = float(eager)
         if losses[0] != losses[1] or abs(losses[0] - expected) > ALIKE * abs(expected):
-            raise NotCaptured(f"its replays give the losses {losses[0]:g} and {losses[1]:g}, not {expected:g}")
+            raise NotCaptured(
+                f"its replays give the losses {losses[0]:g} and {losses[1]:g}, not {expected:g}"
+            )
 
 
 @contextmanager

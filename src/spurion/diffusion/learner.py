@@ -59,6 +59,8 @@ class Learner:
         zeros = torch.zeros_like(self._average)
         self._moments = (zeros, zeros.clone())
         self._captures = captured and can_capture(execution.device)
+        self._captured: CapturedStep | None = None
+        self._to_be_captured = self._captures
         self._set_optimizer(0)
         self._rate, self._share = self._average.new_zeros(()), self._average.new_zeros(())
 

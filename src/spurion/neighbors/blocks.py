@@ -64,9 +64,14 @@ class Block:
         """The same pairs as blocks of at most so many queries, which share the memory of this one."""
         for start in range(0, self.x.size, height):
             rows = slice(start, min(start + height, self.x.size))
-            x = Points(*(values[rows] for values in self.x[:3]), rows.stop - start)
+            points, squares, residuals, _ = self.x
+            x = Points(points[rows], squares[rows], residuals[rows], rows.stop - start)
             yield replace(
-                self, first_row=self.first_row + start, x=x, scores=self.scores[rows], lowest=self.lowest[rows]
+                self,
+                first_row=self.first_row + start,
+                x=x,
+                scores=self.scores[rows],
+                lowest=self.lowest[rows],
             )
 
     def forget(self, rows: Indices, columns: Indices) -> None:
