@@ -9,6 +9,8 @@ precision       float32  bf16 where the device has it           float32
 channels_last   no       yes for images                         no
 compile         no       yes where Triton and a compiler exist  no
 =============== ======== ====================================== =========
+
+On CUDA the steps are then recorded and replayed as one graph (`spurion.diffusion.captured`), compiled or not.
 """
 
 __all__ = ["DeviceName", "Execution", "Precision", "choose_device", "choose_execution"]
