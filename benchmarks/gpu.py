@@ -30,8 +30,8 @@ from gpu_search import energies, search, study
 
 SECTIONS = {
     "machine": ("The machine", machine, 8),
-    "checks": ("The same numbers as on the CPU", checks, 95),
-    "training": ("Training", training, 65),
+    "checks": ("The same numbers as on the CPU", checks, 100),
+    "training": ("Training", training, 60),
     "search": ("Nearest neighbors", search, 32),
     "study": ("A short study", study, 85),
     "sampling": ("Sampling", sampling, 15),
