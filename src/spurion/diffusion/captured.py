@@ -100,9 +100,11 @@ def beside() -> Iterator[None]:
     """Work on a stream of its own, as libraries must have done before a recording."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        yield
-    torch.cuda.current_stream().wait_stream(stream)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        torch.cuda.current_stream().wait_stream(stream)
 
 
 def record(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
