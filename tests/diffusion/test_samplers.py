@@ -10,7 +10,7 @@ from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.denoisers.mlp import MLPConfig
-from spurion.diffusion.samplers import SamplerConfig, reverse, sample
+from spurion.diffusion.samplers import SamplerConfig, drawn_ahead, reverse, sample, stream_noises
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 
 SCHEDULE = DDPMSchedule()
@@ -261,3 +261,12 @@ def test_a_continuous_schedule_has_no_steps():
     denoiser = Recorder((2,), schedule=VESchedule())
     with pytest.raises(ValueError, match="`denoiser` must have a DDPMSchedule to be sampled, got VESchedule"):
         sample(denoiser, 1, SamplerConfig(), seed=0)
+
+
+def test_noise_drawn_ahead_is_the_same():
+    denoiser = Recorder((2,))
+    ahead = drawn_ahead(stream_noises(denoiser, 0, range(3)))
+    plain = stream_noises(denoiser, 0, range(3))
+    for _ in range(5):
+        assert torch.equal(next(ahead), next(plain))
+    ahead.close()

@@ -1,8 +1,10 @@
+import threading
+
 import pytest
 import torch
 
 from spurion.diffusion.batches import Batches
-from spurion.diffusion.schedule import DDPMSchedule
+from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 
 SCHEDULE = DDPMSchedule()
 
@@ -93,3 +95,24 @@ def test_a_batch_depends_on_seed_and_step_alone(replacement):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     other_seed = batches(replacement=replacement, seed=1)(0)
     assert not torch.equal(other_seed.x_t, there[0].x_t)
+
+
+@pytest.mark.parametrize("steps", [range(0), range(3), range(5, 30)])
+@pytest.mark.parametrize("schedule", [SCHEDULE, VESchedule()])
+def test_batches_drawn_ahead_are_the_same(steps, schedule):
+    source, ahead = batches(schedule=schedule), batches(schedule=schedule)
+    ahead._threads = 4
+    found = list(ahead.ahead(steps))
+    assert len(found) == len(steps)
+    for batch, step in zip(found, steps, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(batch, source(step), strict=True))
+
+
+def test_drawing_ahead_stops_with_the_training():
+    source = batches()
+    source._threads = 2
+    before = threading.active_count()
+    drawn = source.ahead(range(1000))
+    next(drawn)
+    drawn.close()
+    assert threading.active_count() == before

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -92,3 +94,14 @@ def test_global_generators_are_as_before():
         torch.random.default_generator.manual_seed(1)
         torch.rand(3)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_training_on_cuda_keeps_cudnn(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: nullcontext())
+    before = torch.backends.cudnn.enabled, torch.backends.cudnn.deterministic
+    with Execution("cuda", bf16=True, channels_last=True, compile=False).reproducible():
+        assert torch.backends.cudnn.enabled
+        assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.benchmark
+    assert (torch.backends.cudnn.enabled, torch.backends.cudnn.deterministic) == before

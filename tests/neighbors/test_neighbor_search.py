@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.neighbors import load_distance, nearest, within
+from spurion.neighbors import load_distance, nearest, walk, within
 from spurion.neighbors.rows import Rows
+from spurion.neighbors.screens import HalfScreen
 from spurion.neighbors.walk import Search
 
 L2 = load_distance("l2")
@@ -367,3 +368,56 @@ def test_all_neighbors_cost_about_as_much_as_half_of_them(monkeypatch):
     found = nearest(images[:40], images, 2000, memory_limit=2**22)
     assert sum(sorted_pairs) <= 3 * 40 * 2000
     assert torch.equal(found.distances, brute(images[:40], images).sort(dim=1).values)
+
+
+@pytest.fixture
+def large_blocks(monkeypatch):
+    """Blocks as an accelerator takes them, which hold more pairs than can all be recomputed; their pieces."""
+    pieces, split = [], walk.Search.pieces
+
+    def counting(self, block):
+        found = list(split(self, block))
+        pieces.append(len(found))
+        return iter(found)
+
+    monkeypatch.setattr(walk, "CACHED", walk.ACCELERATED)
+    monkeypatch.setattr(walk.Search, "pieces", counting)
+    return pieces
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("engine", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_large_blocks_are_taken_apart_where_many_pairs_are_in_doubt(large_blocks, k, engine, tied):
+    """On a coarse grid half of all pairs tie, and every one of them must be subtracted."""
+    draw = torch.Generator().manual_seed(0)
+    levels = torch.randint(0, 2 if tied else 256, (500, 40 if tied else 64), generator=draw).float()
+    levels[7] = levels[300]
+    images = levels / 127.5 - 1
+    calls = []
+    limit = 2**21
+    found = nearest(
+        images, images, k, engine=engine, exclude_self=True, memory_limit=limit,
+        progress=lambda done, total: calls.append(total),
+    )  # fmt: skip
+    few = nearest(images, images, k, engine="float64", exclude_self=True)
+    assert torch.equal(found.distances, few.distances)
+    assert torch.equal(found.indices, few.indices)
+    radius = float(few.distances[:, -1].median())
+    ours = within(images, images, radius, engine=engine, memory_limit=limit)
+    theirs = within(images, images, radius, engine="float64")
+    assert torch.equal(ours.indptr, theirs.indptr)
+    assert torch.equal(ours.indices, theirs.indices)
+    assert not tied or max(large_blocks, default=0) > 1
+
+
+def test_an_accelerator_takes_few_blocks(large_blocks):
+    images = torch.zeros(1, 3072).expand(50_000, 3072)
+    rows = Rows(images)
+    screens = [HalfScreen(torch.zeros(3072, dtype=torch.float64), 1.0)]
+    own = torch.full((50_000,), -1)
+    search = Search(rows, rows, L2, own, own, None, 2**31, screens)
+    chunk, height, width = search.block_shape()
+    blocks = -(-50_000 // height) * (-(-chunk // width) + -(-(50_000 - chunk) // width))
+    assert blocks < 100
+    assert 16 * height * width <= 2**29

@@ -10,11 +10,15 @@ Without replacement the images come from an endless row of seeded permutations, 
 run across their joints, so that no image of any permutation is left out. Nothing is carried from step to
 step, so a training that is resumed sees what it would have seen.
 
-All numbers are drawn on the CPU: every device trains on the same data.
+All numbers are drawn on the CPU: every device trains on the same data. For an accelerator, which would wait
+for them, threads draw those of the next steps.
 """
 
 __all__ = ["FIRST_TIME", "Batch", "Batches"]
 
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,6 +32,10 @@ from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 
 FIRST_TIME = 1e-5
 """The smallest time a network is trained on in continuous time."""
+THREADS = 4
+"""Threads that draw for an accelerator."""
+AHEAD = 8
+"""Steps that are drawn before they are asked for."""
 
 
 class Batch(NamedTuple):
@@ -36,6 +44,14 @@ class Batch(NamedTuple):
     x_t: Float[Tensor, "b *shape"]
     t: Num[Tensor, " b"]
     target: Float[Tensor, "b *shape"]
+
+
+class Draw(NamedTuple):
+    """The random numbers of one step, on the CPU: images, what times are made of, and noise."""
+
+    images: Int64[Tensor, " b"]
+    times: Num[Tensor, " b"]
+    noise: Float[Tensor, "b *shape"]
 
 
 class Batches:
@@ -74,19 +90,49 @@ class Batches:
             self._alpha = schedule.alpha(times).to(images.dtype).view(one_each).to(device)
             self._sigma = schedule.sigma(times).to(images.dtype).view(one_each).to(device)
         self._order = lru_cache(maxsize=2)(self._permutation)
-        self._generator = torch.Generator()
+        self._threads = THREADS if self._images.is_cuda else 0
 
     def __call__(self, step: int) -> Batch:
         """Draw the batch of one step."""
-        draw = self._generator.manual_seed(derive_seed(self._seed, "step", step))
-        device, shape = self._images.device, self._images.shape[1:]
+        return self._mixed(self._drawn(step))
+
+    def ahead(self, steps: range) -> Iterator[Batch]:
+        """The batches of consecutive steps; where threads draw them, a few are drawn before they are due."""
+        if not self._threads:
+            yield from map(self, steps)
+            return
+        pool = ThreadPoolExecutor(self._threads)
+        try:
+            waiting = deque(pool.submit(self._drawn, step) for step in steps[:AHEAD])
+            for step in steps:
+                drawn = waiting.popleft().result()
+                if step + AHEAD in steps:
+                    waiting.append(pool.submit(self._drawn, step + AHEAD))
+                yield self._mixed(drawn)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _drawn(self, step: int) -> Draw:
+        """The random numbers of one step, in pinned memory where they must travel."""
+        draw = torch.Generator().manual_seed(derive_seed(self._seed, "step", step))
         if self._replacement:
             index = torch.randint(len(self._images), (self._size,), generator=draw)
         else:
             index = self.epochs(step * self._size, self._size)
-        t, alpha, sigma = self._times(draw)
-        noise = torch.randn((self._size, *shape), generator=draw, dtype=self._images.dtype).to(device)
-        x = self._images[index.to(device)]
+        if isinstance(self._schedule, DDPMSchedule):
+            times = torch.randint(self._schedule.steps, (self._size,), generator=draw)
+        else:
+            times = torch.randperm(self._size, generator=draw) + torch.rand(self._size, generator=draw)
+        shape = self._size, *self._images.shape[1:]
+        drawn = Draw(index, times, torch.randn(shape, generator=draw, dtype=self._images.dtype))
+        return Draw(*(value.pin_memory() for value in drawn)) if self._images.is_cuda else drawn
+
+    def _mixed(self, drawn: Draw) -> Batch:
+        """The batch that random numbers make."""
+        device = self._images.device
+        t, alpha, sigma = self._times(drawn.times)
+        noise = drawn.noise.to(device, non_blocking=True)
+        x = self._images[drawn.images.to(device, non_blocking=True)]
         targets = {
             "epsilon": lambda: noise,
             "sample": lambda: x,
@@ -94,14 +140,13 @@ class Batches:
         }
         return Batch(alpha * x + sigma * noise, t, targets[self._prediction]())
 
-    def _times(self, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _times(self, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Times of a batch, with alpha and sigma shaped to multiply it."""
         device, schedule = self._images.device, self._schedule
         if isinstance(schedule, DDPMSchedule):
-            t = torch.randint(schedule.steps, (self._size,), generator=draw).to(device)
+            t = drawn.to(device, non_blocking=True)
             return t, self._alpha[t], self._sigma[t]
-        parts = torch.randperm(self._size, generator=draw) + torch.rand(self._size, generator=draw)
-        t = FIRST_TIME + (1 - FIRST_TIME) * parts / self._size
+        t = FIRST_TIME + (1 - FIRST_TIME) * drawn / self._size
         sigma = schedule.sigma(t).to(self._images).view(self._one_each)
         return t.to(device), torch.ones_like(sigma), sigma
 

@@ -9,6 +9,8 @@ precision       float32  bf16 where the device has it           float32
 channels_last   no       yes for images                         no
 compile         no       yes where Triton and a compiler exist  no
 =============== ======== ====================================== =========
+
+On CUDA the steps are then recorded and replayed as one graph (`spurion.diffusion.captured`), compiled or not.
 """
 
 __all__ = ["DeviceName", "Execution", "Precision", "choose_device", "choose_execution"]
@@ -49,7 +51,7 @@ class Execution:
         with ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng(devices=cuda))
             if cuda:
-                stack.enter_context(torch.backends.cudnn.flags(benchmark=False, deterministic=True))
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True))
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             yield
 

@@ -1,7 +1,12 @@
-"""A network that learns: its weights, their optimizer and their moving average, one step at a time."""
+"""A network that learns: its weights, their optimizer and their moving average, one step at a time.
+
+On CUDA the step is recorded and replayed (`spurion.diffusion.captured`); where it cannot be, the logger says
+so and steps are taken one operation at a time, with the same numbers to rounding.
+"""
 
 __all__ = ["Learner"]
 
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -12,6 +17,7 @@ from torch.nn.functional import mse_loss
 
 from spurion.core.random import derive_seed
 from spurion.diffusion.batches import Batch
+from spurion.diffusion.captured import CapturedStep, NotCaptured, can_capture
 from spurion.diffusion.checkpoint import TrainingState
 from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.device import Execution
@@ -29,10 +35,17 @@ class Learner:
         training: How to train.
         execution: Where and how the network computes.
         seed: The seed of what the layers draw themselves (dropout).
+        captured: Whether steps on CUDA are recorded and replayed.
     """
 
     def __init__(
-        self, denoiser: NetworkDenoiser, training: TrainingConfig, execution: Execution, *, seed: int
+        self,
+        denoiser: NetworkDenoiser,
+        training: TrainingConfig,
+        execution: Execution,
+        *,
+        seed: int,
+        captured: bool = True,
     ) -> None:
         self._denoiser, self._training, self._execution, self._seed = denoiser, training, execution, seed
         network = denoiser.network.to(execution.device).train()
@@ -45,21 +58,53 @@ class Learner:
         )
         zeros = torch.zeros_like(self._average)
         self._moments = (zeros, zeros.clone())
+        self._captures = captured and can_capture(execution.device)
+        self._captured: CapturedStep | None = None
+        self._to_be_captured = self._captures
         self._set_optimizer(0)
+        self._rate, self._share = self._average.new_zeros(()), self._average.new_zeros(())
 
     def step(self, step: int, batch: Batch) -> Float[Tensor, ""]:
         """Take one step and return its loss, on the device, without waiting for it."""
+        rate, share = self._training.learning_rate_at(step), 1 - self._training.ema_decay_at(step)
+        if self._to_be_captured:
+            self._to_be_captured = False
+            self._capture(step, batch)
         self._seed_layers(step)
+        if self._captured is None or not self._captured.fits((*batch, self._rate, self._share)):
+            return self._update(*batch, rate, share)
+        return self._captured(*batch, self._rate.fill_(rate), self._share.fill_(share))
+
+    def _update(
+        self, x_t: Tensor, t: Tensor, target: Tensor, rate: float | Tensor, share: float | Tensor
+    ) -> Float[Tensor, ""]:
+        """One step at a learning rate; a share of the new weights enters the average."""
         self._flat.gradient.zero_()
-        loss = mse_loss(self._predict(batch), batch.target)
+        loss = mse_loss(self._predict(x_t, t), target)
         loss.backward()
         if self._training.clip_norm is not None:
             norm = self._flat.gradient.norm()
             self._flat.gradient.mul_((self._training.clip_norm / (norm + 1e-6)).clamp(max=1.0))
-        self._optimizer.param_groups[0]["lr"] = self._training.learning_rate_at(step)
+        recording = self.device == "cuda" and torch.cuda.is_current_stream_capturing()
+        self._optimizer.param_groups[0] |= {"lr": rate, "capturable": recording}
         self._optimizer.step()
-        self._average.lerp_(self._flat.vector.detach(), 1 - self._training.ema_decay_at(step))
+        self._average.lerp_(self._flat.vector.detach(), share)
         return loss.detach()
+
+    def _capture(self, step: int, batch: Batch) -> None:
+        """Record a step, if that can be done."""
+        count = self._optimizer.state[self._flat.vector]["step"]
+        state = (self._flat.vector.detach(), self._flat.gradient, self._average, *self._moments, count)
+        buffers = tuple(self._denoiser.network.buffers())
+        inputs = (*batch, self._rate.fill_(1e-3), self._share.fill_(1e-3))
+        try:
+            self._captured = CapturedStep(
+                self._update, inputs, state + buffers, lambda: self._seed_layers(step)
+            )
+        except NotCaptured as error:
+            logging.getLogger("spurion").warning(
+                "The training step is not recorded as a CUDA graph and takes longer: %s.", error
+            )
 
     @property
     def device(self) -> str:
@@ -88,15 +133,15 @@ class Learner:
 
     def _set_optimizer(self, step: int) -> None:
         first, second = self._moments
+        self._captured, self._to_be_captured = None, self._captures
         count = torch.tensor(float(step), device=self._average.device)
         self._optimizer.state[self._flat.vector] = {"step": count, "exp_avg": first, "exp_avg_sq": second}
 
-    def _predict(self, batch: Batch) -> Tensor:
-        x_t = batch.x_t
+    def _predict(self, x_t: Tensor, t: Tensor) -> Tensor:
         if self._execution.channels_last:
             x_t = x_t.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device, torch.bfloat16) if self._execution.bf16 else nullcontext():
-            output = self._forward(x_t, batch.t)
+            output = self._forward(x_t, t)
         predicted: Tensor = output if isinstance(output, Tensor) else output.sample
         return predicted.float()
 

@@ -47,7 +47,8 @@ def mixture_prior(patterns: Float[Tensor, "K *shape"], schedule: Schedule) -> Pr
     memory = DenseAM(patterns.detach().flatten(1).double(), inverse_temperature(sigma, alpha))
 
     def log_prior(x: Tensor) -> Tensor:
-        return memory.log_density(x.flatten(1) / alpha) - memory.dim * math.log(alpha)
+        clean = x.flatten(1).to(memory.patterns.device) / alpha
+        return memory.log_density(clean).to(x.device) - memory.dim * math.log(alpha)
 
     return log_prior
 

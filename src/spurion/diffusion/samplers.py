@@ -32,6 +32,7 @@ __all__ = ["SamplerConfig", "reverse", "sample", "stream_noises"]
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
@@ -176,6 +177,8 @@ def sample(
     batches = []
     for index, start in enumerate(starts):
         noises = stream_noises(denoiser, seed, range(start, min(start + config.batch_size, first + count)))
+        if denoiser.device.type == "cuda":
+            noises = drawn_ahead(noises)
         tick = shifted(progress, index * config.steps, len(starts) * config.steps)
         batches.append(_walk(denoiser, next(noises), times, config, noises, tick).cpu())
     return torch.cat(batches)
@@ -246,6 +249,16 @@ def stream_noises(denoiser: Denoiser, seed: int, members: range) -> Iterator[Ten
         for row, stream in zip(noise, streams, strict=True):
             row.normal_(generator=stream)
         yield from noise.to(denoiser.device, denoiser.dtype).unbind(1)
+
+
+def drawn_ahead(noises: Iterator[Tensor]) -> Iterator[Tensor]:
+    """The same endless noises, the next one drawn by a thread while a step is computed elsewhere."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, noises)
+        while True:
+            noise = waiting.result()
+            waiting = pool.submit(next, noises)
+            yield noise
 
 
 def _evenly_spaced(top: int, count: int) -> list[int]:

@@ -163,8 +163,9 @@ def _run(
     log = TrainingLog(folder / _LOG, training.log_every, learner.device)
     learner.restore(state)
     log.start(state.step, state.losses, state.log)
-    for step in range(state.step, training.iterations):
-        log.add(learner.step(step, batches(step)), training.learning_rate_at(step))
+    steps = range(state.step, training.iterations)
+    for step, batch in zip(steps, batches.ahead(steps), strict=True):
+        log.add(learner.step(step, batch), training.learning_rate_at(step))
         done = step + 1
         if done == training.iterations:
             log.end_interval(training.learning_rate_at(step))

@@ -102,7 +102,8 @@ def relative_energy(
         raise ValueError(f"`path` must be one of {', '.join(PATHS)}, got {path!r}.")
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
-    finite = check_points(denoiser, x).unsqueeze(1) & check_points(denoiser, references, "references")
+    finite = check_points(denoiser, x).cpu().unsqueeze(1)
+    finite = finite & check_points(denoiser, references, "references").cpu()
     time = denoiser.schedule.least_time if time is None else time
     slope = _Slope(denoiser, x.nan_to_num(0, 0, 0), references.nan_to_num(0, 0, 0), time, path, batch_size)
     end = math.pi / 2 if path == "circular" else 1.0
@@ -111,7 +112,7 @@ def relative_energy(
     )
     status = torch.full(found.value.shape, STATUSES.index("measured"))
     status[~found.converged] = STATUSES.index("undecided")
-    failed = ~(finite.flatten().cpu() & found.value.isfinite())
+    failed = ~(finite.flatten() & found.value.isfinite())
     status[failed] = STATUSES.index("failed")
     value, error = ((-found.value).masked_fill(failed, math.nan), found.error.masked_fill(failed, math.nan))
     value, error, status = (each.view(finite.shape) for each in (value, error, status))

@@ -123,8 +123,8 @@ class BinaryMemory(ABC):
         if sweeps < 1:
             raise ValueError(f"`sweeps` must be at least 1, got {sweeps}.")
         states = self._states(states)
-        count = torch.zeros(len(states), dtype=torch.long)
-        active = torch.ones(len(states), dtype=torch.bool)
+        count = torch.zeros(len(states), dtype=torch.long, device=states.device)
+        active = torch.ones_like(count, dtype=torch.bool)
         for _ in range(sweeps):
             before = states[active]
             after = self.update(before) if synchronous else self._sweep(before, generator)

@@ -2,6 +2,7 @@
 
 __all__ = ["nearest_by_screens", "within_by_screens"]
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -13,6 +14,9 @@ from spurion.neighbors.blocks import Block
 from spurion.neighbors.checkpoint import Checkpoint, Saved
 from spurion.neighbors.found import Neighbors, Pairs, as_pairs, merged, nobody
 from spurion.neighbors.walk import PAIR_BYTES, Search
+
+Found = tuple[Int64[Tensor, " p"], Int64[Tensor, " p"]]
+"""Pairs, as the indices of queries and of reference images."""
 
 
 def nearest_by_screens(search: Search, checkpoint: Checkpoint, progress: Progress) -> Neighbors:
@@ -44,23 +48,44 @@ def _with_copies(search: Search, found: Neighbors) -> Neighbors:
     return Neighbors(nearer.distances, nearer.indices, search.work)
 
 
-def _improved(search: Search, block: Block, known: Neighbors) -> Neighbors:
+def _improved(search: Search, block: Block, known: Neighbors, seen: Sequence[Found] = ()) -> Neighbors:
     """The nearest among known neighbors of a block's queries and its reference images.
 
     A few likely pairs are subtracted first: with the limit they give, few others are left.
+
+    Arguments:
+        search: The search.
+        block: The block.
+        known: The nearest neighbors of its queries so far.
+        seen: Pairs of the block that are known already.
     """
     k = known.indices.shape[1]
-    seen: list[tuple[Int64[Tensor, " p"], Int64[Tensor, " p"]]] = []
+    seen = [*seen]
     while True:
         for pairs in seen:
             block.forget(*pairs)
         seen.append(block.likely(k, search.distance.radius(known.distances[:, -1])))
         block.forget(*seen[-1])
         known = _with(search, block, known, *seen[-1])
-        others = block.candidates(search.distance.radius(known.distances[:, -1]))
+        limit = search.distance.radius(known.distances[:, -1])
+        groups = block.promising(limit)
+        if search.is_too_large(block, len(groups[0])):
+            return _improved_in_pieces(search, block, known, seen)
+        others = block.candidates(limit, *groups)
         if not search.is_crowded(block, len(others[0])):
             return _with(search, block, known, *others)
         block = search.refined(block)
+
+
+def _improved_in_pieces(search: Search, block: Block, known: Neighbors, seen: Sequence[Found]) -> Neighbors:
+    """The same as `_improved`, few queries at a time."""
+    better = []
+    for piece in search.pieces(block):
+        start = piece.first_row - block.first_row
+        mine = [(rows >= piece.first_row) & (rows < piece.queries.stop) for rows, _ in seen]
+        theirs = [(rows[some], columns[some]) for (rows, columns), some in zip(seen, mine, strict=True)]
+        better.append(_improved(search, piece, known.part(slice(start, start + piece.x.size)), theirs))
+    return Neighbors(torch.cat([b.distances for b in better]), torch.cat([b.indices for b in better]))
 
 
 def _with(
@@ -101,16 +126,20 @@ def _numbered(search: Search, rows: Int64[Tensor, " p"], columns: Int64[Tensor, 
     return rows * len(search.reference) + columns
 
 
-def _near(search: Search, block: Block, radius: float) -> tuple[Int64[Tensor, " p"], Int64[Tensor, " p"]]:
+def _near(search: Search, block: Block, radius: float) -> Found:
     """The pairs of a block that are within a distance."""
     euclidean = _euclidean(search, radius)
     limit = torch.full_like(block.x.squares[: block.x.size], euclidean)
-    rows, columns = block.candidates(limit)
-    keep = block.surely_within(euclidean, rows, columns)
-    while search.is_crowded(block, int((~keep).sum())):
-        block = search.refined(block)
-        rows, columns = block.candidates(limit)
+    while True:
+        groups = block.promising(limit)
+        if search.is_too_large(block, len(groups[0])):
+            parts = [_near(search, piece, radius) for piece in search.pieces(block)]
+            return torch.cat([rows for rows, _ in parts]), torch.cat([columns for _, columns in parts])
+        rows, columns = block.candidates(limit, *groups)
         keep = block.surely_within(euclidean, rows, columns)
+        if not search.is_crowded(block, int((~keep).sum())):
+            break
+        block = search.refined(block)
     keep[~keep] = search.subtract(rows[~keep], columns[~keep]) <= radius
     return rows[keep], columns[keep]
 

@@ -6,7 +6,8 @@ groups whose least score is low enough are looked into.
 
 __all__ = ["Block"]
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float64, Int64, Num
@@ -59,8 +60,24 @@ class Block:
         """The rows of the block among all queries."""
         return slice(self.first_row, self.first_row + self.x.size)
 
+    def pieces(self, height: int) -> Iterator["Block"]:
+        """The same pairs as blocks of at most so many queries, which share the memory of this one."""
+        for start in range(0, self.x.size, height):
+            rows = slice(start, min(start + height, self.x.size))
+            points, squares, residuals, _ = self.x
+            x = Points(points[rows], squares[rows], residuals[rows], rows.stop - start)
+            yield replace(
+                self,
+                first_row=self.first_row + start,
+                x=x,
+                scores=self.scores[rows],
+                lowest=self.lowest[rows],
+            )
+
     def forget(self, rows: Indices, columns: Indices) -> None:
         """Put pairs, given as indices of queries and reference images, out of the question."""
+        if not len(rows):
+            return
         row, column = rows - self.first_row, columns - self.first_column
         self.scores[row, column] = largest(self.scores)
         if GROUP * len(row) >= self.scores.numel():
@@ -81,11 +98,15 @@ class Block:
         rows = torch.arange(self.x.size, device=columns.device)[:, None].expand_as(columns)
         return self._not_beyond(limit, rows.flatten(), columns.flatten())
 
-    def candidates(self, limit: Float64[Tensor, " b"]) -> tuple[Indices, Indices]:
-        """All pairs (query, reference image) that are not surely farther than the limit of their query."""
+    def promising(self, limit: Float64[Tensor, " b"]) -> tuple[Indices, Indices]:
+        """All rows with groups of columns that may hold a pair not surely farther than the row's limit."""
         residuals = self.x.residuals[: self.x.size] + self.y.residuals[: self.y.size].max()
         ceiling = self.screen.ceiling(limit, self.x.squares[: self.x.size], residuals)
         rows, groups = (self.lowest.double() <= ceiling[:, None]).nonzero(as_tuple=True)
+        return rows, groups
+
+    def candidates(self, limit: Float64[Tensor, " b"], rows: Indices, groups: Indices) -> tuple[Kept, Kept]:
+        """All pairs (query, reference image) of some groups not surely farther than their query's limit."""
         columns = self._members(groups)
         return self._not_beyond(limit, rows[:, None].expand_as(columns).flatten(), columns.flatten())
 

@@ -43,7 +43,7 @@ import torch
 from jaxtyping import Float, Float64, Num
 from torch import Tensor
 
-from spurion.neighbors.rows import PART_ELEMENTS, Rows
+from spurion.neighbors.rows import Rows
 
 CENTER_ROWS = 1024
 """The center is the mean of this many rows: any center is right, a near one makes bounds tight."""
@@ -266,7 +266,7 @@ def middle(rows: Rows) -> Float64[Tensor, " d"]:
     """The mean of some rows, float64."""
     some = torch.arange(0, len(rows), len(rows) // CENTER_ROWS + 1)
     total = torch.zeros(rows.dim, dtype=torch.float64, device=rows.device)
-    for part in some.split(max(1, PART_ELEMENTS // max(1, rows.dim))):
+    for part in some.split(rows.at_once):
         total += rows.take(part).double().sum(dim=0)
     return total / max(1, len(some))
 

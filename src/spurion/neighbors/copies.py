@@ -18,7 +18,7 @@ from torch import Tensor
 
 from spurion.core.random import generator
 from spurion.neighbors.found import Neighbors, Pairs, as_pairs, merged, nobody
-from spurion.neighbors.rows import PART_ELEMENTS, Rows
+from spurion.neighbors.rows import Rows
 
 SKETCHED = 64
 """Coordinates of an image that its sketch depends on."""
@@ -63,7 +63,7 @@ class Copies:
         doubtful = (counts[group] > 1).nonzero()[:, 0]
         first = torch.arange(len(rows), device=rows.device)
         seen: dict[bytes, int] = {}
-        for places in doubtful.split(max(1, PART_ELEMENTS // max(1, rows.dim))):
+        for places in doubtful.split(rows.at_once):
             contents = rows.take(places).add(0.0).cpu().numpy()
             digests = (blake2b(row.tobytes(), digest_size=16).digest() for row in contents)
             same = [

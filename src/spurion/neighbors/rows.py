@@ -28,6 +28,8 @@ KINDS = (
 
 PART_ELEMENTS = 2**18
 """Numbers that are read at once: few enough for the processor's cache."""
+ACCELERATED_ELEMENTS = 2**23
+"""Numbers that an accelerator takes at once: every operation costs it some microseconds, however small."""
 
 
 class Rows:
@@ -81,6 +83,12 @@ class Rows:
         """The number n of images."""
         return self.count
 
+    @property
+    def at_once(self) -> int:
+        """Rows that are looked at together."""
+        elements = ACCELERATED_ELEMENTS if self.device.type == "cuda" else PART_ELEMENTS
+        return max(1, elements // max(1, self.dim))
+
     def images(self, part: slice) -> Float[Tensor, "b *shape"]:
         """Some consecutive images, in the shape they were given in."""
         return self._as_floats(self._values[part])
@@ -100,9 +108,8 @@ class Rows:
     def parts(self, part: slice | None = None) -> Iterator[tuple[slice, Float[Tensor, "b d"]]]:
         """Consecutive rows, few at a time, each with its place in the set."""
         first, last, _ = (part or slice(None)).indices(self.count)
-        step = max(1, PART_ELEMENTS // max(1, self.dim))
-        for start in range(first, last, step):
-            piece = slice(start, min(start + step, last))
+        for start in range(first, last, self.at_once):
+            piece = slice(start, min(start + self.at_once, last))
             yield piece, self.read(piece)
 
     def selected(self, indices: Int64[Tensor, " p"]) -> "Rows":

@@ -8,6 +8,7 @@ __all__ = ["Search"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64, Int64
@@ -27,14 +28,35 @@ PAIR_BYTES = 160
 """Bytes that a pair of a block can need when all of its pairs must be recomputed."""
 ROW_BYTES = 12
 """Bytes that a coordinate of a block's points can need when the block is looked at more finely."""
-BLOCK_ROWS = 256
-"""More queries at once are no faster."""
-BLOCK_PAIRS = 2**21
-"""More pairs at once are no faster: their scores leave the processor's cache."""
+SCORE_BYTES = 16
+"""Bytes that a pair of an accelerator's block needs: its score and that of the block before, both in float64.
+Where more of its pairs must be recomputed than fit, the block is taken apart."""
 CROWDED = 1 / 64
 """Share of a block's pairs from which on a finer product is cheaper than their subtraction."""
-SUBTRACT_ELEMENTS = 2**18
-"""Coordinates that are subtracted at once: few enough for the processor's cache."""
+SUBTRACT_BYTES = 32
+"""Bytes that a coordinate needs while it is subtracted."""
+
+
+class Sizes(NamedTuple):
+    """How much a device does at once.
+
+    Attributes:
+        rows: Queries of a block.
+        pairs: Pairs of a block.
+        pair_bytes: Bytes of a pair, as long as few are recomputed.
+        subtracted: Coordinates that are subtracted.
+    """
+
+    rows: int
+    pairs: int
+    pair_bytes: int
+    subtracted: int
+
+
+CACHED = Sizes(256, 2**21, PAIR_BYTES, 2**18)
+"""A processor is no faster with more, which leaves its cache."""
+ACCELERATED = Sizes(8192, 2**28, SCORE_BYTES, 2**24)
+"""An accelerator waits for every operation to be launched, so that it wants few and large ones."""
 
 
 @dataclass
@@ -96,6 +118,11 @@ class Search:
         screens = screens_for(reference, (first, second), engine)
         work = Work(screens[0].name)
         return cls(queries, reference, distance, own, left_out, copies, memory_limit, screens, k, work)
+
+    @property
+    def sizes(self) -> Sizes:
+        """How much is done at once."""
+        return ACCELERATED if self.reference.device.type == "cuda" else CACHED
 
     @property
     def wanted(self) -> int:
@@ -166,13 +193,24 @@ class Search:
         wide as that, so that what is known is sorted anew only where about as much is new.
         """
         quarter = self.memory_limit // 4
-        pairs = quarter // PAIR_BYTES
+        sizes, safe = self.sizes, quarter // PAIR_BYTES
+        pairs = quarter // sizes.pair_bytes
         chunk = _multiple(quarter // self._point_bytes())
         fine = quarter // (ROW_BYTES * (self.reference.dim + 16))
         least = self.wanted + max(self.wanted, GROUP)
-        height = max(1, min(BLOCK_ROWS, fine // 4, len(self.queries), min(pairs, BLOCK_PAIRS) // least))
-        width = min(fine - height, pairs // height - self.wanted, BLOCK_PAIRS // height, chunk)
+        height = max(1, min(sizes.rows, fine // 4, len(self.queries), min(safe, sizes.pairs) // least))
+        width = min(fine - height, pairs // height - self.wanted, sizes.pairs // height, chunk, safe)
         return chunk, height, min(_multiple(width), _multiple(len(self.reference) + GROUP - 1))
+
+    def is_too_large(self, block: Block, groups: int) -> bool:
+        """Whether the pairs in so many groups of columns need too much memory together."""
+        safe = self.memory_limit // 4 // PAIR_BYTES
+        return block.x.size > 1 and block.pairs > safe and groups * GROUP > safe
+
+    def pieces(self, block: Block) -> Iterator[Block]:
+        """A block as blocks of which all pairs may be recomputed."""
+        width = block.scores.shape[1] + self.wanted
+        return block.pieces(max(1, self.memory_limit // 4 // PAIR_BYTES // width))
 
     def is_crowded(self, block: Block, pairs: int) -> bool:
         """Whether a block leaves so many pairs to subtract that it should be refined first.
@@ -201,7 +239,9 @@ class Search:
 
     def subtract(self, rows: Int64[Tensor, " p"], columns: Int64[Tensor, " p"]) -> Float64[Tensor, " p"]:
         """The distances of pairs (query, reference image), by subtraction in float64."""
-        step = max(1, SUBTRACT_ELEMENTS // self.queries.dim)
+        fit = self.memory_limit // 4 // SUBTRACT_BYTES
+        most = max(CACHED.subtracted, min(self.sizes.subtracted, fit))
+        step = max(1, most // self.queries.dim)
         parts = zip(rows.split(step), columns.split(step), strict=True)
         pairs = (subtracted(self.queries.take(row), self.reference.take(column)) for row, column in parts)
         self.work.subtracted += len(rows)

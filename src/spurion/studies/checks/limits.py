@@ -10,8 +10,17 @@ from spurion.statistics.numbers import at_most, listed, size, value
 from spurion.studies.checks.points import classified, in_sizes, share
 from spurion.studies.results import StudyResult
 
-GENERAL = ("promise", "power", "detectable_excess", "sample_size", "sampler", "one_model")
-"""Limits of every audit that a study says in words of its own."""
+GENERAL = (
+    "promise",
+    "power",
+    "detectable_excess",
+    "sample_size",
+    "sampler",
+    "one_model",
+    "unseen_transforms",
+    "beyond_others",
+)
+"""What every audit says and a study says in words of its own, or does not need: it asks for no gate."""
 
 
 def _limit(kind: str, title: str, sentence: str) -> Claim:
@@ -37,20 +46,23 @@ def of_points(study: StudyResult) -> Iterator[Claim]:
 
     Signs of copying stay with each audit: that many samples are copies is what a study sets out to see.
     """
-    where: dict[tuple[str, str], list[int]] = {}
-    first: dict[tuple[str, str], Claim] = {}
+    found: dict[str, dict[int, Claim]] = {}
     for k, audit in study.audits.items():
         for claim in _against(audit):
-            key = claim.kind, claim.sentence
-            first.setdefault(key, claim)
-            where.setdefault(key, []).append(k)
-    for key, sizes in where.items():
-        claim = first[key]
-        everywhere = len(sizes) == len(study.audits)
-        sentence = claim.sentence if everywhere else f"At {in_sizes(sizes)}: {claim.sentence}"
-        title = claim.title or f"Anything about {in_sizes(sizes) if not everywhere else 'the shares'}"
-        numbers: dict[str, float | tuple[int, ...]] = {"train_sizes": tuple(sizes)}
-        yield claim.model_copy(update={"sentence": sentence, "title": title, "numbers": numbers})
+            found.setdefault(claim.sentence if claim.kind == "note" else claim.kind, {})[k] = claim
+    for claims in found.values():
+        sizes, last = tuple(claims), claims[max(claims)]
+        alike = len({claim.sentence for claim in claims.values()}) == 1
+        where = "" if len(sizes) == len(study.audits) else f"At {in_sizes(sizes)}: "
+        if not alike:
+            where = f"At {in_sizes(sizes)}; here K = {size(max(sizes))}: "
+        yield last.model_copy(
+            update={
+                "sentence": f"{where}{last.sentence}",
+                "title": last.title or f"The shares at {in_sizes(sizes)}, as they are",
+                "numbers": {"train_sizes": sizes},
+            }
+        )
 
 
 def _against(audit: AuditResult) -> Iterator[Claim]:
