@@ -4,12 +4,12 @@ import random
 from html import unescape
 
 import pytest
+from spurion.report.audit.answer import answer
+from spurion.report.audit.overview import audit_overview
 
 from planted import planted
 from spurion import audit
 from spurion.cli.audit import _show
-from spurion.report.audit.answer import answer
-from spurion.report.audit.overview import audit_overview
 from spurion.statistics.numbers import p_words, percent, size, value
 
 RULES = ("fixed:0.5,0.5", "fixed:0,0", "holdout:0.05", "valley", "fixed:1.9,1.9")

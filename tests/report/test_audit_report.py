@@ -9,14 +9,8 @@ from html import unescape
 
 import pytest
 import torch
-
-from planted import planted
-from spurion import audit
 from spurion.audits.judgment import judge
 from spurion.audits.limitations import PROMISE
-from spurion.audits.verdict import Case
-from spurion.data import ImageSet
-from spurion.report import write_report
 from spurion.report.audit.answer import answer, certainty
 from spurion.report.audit.figures import AUDIT_FIGURES, draw_distances
 from spurion.report.audit.gallery import Line, copied, ranked
@@ -24,6 +18,12 @@ from spurion.report.audit.overview import audit_overview
 from spurion.report.audit.page import audit_page, render_audit
 from spurion.report.audit.run import read_audit
 from spurion.report.audit.sections import AUDIT_SECTIONS
+
+from planted import planted
+from spurion import audit
+from spurion.audits.verdict import Case
+from spurion.data import ImageSet
+from spurion.report import write_report
 from spurion.report.figures import Picture, Plate
 from spurion.report.figures.canvas import figure_style
 

@@ -9,6 +9,9 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from spurion.report.audit.figures import draw_distances
+from spurion.report.audit.page import render_audit
+from spurion.report.audit.run import read_audit
 
 from cli.command_line import run
 from planted import planted
@@ -18,9 +21,6 @@ from spurion import audit
 from spurion.core.files import read_json
 from spurion.data import ImageSet
 from spurion.report import write_report
-from spurion.report.audit.figures import draw_distances
-from spurion.report.audit.page import render_audit
-from spurion.report.audit.run import read_audit
 from spurion.report.figures.canvas import figure_style
 from spurion.report.html import render
 from spurion.report.run import read_run

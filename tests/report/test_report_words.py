@@ -1,32 +1,33 @@
 import pytest
-
-from report.synthetic import CAPACITIES, interval
 from spurion.report.answer import answer
 from spurion.report.cautions import cautions
+
+from report.synthetic import CAPACITIES, interval
+from spurion.audits.checks import checked as checked_audit
 from spurion.report.overview import overview
 from spurion.report.words import rule_in_words, sample_sizes, thresholds_in_words
 from spurion.statistics.numbers import at_most, percent, size, value
+from spurion.studies.checks import checked
 
 MISSING = {"value": None, "low": None, "high": None, "bracket": [None, 2], "note": "Below the grid."}
 NO_CAPACITIES = {"capacities": {name: MISSING for name in CAPACITIES if name != "epsilon"} | {"epsilon": 0.1}}
 
 
-def change(run, train_size, **changes):
-    """Replace fields of one stored result."""
-    point = next(point for point in run.points if point.result.train_size == train_size)
-    object.__setattr__(point, "result", point.result.model_copy(update=changes))
-
-
 def spurious(run, shares):
     """Plant spurious shares by training size."""
     for train_size, share in shares.items():
-        point = next(point.result for point in run.points if point.result.train_size == train_size)
+        point = run.study.audits[train_size]
         planted = type(point.fractions.spurious).model_validate(interval(share, 300))
         change(run, train_size, fractions=point.fractions.model_copy(update={"spurious": planted}))
 
 
+def answer(run):
+    return checked(run.study).said("answer")
+
+
 def claims(run):
-    return {caution.claim: caution.reason for caution in cautions(run)}
+    found = [claim for claim in checked(run.study).claims if claim.severity not in ("answer", "doubt")]
+    return {claim.title: claim.sentence for claim in found}
 
 
 def test_answer_names_both_ends_the_peak_and_the_first_caution(run):
@@ -101,25 +102,27 @@ def test_answer_without_results_or_thresholds(make_run):
     assert answer(blind) == [
         "The rule found no threshold, so no sample is classified and the question stays open."
     ]
-    assert thresholds_in_words([point.result for point in blind.done]) == "δm not found, δs not found"
+    assert thresholds_in_words([point.audit for point in blind.done]) == "δm not found, δs not found"
 
 
 def failed_control(run, **shares):
-    checks = run.points[0].result.controls
+    checks = run.audits[0].controls
     planted = {name: type(checks.noisy_copies).model_validate(interval(v, 200)) for name, v in shares.items()}
-    change(run, run.points[0].result.train_size, controls=checks.model_copy(update=planted))
+    audit = run.audits[0].model_copy(update={"controls": checks.model_copy(update=planted), "claims": ()})
+    change(run, audit.train_size, controls=audit.controls, claims=checked_audit(audit).claims)
 
 
-@pytest.mark.parametrize(
-    ("shares", "claim"),
-    [({"noisy_copies": 0.9}, "That every copy is found"), ({"held_out": 0.2}, "That memorized means copied")],
-)
-def test_failed_control_comes_first(make_run, shares, claim):
+def test_failed_controls_come_last_in_the_answer_and_are_said(make_run):
     run = make_run(sizes=(16, 256), samples=300)
-    assert claim not in claims(run)
-    failed_control(run, **shares)
-    assert answer(run)[-1].startswith("Do not trust the classes at K = 16: a control failed there")
-    assert "At K = 16" in claims(run)[claim]
+    failed_control(run, noisy_copies=0.9)
+    assert answer(run)[-1].startswith("Do not trust all classes: a control failed")
+    (doubt,) = checked(run.study).said("doubt")
+    assert doubt.startswith("At K = 16: The threshold misses copies: of training images with a whisper")
+    run = make_run(sizes=(16, 256), samples=300)
+    assert "That memorized means copied" not in claims(run)
+    failed_control(run, held_out=0.2)
+    assert answer(run)[-1].startswith("Do not trust all classes: a control failed")
+    assert claims(run)["That memorized means copied"].startswith("At K = 16: Of held-out images, which")
 
 
 def test_few_accused_held_out_images_are_no_failure(make_run):
@@ -131,18 +134,18 @@ def test_few_accused_held_out_images_are_no_failure(make_run):
 def test_caution_without_a_leak_is_the_threshold_then_the_setting(make_run):
     run = make_run(sizes=(16, 256), samples=300, held_out=False)
     assert answer(run)[-1].startswith("The boundary between spurious and generalized is a convention here")
-    for point in list(run.points):
-        sure = point.result.thresholds.identifiable.model_copy(update={"spurious": True})
-        thresholds = point.result.thresholds.model_copy(update={"identifiable": sure})
-        change(run, point.result.train_size, thresholds=thresholds)
+    for point in list(run.done):
+        sure = point.audit.thresholds.identifiable.model_copy(update={"spurious": True})
+        thresholds = point.audit.thresholds.model_copy(update={"identifiable": sure})
+        change(run, point.train_size, thresholds=thresholds)
     assert answer(run)[-1].startswith("These shares hold for this sampler, this distance")
     assert "Where spurious ends, as a fact of the data" not in claims(run)
 
 
 def test_a_share_at_chance_is_no_leak(make_run):
     run = make_run(sizes=(16, 256), samples=300)
-    chance = run.points[1].result.null.share_closer_to_train.model_copy(update={"value": 0.52, "low": 0.5})
-    null = run.points[1].result.null.model_copy(update={"share_closer_to_train": chance})
+    chance = run.done[1].audit.null.share_closer_to_train.model_copy(update={"value": 0.52, "low": 0.5})
+    null = run.done[1].audit.null.model_copy(update={"share_closer_to_train": chance})
     change(run, 256, null=null)
     assert "free of traces" not in answer(run)[-1]
 
@@ -167,7 +170,7 @@ def test_cautions_say_what_happened(run):
 
 def test_cautions_about_thresholds_duplicates_capacities_and_missing_held_out_images(make_run):
     run = make_run(sizes=(16, 256), samples=300, held_out=False, changes=NO_CAPACITIES)
-    info = run.points[0].result.thresholds
+    info = run.done[0].audit.thresholds
     sure = info.identifiable.model_copy(update={"spurious": True})
     change(run, 256, thresholds=info.model_copy(update={"identifiable": sure}))
     change(run, 16, train_duplicates=3, thresholds=info.model_copy(update={"spurious": 0.5}))
@@ -223,7 +226,7 @@ def test_overview_without_capacities(make_run):
 def test_rules_and_sizes_in_words(run):
     assert rule_in_words("holdout:0.01").startswith("δm is so small")
     assert rule_in_words("<odd>") == "The thresholds follow the rule “<odd>”."
-    assert sample_sizes([run.points[0].result]) == "200"
+    assert sample_sizes([run.done[0].audit]) == "200"
 
 
 def test_percent_is_never_whole_by_rounding():

@@ -152,14 +152,24 @@ class Run:
         return None if self.study is None else self.study.capacities
 
     @property
+    def compared(self) -> tuple[AuditResult, ...]:
+        """The audits of a study; none where there is only one to show."""
+        return () if self.study is None else self.audits
+
+    @property
     def geometry_config(self) -> GeometryConfig | None:
         """How the geometry of a study was measured, if its configuration says so."""
         return None if self.study is None else self.study.geometry_config
 
     @property
+    def least(self) -> int:
+        """How many samples a class needs before its geometry is measured."""
+        return (self.geometry_config or GeometryConfig()).least
+
+    @property
     def curvature(self) -> ScanResult | None:
-        """The noise at which curvature is read, and why."""
-        return self.audits[0].curvature if self.study is None else self.study.curvature
+        """The noise at which the curvature of a study is read, and why."""
+        return None if self.study is None else self.study.curvature
 
 
 def read_run(folder: Path | str) -> Run:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from spurion.report.figures.canvas import Width
 from spurion.report.figures.readings import Strips, mark_level, over_sizes, plot_medians
-from spurion.report.geometry.view import Curve, curve, measured, trivial_noise
 from spurion.report.run import Run
+from spurion.studies.geometry.curves import Curve, curve, measured, trivial_noise
 
 PANELS = {"critical-noise": True, "log-volume": False}
 """The measures drawn, and whether on a log scale."""
@@ -19,7 +19,7 @@ PANELS = {"critical-noise": True, "log-volume": False}
 
 def draw_basins(run: Run, width: Width) -> Figure | None:
     """Medians of critical noise and log-volume against K, with intervals; "never" and "always" in strips."""
-    curves = [found for found in (curve(run, name) for name in PANELS) if found]
+    curves = [found for found in (curve(run.compared, name) for name in PANELS) if found]
     if not curves:
         return None
     return over_sizes(curves, width, partial(_plot, _trivial(run)), wide=3.2, narrow=2.7)
@@ -47,4 +47,4 @@ def _trivial(run: Run) -> float | None:
         if point.audit.geometry and point.audit.distance.name == "l2"
     ]
     known = [level for level in levels if level is not None]
-    return median(known) if known and len(measured(run)) == len(known) else None
+    return median(known) if known and len(measured(run.compared)) == len(known) else None

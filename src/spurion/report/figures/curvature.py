@@ -19,9 +19,9 @@ from spurion.report.figures.canvas import (
     size_colors,
 )
 from spurion.report.figures.readings import Strips, over_sizes, plot_medians
-from spurion.report.geometry.view import Curve, curve, is_number, measured
 from spurion.report.run import Run
 from spurion.statistics.numbers import size, value
+from spurion.studies.geometry.curves import Curve, curve, is_number, measured
 
 PURPLE, TEAL = "#6a3d7c", "#56B4E9"
 DIRECTIONS = ("soft-directions", "intrinsic-dimension")
@@ -53,7 +53,7 @@ def draw_scan(run: Run, width: Width) -> Figure | None:
 
 def draw_spectra(run: Run, width: Width) -> Figure | None:
     """Median stiffness by rank, with its interval, for each class and training images; a curve for each K."""
-    found = measured(run)
+    found = measured(run.compared)
     names = [name for name in SHOWN if any(geometry.spectra.get(name) for _, geometry in found)]
     if not names:
         return None
@@ -82,7 +82,7 @@ def draw_spectra(run: Run, width: Width) -> Figure | None:
 
 def draw_directions(run: Run, width: Width) -> Figure | None:
     """Medians of the number of soft directions and of the dimension against K, with intervals."""
-    curves = [found for found in (curve(run, name) for name in DIRECTIONS) if found]
+    curves = [found for found in (curve(run.compared, name) for name in DIRECTIONS) if found]
     if not curves:
         return None
     return over_sizes(curves, width, _plot_directions, wide=2.9, narrow=2.4)

@@ -15,16 +15,16 @@ from spurion.report.figures.canvas import (
     literal,
 )
 from spurion.report.figures.readings import DODGE, over_sizes
-from spurion.report.geometry.view import Curve, curve, difference, title
 from spurion.report.run import Run
 from spurion.statistics.intervals import Interval
+from spurion.studies.geometry.curves import Curve, curve, difference, title
 
 ENERGIES = ("relative-energy", "log-density")
 
 
 def draw_energies(run: Run, width: Width) -> Figure | None:
     """Medians of the classes less that of the training images, with intervals; 0 is a training image."""
-    curves = [found for found in (curve(run, name) for name in ENERGIES) if found and _gaps(found)]
+    curves = [found for found in (curve(run.compared, name) for name in ENERGIES) if found and _gaps(found)]
     if not curves:
         return None
     return over_sizes(curves, width, _plot, wide=3.0, narrow=2.5)

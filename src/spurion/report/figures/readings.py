@@ -29,8 +29,8 @@ from spurion.report.figures.canvas import (
     plain_log_axis,
     width_of,
 )
-from spurion.report.geometry.view import Curve, is_number, title
 from spurion.statistics.numbers import value
+from spurion.studies.geometry.curves import Curve, is_number, title
 
 REFERENCES = {"training": (INK, "-"), "held-out": (MUTED, (0, (4, 2)))}
 """Color and line of the images beside which the classes are seen."""

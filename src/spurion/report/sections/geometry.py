@@ -6,11 +6,11 @@ __all__ = ["basins", "curvature", "energy", "order"]
 from spurion.geometry.groups.results import EXPECTED
 from spurion.phases.classification import CLASSES
 from spurion.report.blocks import Drawing, Section, Table
-from spurion.report.geometry.order import comparison_count, in_words, threshold
-from spurion.report.geometry.tables import measure_table, order_table
-from spurion.report.geometry.view import curve, least, measured, trivial_noise
 from spurion.report.run import Run
+from spurion.report.sections.geometry_tables import measure_table, order_table
 from spurion.statistics.numbers import decimals, listed, size, value
+from spurion.studies.geometry.curves import curve, measured, trivial_noise
+from spurion.studies.geometry.order import comparison_count, in_words, threshold
 
 BASINS = ("critical-noise", "log-volume")
 CURVATURES = ("soft-directions", "intrinsic-dimension", "mean-curvature", "log-determinant")
@@ -19,17 +19,17 @@ ENERGIES = ("relative-energy", "log-density")
 
 def basins(run: Run) -> Section | None:
     """How much noise a state survives (Pham et al., Fig. 4B)."""
-    found = curve(run, "critical-noise")
+    found = curve(run.compared, "critical-noise")
     if found is None:
         return None
-    paragraphs = [_how_basins(run), _too_few(run), in_words(run, "critical-noise")]
+    paragraphs = [_how_basins(run), _too_few(run), in_words(run.compared, "critical-noise")]
     caption = (
         "Median critical noise and log-volume of each class against K, with 95% intervals. Thin lines: "
         "training images (solid) and held-out images (dashed), with their intervals. In the strip at the "
         "bottom stand medians of “never”: not recovered from the least noise; in one at the top those of "
         "“always”: recovered from the most."
     )
-    if any(trivial_noise(geometry) for _, geometry in measured(run)):
+    if any(trivial_noise(geometry) for _, geometry in measured(run.compared)):
         caption += (
             " Below the dotted line, where there is one, noise does not carry a point out of the tolerance, "
             "so that recovery there needs no denoising."
@@ -42,12 +42,12 @@ def basins(run: Run) -> Section | None:
 
 def curvature(run: Run) -> Section | None:
     """How many directions are soft, at which noise that is read, and why there (Pham et al., Fig. 5A)."""
-    if curve(run, "soft-directions") is None:
+    if curve(run.compared, "soft-directions") is None:
         return None
     paragraphs = [
         _how_curvature(run),
         _why_this_noise(run),
-        *(in_words(run, name) for name in CURVATURES[:2]),
+        *(in_words(run.compared, name) for name in CURVATURES[:2]),
     ]
     scan = Drawing(
         "noise_scan",
@@ -80,9 +80,9 @@ def curvature(run: Run) -> Section | None:
 
 def energy(run: Run) -> Section | None:
     """How deep the states lie, relative to training images (Pham et al., Fig. 6)."""
-    if not any(curve(run, name) for name in ENERGIES):
+    if not any(curve(run.compared, name) for name in ENERGIES):
         return None
-    settings, noise = run.geometry_config, measured(run)[0][1].noise
+    settings, noise = run.geometry_config, measured(run.compared)[0][1].noise
     number = f"{size(settings.references)} training images" if settings else "training images"
     paragraphs = [
         f"Relative energy is the potential u of a state less that of {number}, the same ones at every K, as "
@@ -91,7 +91,7 @@ def energy(run: Run) -> Section | None:
         f"expected lowest. The log-density of the model, smoothed by a noise of {value(noise)}, is found by "
         "the probability flow and depends on no path; there more is deeper, so memorized states are "
         "expected highest.",
-        *(in_words(run, name) for name in ENERGIES),
+        *(in_words(run.compared, name) for name in ENERGIES),
     ]
     caption = (
         "Median relative energy and log-density of each class less the median of the training images at the "
@@ -107,13 +107,14 @@ def order(run: Run) -> Section | None:
     table = order_table(run, list(EXPECTED))
     if table is None:
         return None
+    tests, level = comparison_count(run.compared), threshold(run.compared)
     text = (
         "The paper expects memorized states to be wider, sharper, and deeper than spurious ones, and these "
         "than generalized ones. For each measure, each K, and each pair of classes, a one-sided rank test "
         "(Mann–Whitney) asks whether that is so; the AUC is the chance that a state of the one class exceeds "
-        f"one of the other, 0.5 if they are alike. The study makes {size(comparison_count(run))} such tests, "
+        f"one of the other, 0.5 if they are alike. The study makes {size(tests)} such tests, "
         "so an order is said to hold only where p is at most 5% divided by that number, "
-        f"{decimals(5)(threshold(run))}. It is reversed where the whole 95% interval of the AUC lies below "
+        f"{decimals(5)(level)}. It is reversed where the whole 95% interval of the AUC lies below "
         "0.5, and open everywhere else."
     )
     return Section("order", "Are the classes in order?", (text,), (), (table,))
@@ -121,7 +122,7 @@ def order(run: Run) -> Section | None:
 
 def _how_basins(run: Run) -> str:
     settings = run.geometry_config
-    points = [geometry for _, geometry in measured(run)]
+    points = [geometry for _, geometry in measured(run.compared)]
     tolerances = [geometry.tolerance for geometry in points if geometry.tolerance is not None]
     ends = dict.fromkeys(value(end) for end in (min(tolerances), max(tolerances))) if tolerances else ()
     distance = run.done[0].audit.distance
@@ -144,7 +145,9 @@ def _how_basins(run: Run) -> str:
 def _how_curvature(run: Run) -> str:
     settings = run.geometry_config
     soft = f"below {value(settings.cut)}" if settings else "small"
-    asymmetry = [a for _, geometry in measured(run) for a in geometry.asymmetry.values() if a is not None]
+    asymmetry = [
+        a for _, geometry in measured(run.compared) for a in geometry.asymmetry.values() if a is not None
+    ]
     tail = (
         " The Jacobian of an energy is symmetric; that of these networks departs from it by "
         f"{value(min(asymmetry), 2)} to {value(max(asymmetry), 2)} of its size (medians), and only the "
@@ -162,7 +165,7 @@ def _how_curvature(run: Run) -> str:
 def _why_this_noise(run: Run) -> str:
     scan = run.curvature
     if scan is None:
-        noise = value(measured(run)[0][1].noise)
+        noise = value(measured(run.compared)[0][1].noise)
         return f"Curvature is read at a noise of {noise} (σ/α); no scan is stored that says why."
     where = (
         f"at {size(scan.points)} training images of the model with K = {size(scan.train_size)} the curvature "
@@ -183,7 +186,7 @@ def _too_few(run: Run) -> str:
     for name in CLASSES:
         sizes = [
             f"{size(k)} ({size(geometry.groups[name].available)})"
-            for k, geometry in measured(run)
+            for k, geometry in measured(run.compared)
             if name in geometry.groups
             and geometry.groups[name].available
             and not geometry.groups[name].measured
@@ -192,13 +195,13 @@ def _too_few(run: Run) -> str:
             few.append(f"{name} at K = {listed(sizes)}")
     if not few:
         return ""
-    return f"Classes of fewer than {size(least(run))} states are counted, not measured: {'; '.join(few)}."
+    return f"Classes of fewer than {size(run.least)} states are counted, not measured: {'; '.join(few)}."
 
 
 def _tables(run: Run, names: tuple[str, ...]) -> tuple[Table, ...]:
-    groups = {k: geometry.groups for k, geometry in measured(run)}
-    curves = [found for found in (curve(run, name) for name in names) if found]
-    return tuple(measure_table(found, groups, least(run)) for found in curves)
+    groups = {k: geometry.groups for k, geometry in measured(run.compared)}
+    curves = [found for found in (curve(run.compared, name) for name in names) if found]
+    return tuple(measure_table(found, groups, run.least) for found in curves)
 
 
 def _some(paragraphs: list[str]) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from spurion.audits.results import AuditResult
 from spurion.data.transforms import TRANSFORMS
 from spurion.geometry.groups.results import NEEDED, GroupReading
 from spurion.report.blocks import Cell, Section, Table
-from spurion.report.geometry.tables import needed
 from spurion.report.run import Run
+from spurion.report.sections.geometry_tables import needed
 from spurion.statistics.intervals import Interval
 from spurion.statistics.numbers import absent, listed, percent, percent_interval, size, value
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from spurion.audits.claims import Claim, in_order
 from spurion.studies.checks.answers import foremost, generalization, memorization, peak
+from spurion.studies.checks.geometry import geometry_limits, widths
 from spurion.studies.checks.limits import capacity_notes, failures, limits, of_points, sample_sizes
 from spurion.studies.results import StudyResult
 
@@ -20,21 +21,24 @@ STUDY_CHECKS: dict[str, StudyCheck] = {
     "memorization": memorization,
     "spurious peak": peak,
     "generalization": generalization,
+    "widths": widths,
     "points": of_points,
     "foremost": foremost,
     "capacities": capacity_notes,
     "sample sizes": sample_sizes,
+    "geometry": geometry_limits,
     "limits": limits,
 }
 """The checks, in the order of what they say."""
 
 
 def checked(study: StudyResult) -> StudyResult:
-    """A study with all claims.
+    """A study with all claims; those that it has are made anew.
 
     Arguments:
         study: What was found.
     """
+    study = study.model_copy(update={"claims": ()})
     for check in STUDY_CHECKS.values():
         study = study.model_copy(update={"claims": (*study.claims, *check(study))})
     return study.model_copy(update={"claims": in_order(study.claims)})

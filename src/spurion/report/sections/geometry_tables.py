@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from spurion.geometry.groups.results import GROUPS, NEEDED, GroupReading, GroupSize, MeasureResult, Reading
 from spurion.report.blocks import Cell, Row, Table, number_cell
-from spurion.report.geometry.order import tallies
-from spurion.report.geometry.view import Curve, is_number, left_out, title
 from spurion.report.run import Run
 from spurion.statistics.numbers import absent, decimals, listed, p_words, size, value
+from spurion.studies.geometry.curves import Curve, is_number, left_out, title
+from spurion.studies.geometry.order import tallies
 
 PAIRS = (("memorized", "spurious"), ("spurious", "generalized"), ("memorized", "generalized"))
 
@@ -91,7 +91,7 @@ def measure_table(curve: Curve, groups: dict[int, dict[str, GroupSize]], least: 
 
 def order_table(run: Run, measures: Sequence[str]) -> Table | None:
     """For each measure and pair of classes, where the expected order holds; None if nothing was compared."""
-    found = tallies(run, measures)
+    found = tallies(run.compared, measures)
     if not found:
         return None
     rows = []

@@ -1,36 +1,47 @@
-"""What cannot be concluded from the geometry of a study: each a claim and the reason against it."""
+"""What the geometry of a study says: whether the classes are in order, and what does not follow from it."""
 
-__all__ = ["geometry_limits"]
+__all__ = ["geometry_limits", "widths"]
 
 from collections.abc import Iterator
 
+from spurion.audits.claims import Claim
+from spurion.audits.results import AuditResult
 from spurion.phases.classification import CLASSES
-from spurion.report.geometry.order import comparison_count, threshold
-from spurion.report.geometry.view import curve, measured, trivial_noise
-from spurion.report.run import Run
 from spurion.statistics.numbers import decimals, listed, size, value
+from spurion.studies.geometry.curves import curve, measured, trivial_noise
+from spurion.studies.geometry.order import comparison_count, summary, threshold
+from spurion.studies.results import StudyResult
 
+Audits = tuple[AuditResult, ...]
 Limit = tuple[str, str]
 
 
-def geometry_limits(run: Run) -> list[Limit]:
-    """Claims that the geometry does not support, each with the reason; none where nothing was measured."""
-    if not measured(run):
-        return []
-    return [*_basins(run), *_never(run), *_curvature(run), *_energies(run), *_tests(run)]
+def widths(study: StudyResult) -> Iterator[Claim]:
+    """Whether memorized states survive more noise than others."""
+    if sentence := summary(tuple(study.audits.values())):
+        yield Claim(kind="widths", severity="answer", sentence=sentence)
 
 
-def _basins(run: Run) -> Iterator[Limit]:
-    if curve(run, "log-volume") is None:
+def geometry_limits(study: StudyResult) -> Iterator[Claim]:
+    """What the geometry does not support, each with the reason; none where nothing was measured."""
+    audits = tuple(study.audits.values())
+    if measured(audits):
+        for said in (_basins, _never, _curvature, _energies, _tests):
+            for title, sentence in said(audits):
+                yield Claim(kind="geometry", severity="limit", title=title, sentence=sentence)
+
+
+def _basins(audits: Audits) -> Iterator[Limit]:
+    if curve(audits, "log-volume") is None:
         return
     yield (
         "The shape or the true volume of a basin",
         "Noise is equally strong in all directions, and the volume is that of a ball of the mean recovered "
         "radius: it neither bounds the basin nor sees in which directions it is long.",
     )
-    levels = [trivial_noise(geometry) for _, geometry in measured(run)]
+    levels = [trivial_noise(geometry) for _, geometry in measured(audits)]
     known = [level for level in levels if level is not None]
-    if known and all(point.audit.distance.name == "l2" for point in run.done):
+    if known and all(audit.distance.name == "l2" for audit in audits):
         yield (
             "That a state attracts because its critical noise is small but not zero",
             f"Up to a noise of about {value(max(known), 2)} a point lies within the tolerance as it is, "
@@ -39,8 +50,8 @@ def _basins(run: Run) -> Iterator[Limit]:
         )
 
 
-def _never(run: Run) -> Iterator[Limit]:
-    found = curve(run, "critical-noise")
+def _never(audits: Audits) -> Iterator[Limit]:
+    found = curve(audits, "critical-noise")
     lost = [k for k, reading in found.group("held-out") if reading.value == "never"] if found else []
     if lost:
         yield (
@@ -50,18 +61,18 @@ def _never(run: Run) -> Iterator[Limit]:
         )
 
 
-def _curvature(run: Run) -> Iterator[Limit]:
-    found = curve(run, "soft-directions")
+def _curvature(audits: Audits) -> Iterator[Limit]:
+    found = curve(audits, "soft-directions")
     if found is None:
         return
-    noise = measured(run)[0][1].noise
+    noise = measured(audits)[0][1].noise
     yield (
         "The number of directions, as a property of the data",
         f"Spectra are read at one noise, {value(noise)}; at another noise other directions are soft, as the "
         "scan shows. The noise was chosen at the largest training size, not at each.",
     )
-    dimension = curve(run, "intrinsic-dimension")
-    dims = {k: geometry.dim for k, geometry in measured(run)}
+    dimension = curve(audits, "intrinsic-dimension")
+    dims = {k: geometry.dim for k, geometry in measured(audits)}
     beyond = [
         k
         for k, reading in (dimension.group("held-out") if dimension else [])
@@ -76,8 +87,8 @@ def _curvature(run: Run) -> Iterator[Limit]:
         )
 
 
-def _energies(run: Run) -> Iterator[Limit]:
-    if curve(run, "relative-energy") is not None:
+def _energies(audits: Audits) -> Iterator[Limit]:
+    if curve(audits, "relative-energy") is not None:
         yield (
             "A depth from the relative energy alone",
             "It is an integral of the score along a path between two images. Between images the network is "
@@ -86,12 +97,13 @@ def _energies(run: Run) -> Iterator[Limit]:
         )
 
 
-def _tests(run: Run) -> Iterator[Limit]:
-    number = comparison_count(run)
+def _tests(audits: Audits) -> Iterator[Limit]:
+    number = comparison_count(audits)
     if number:
+        level = decimals(5)(threshold(audits))
         yield (
             f"That each of {size(number)} comparisons of {listed(CLASSES)} states is a finding of its own",
-            f"A comparison is said to hold only up to p = {decimals(5)(threshold(run))}, which is 5% divided "
+            f"A comparison is said to hold only up to p = {level}, which is 5% divided "
             "by their number. The measures are not independent of one another: volume follows critical "
             "noise, and all curvatures are read off one spectrum. All points of one K come from one model.",
         )

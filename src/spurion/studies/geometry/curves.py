@@ -1,4 +1,4 @@
-r"""The geometry of a run, by measure and by training size.
+r"""The geometry of audits, by measure and by training size.
 
 Where a figure shows a class relative to the training images, it shows the difference of two medians,
 :math:`d = a - b`. With the intervals :math:`(a_l, a_u), (b_l, b_u)` of the medians, that of d is Zou and
@@ -17,7 +17,6 @@ __all__ = [
     "curve",
     "difference",
     "is_number",
-    "least",
     "left_out",
     "measured",
     "title",
@@ -29,9 +28,8 @@ from dataclasses import dataclass
 from math import hypot, sqrt
 from typing import TypeGuard
 
-from spurion.geometry.groups.config import GeometryConfig
+from spurion.audits.results import AuditResult
 from spurion.geometry.groups.results import GeometryResult, GroupReading, MeasureResult, Reading
-from spurion.report.run import Run
 from spurion.statistics.intervals import Interval
 
 
@@ -57,26 +55,21 @@ class Curve:
         return [(k, reading) for k, reading in found if reading is not None and reading.value is not None]
 
 
-def measured(run: Run) -> list[tuple[int, GeometryResult]]:
+def measured(audits: Iterable[AuditResult]) -> list[tuple[int, GeometryResult]]:
     """Training sizes whose geometry was measured, with what was found."""
-    pairs = [(point.audit.train_size, point.audit.geometry) for point in run.done]
+    pairs = [(audit.train_size, audit.geometry) for audit in audits]
     return [(k, geometry) for k, geometry in pairs if geometry is not None]
 
 
-def curve(run: Run, name: str) -> Curve | None:
+def curve(audits: Iterable[AuditResult], name: str) -> Curve | None:
     """One measure over all training sizes that have it, or None if none has."""
     found = [
-        (k, result) for k, geometry in measured(run) for result in geometry.measures if result.name == name
+        (k, result) for k, geometry in measured(audits) for result in geometry.measures if result.name == name
     ]
     if not found:
         return None
     first = found[0][1]
     return Curve(name, first.unit, first.source, tuple(found))
-
-
-def least(run: Run) -> int:
-    """How many samples a class needs before it is measured."""
-    return (run.geometry_config or GeometryConfig()).least
 
 
 def left_out(result: MeasureResult, names: Iterable[str]) -> int:

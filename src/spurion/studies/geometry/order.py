@@ -19,12 +19,12 @@ __all__ = [
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spurion.audits.results import AuditResult
 from spurion.geometry.groups.results import OrderResult
 from spurion.phases.classification import CLASSES
-from spurion.report.geometry.view import left_out, measured, title
-from spurion.report.run import Run
 from spurion.statistics.intervals import ALPHA
 from spurion.statistics.numbers import decimals, listed, size
+from spurion.studies.geometry.curves import left_out, measured, title
 
 VERDICTS = ("holds", "open", "reversed")
 
@@ -75,32 +75,32 @@ class Tally:
         return [one.train_size for one in self.found if one.verdict == verdict]
 
 
-def comparison_count(run: Run) -> int:
+def comparison_count(audits: Sequence[AuditResult]) -> int:
     """How many comparisons the study makes in all."""
-    return sum(len(result.orders) for _, geometry in measured(run) for result in geometry.measures)
+    return sum(len(result.orders) for _, geometry in measured(audits) for result in geometry.measures)
 
 
-def threshold(run: Run) -> float:
+def threshold(audits: Sequence[AuditResult]) -> float:
     """The p-value up to which a comparison holds."""
-    return ALPHA / max(1, comparison_count(run))
+    return ALPHA / max(1, comparison_count(audits))
 
 
-def comparisons(run: Run) -> list[Comparison]:
+def comparisons(audits: Sequence[AuditResult]) -> list[Comparison]:
     """All comparisons, by training size, measure, and pair."""
-    level = threshold(run)
+    level = threshold(audits)
     return [
         Comparison(
             result.name, k, order, _verdict(order, level), left_out(result, (order.higher, order.lower))
         )
-        for k, geometry in measured(run)
+        for k, geometry in measured(audits)
         for result in geometry.measures
         for order in result.orders
     ]
 
 
-def tallies(run: Run, measures: Sequence[str]) -> list[Tally]:
+def tallies(audits: Sequence[AuditResult], measures: Sequence[str]) -> list[Tally]:
     """The comparisons of some measures: one tally for each measure and pair that was compared."""
-    everything, found = comparisons(run), []
+    everything, found = comparisons(audits), []
     for measure in measures:
         for first, last in ((0, 1), (1, 2), (0, 2)):
             pair = CLASSES[first], CLASSES[last]
@@ -111,17 +111,17 @@ def tallies(run: Run, measures: Sequence[str]) -> list[Tally]:
     return found
 
 
-def in_words(run: Run, measure: str) -> str:
+def in_words(audits: Sequence[AuditResult], measure: str) -> str:
     """One sentence on where the classes are ordered by a measure as the paper expects them."""
-    parts = [_pair_in_words(tally) for tally in tallies(run, [measure])]
+    parts = [_pair_in_words(tally) for tally in tallies(audits, [measure])]
     if not parts:
         return ""
     return f"By {title(measure)}, {'; '.join(parts)}."
 
 
-def summary(run: Run, measure: str = "critical-noise") -> str:
+def summary(audits: Sequence[AuditResult], measure: str = "critical-noise") -> str:
     """One sentence for the top of the page; empty if no two neighboring classes could be compared."""
-    near = [tally for tally in tallies(run, [measure]) if _neighbors(tally.pair)]
+    near = [tally for tally in tallies(audits, [measure]) if _neighbors(tally.pair)]
     if not near:
         return ""
     parts = [
