@@ -70,15 +70,15 @@ def _sets(recipe: Recipe) -> dict:
 
 
 def change(run, train_size, **changes):
-    """Replace fields of the audit of one training size, in the run and in its study."""
-    for shown in (one for one in run.done if one.train_size == train_size):
-        audit = shown.audit.model_copy(update=changes)
-        points = tuple(
-            point.model_copy(update={"audit": audit}) if point.train_size == train_size else point
-            for point in run.study.points
-        )
-        object.__setattr__(shown, "audit", audit)
-        object.__setattr__(run, "study", run.study.model_copy(update={"points": points}))
+    """Replace fields of the audit of one training size, and make all claims anew."""
+    (shown,) = [one for one in run.done if one.train_size == train_size]
+    audit = checked_audit(shown.audit.model_copy(update={"claims": (), **changes}))
+    points = [
+        point.model_copy(update={"audit": audit} if point.train_size == train_size else {})
+        for point in run.study.points
+    ]
+    object.__setattr__(shown, "audit", audit)
+    object.__setattr__(run, "study", checked(run.study.model_copy(update={"points": tuple(points)})))
 
 
 CAPACITIES = {

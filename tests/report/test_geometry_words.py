@@ -6,7 +6,6 @@ from report.synthetic import change, order
 from spurion.geometry.groups.results import GeometryResult, GroupReading, GroupSize
 from spurion.report.sections import geometry as sections
 from spurion.report.sections.geometry_tables import measure_table, order_table, reading_cell
-from spurion.studies.checks import checked
 from spurion.studies.geometry.curves import curve, measured
 from spurion.studies.geometry.order import comparison_count, comparisons, in_words, summary, threshold
 
@@ -88,7 +87,7 @@ def test_a_reversed_order_is_said_on_top(run):
         "this study can tell, not even the one K where both could be measured (K = 64); somewhere the order "
         "of memorized and spurious is reversed."
     )
-    assert checked(run.study).said("answer")[3] == summary(run.audits)
+    assert run.study.said("answer")[3] == summary(run.audits)
 
 
 def test_directions_expected_the_other_way_are_named_so(run):
@@ -182,7 +181,7 @@ def test_limits_name_what_was_seen(run):
 def test_notes_of_a_point_are_claims(run):
     noted = run.audits[0].geometry.model_copy(update={"notes": ("a note of the geometry",)})
     change(run, 16, geometry=noted)
-    assert "At K = 16: A note of the geometry." in checked(run.study).said("note")
+    assert "At K = 16: A note of the geometry." in run.study.said("note")
 
 
 def test_cells():

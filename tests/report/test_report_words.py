@@ -1,13 +1,11 @@
-import pytest
-from spurion.report.answer import answer
-from spurion.report.cautions import cautions
+"""What a study answers, what it says against itself, and the top of its page."""
 
-from report.synthetic import CAPACITIES, interval
-from spurion.audits.checks import checked as checked_audit
+import pytest
+
+from report.synthetic import CAPACITIES, change, interval
 from spurion.report.overview import overview
 from spurion.report.words import rule_in_words, sample_sizes, thresholds_in_words
 from spurion.statistics.numbers import at_most, percent, size, value
-from spurion.studies.checks import checked
 
 MISSING = {"value": None, "low": None, "high": None, "bracket": [None, 2], "note": "Below the grid."}
 NO_CAPACITIES = {"capacities": {name: MISSING for name in CAPACITIES if name != "epsilon"} | {"epsilon": 0.1}}
@@ -22,11 +20,11 @@ def spurious(run, shares):
 
 
 def answer(run):
-    return checked(run.study).said("answer")
+    return run.study.said("answer")
 
 
 def claims(run):
-    found = [claim for claim in checked(run.study).claims if claim.severity not in ("answer", "doubt")]
+    found = [claim for claim in run.claims if claim.severity not in ("answer", "doubt")]
     return {claim.title: claim.sentence for claim in found}
 
 
@@ -108,15 +106,14 @@ def test_answer_without_results_or_thresholds(make_run):
 def failed_control(run, **shares):
     checks = run.audits[0].controls
     planted = {name: type(checks.noisy_copies).model_validate(interval(v, 200)) for name, v in shares.items()}
-    audit = run.audits[0].model_copy(update={"controls": checks.model_copy(update=planted), "claims": ()})
-    change(run, audit.train_size, controls=audit.controls, claims=checked_audit(audit).claims)
+    change(run, run.audits[0].train_size, controls=checks.model_copy(update=planted))
 
 
 def test_failed_controls_come_last_in_the_answer_and_are_said(make_run):
     run = make_run(sizes=(16, 256), samples=300)
     failed_control(run, noisy_copies=0.9)
     assert answer(run)[-1].startswith("Do not trust all classes: a control failed")
-    (doubt,) = checked(run.study).said("doubt")
+    (doubt,) = run.study.said("doubt")
     assert doubt.startswith("At K = 16: The threshold misses copies: of training images with a whisper")
     run = make_run(sizes=(16, 256), samples=300)
     assert "That memorized means copied" not in claims(run)
@@ -156,14 +153,13 @@ def test_cautions_say_what_happened(run):
         'K = 90 failed: boom <script>alert("1")</script>.'
     )
     assert said["Where spurious ends, as a fact of the data"].startswith(
-        "At every K, the distances between samples that are not memorized have no gap that would fix δs, "
-        "so δs is set equal to δm instead"
+        "The distances between samples that are not memorized show no gap that would fix the boundary"
     )
     assert "At K = 256 and 1,437 no memorized sample was seen" in said["That nothing is ever copied"]
     assert "it is at most 0.30% (95% confidence)" in said["That nothing is ever copied"]
-    assert said["Noted at K = 2, 128, 256, and 1,437"] == "Few held-out images."
-    assert said["Noted at every K"].startswith("The gray histogram has one mode")
-    assert said["Noted for the whole study"].startswith("A note about <script>")
+    notes = run.study.said("note")
+    assert "At K = 2, 128, 256, and 1,437: Few held-out images." in notes
+    assert any(note.startswith("The gray histogram has one mode") for note in notes)
     assert "(0.00035 to 0.25 here)" in said["That the spurious share is a property of the model"]
     assert "Anything from the ratio rule about repeated images" not in said
 
@@ -173,28 +169,27 @@ def test_cautions_about_thresholds_duplicates_capacities_and_missing_held_out_im
     info = run.done[0].audit.thresholds
     sure = info.identifiable.model_copy(update={"spurious": True})
     change(run, 256, thresholds=info.model_copy(update={"identifiable": sure}))
-    change(run, 16, train_duplicates=3, thresholds=info.model_copy(update={"spurious": 0.5}))
+    change(run, 16, train_duplicates=((0, 1, 2),), thresholds=info.model_copy(update={"spurious": 0.5}))
     said = claims(run)
     assert said["Where spurious ends, as a fact of the data"].startswith(
-        "At K = 16, the distances between samples"
+        "At K = 16: The distances between samples"
     )
-    assert "so the δs used is a choice" in said["Where spurious ends, as a fact of the data"]
     assert "3 at K = 16" in said["Anything from the ratio rule about repeated images"]
     assert said["The memorization capacity beyond what the grid shows"] == "Below the grid."
-    assert "no held-out set" in said["That generalized samples carry no trace of the training set"]
+    assert "Without held-out images" in said["That generalized samples carry no trace of the training set"]
     assert "Anything about the classes" not in said
 
 
 def test_caution_where_no_threshold_was_found(make_run):
     said = claims(make_run(sizes=(16, 256), samples=300, blind=(16,)))
     assert said["Anything about the classes"].startswith(
-        "At K = 16, the distances to the training set have no gap"
+        "At K = 16: The threshold of memorization is not identifiable"
     )
-    assert said["Where spurious ends, as a fact of the data"].startswith("At K = 256, ")
+    assert said["Where spurious ends, as a fact of the data"].startswith("At K = 256: ")
 
 
 def test_failed_study_still_has_its_failures_to_say(make_run):
-    run = make_run(sizes=(2,), samples=40, failed=(2,), changes={"capacities": None, "notes": []})
+    run = make_run(sizes=(2,), samples=40, failed=(2,), changes={"capacities": None})
     assert list(claims(run)) == ["Anything about a training size that failed"]
 
 
@@ -202,7 +197,7 @@ def test_overview_of_tiles_and_facts(run):
     top = overview(run)
     assert [(tile.text, tile.value) for tile in top.tiles] == [
         ("K ≈ 33", 33.2),
-        ("30%", run.study.points[3].fractions.spurious.value),
+        ("30%", run.study.audits[128].fractions.spurious.value),
         ("K ≈ 241", 241.0),
     ]
     assert top.tiles[0].notes == ("95% interval 31 to 36", "between the studied sizes 32 and 64")
