@@ -120,7 +120,7 @@ def test_units_and_names_are_no_mathematics_in_a_figure(lying):
         ("environment", {str(i): i for i in range(10_001)}, "at most 10,000 values"),
         ("claims", [CLAIM] * 1001, "at most 1000 items"),
         ("claims", [CLAIM | {"sentence": "x" * 100_001}], "at most 100000 characters"),
-        ("claims", [CLAIM | {"severity": "praise"}], "`claims[0].severity`"),
+        ("claims", [CLAIM | {"severity": "praise"}], "`claims.0.severity`"),
         ("histograms", {"edges": [1, 2], "train": [], "samples": [1]}, "each of the 1 bins, got 0"),
         ("histograms", {"edges": [2, 1], "train": [1], "samples": [1]}, "`edges` must increase"),
         ("sensitivity", {"factors": [], "memorized": [1], "spurious": [1], "generalized": [1]},
