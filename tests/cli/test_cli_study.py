@@ -12,8 +12,8 @@ import yaml
 import spurion.report
 import spurion.studies
 from cli.command_line import TINY_STUDY, refused, run, write_images
-from spurion.studies.recipes import RECIPES, named_config
 from spurion.studies.checks import checked
+from spurion.studies.recipes import RECIPES, named_config
 from spurion.studies.results import StudyResult
 
 
@@ -225,7 +225,7 @@ def test_a_study_without_thresholds(tiny, no_report, monkeypatch, tmp_path):
     monkeypatch.setattr(spurion.studies, "study", lambda what, **options: result)
     shown = run("study", "digits", "--out", tmp_path)
     assert shown.exit_code == 0
-    assert shown.stdout.count("no threshold") == 2
+    assert shown.stdout.count("no threshold") == 3  # at each size, and in the answer
     assert "The thresholds differ over K." in shown.stdout
     assert "capacity" not in shown.stdout
 
