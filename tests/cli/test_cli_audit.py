@@ -44,13 +44,18 @@ def sources(given, *roles):
     return [f"--{role}={given[role]}" for role in roles or ROLES]
 
 
+def kinds_of(found, severity):
+    """What the claims of one severity are about, of an audit as it is stored."""
+    return [claim["kind"] for claim in found["claims"] if claim["severity"] == severity]
+
+
 def test_an_audit_prints_what_was_planted(given):
     result = run("audit", *sources(given), FIXED)
     assert result.exit_code == 0, result.output
     words = result.stdout.split()
     assert words[words.index("memorized", words.index("class")) :][:2] == ["memorized", "30"]
     assert "Training images that are copied, most often first (" in result.stdout
-    assert "Closer to the training images than to as many held-out ones" in result.stdout
+    assert "of the samples lie closer to the training set than to an equally large set" in result.stdout
     assert "not proof of their absence." in result.stdout
     assert "search samples" in result.stderr
 
@@ -162,7 +167,7 @@ def test_copies_in_another_range_are_found_once_it_is_declared(tmp_path):
         if name == "unit":
             silent = run(*arguments)
             assert silent.exit_code == 3
-            assert [one["kind"] for one in json.loads(silent.stdout)["warnings"]] == ["other_range"]
+            assert kinds_of(json.loads(silent.stdout), "warning") == ["other_range"]
         else:
             assert "give the true range as `value_range`" in refused(*arguments)
 
@@ -180,12 +185,12 @@ def test_what_is_sampled_without_clipping_can_be_audited(tmp_path):
     shared = ("--train", train, "--samples", tmp_path / "a.npz", FIXED)
     assert told in run("audit", *shared).stdout
     for options, warned in ([], False), (["--value-range=samples=-0.9,0.9", "--clip"], True):
-        warnings = json.loads(run("audit", *shared, *options, "--json").stdout)["warnings"]
-        assert ("clipped" in [warning["kind"] for warning in warnings]) is warned
+        found = json.loads(run("audit", *shared, *options, "--json").stdout)
+        assert ("clipped" in kinds_of(found, "warning")) is warned
     low, high = float(samples.min()), float(samples.max())
     assert "clipped" not in run("audit", *shared, "--value-range", f"samples={low},{high}").stdout
     note = f"Note: {beyond} of the 40 images of a reached beyond their range and were clipped.\n"
-    assert note in run("classify", *shared).stderr
+    assert note.replace("images of a", "samples") in run("classify", *shared).stdout
     pair = ("--queries", tmp_path / "a.npz", "--reference", train)
     assert note in run("neighbors", *pair).stderr
     np.savez(tmp_path / "others.npz", samples=samples)
@@ -197,7 +202,7 @@ def test_what_is_sampled_without_clipping_can_be_audited(tmp_path):
         thresholds="fixed:0.1,0.1",
     )  # fmt: skip
     assert told in drawn.notes
-    assert "clipped" not in [warning.kind for warning in drawn.warnings]
+    assert "clipped" not in [claim.kind for claim in drawn.claims]
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +247,7 @@ def test_redaction_leaves_no_name_path_or_pixel_anywhere(secret, tmp_path):
     assert found["redacted"] is True
     assert {image["name"] for image in found["exposure"]} == {None}
     assert found["counts"] == [30, 15, 25]
-    assert any(warning["kind"] == "holdout_in_train" for warning in found["warnings"])
+    assert "holdout_in_train" in kinds_of(found, "warning")
 
 
 def test_the_same_audit_unredacted_has_what_redaction_takes_away(secret, tmp_path):
@@ -252,7 +257,7 @@ def test_the_same_audit_unredacted_has_what_redaction_takes_away(secret, tmp_pat
     assert all(image["name"].startswith(SECRET) for image in found["exposure"])
     assert found["inputs"]["train"]["name"] == f"{SECRET}-train"
     assert SECRET in (tmp_path / "report.html").read_text()
-    assert f"{SECRET} twin.png" in str(found["warnings"])
+    assert f"{SECRET} twin.png" in str(found["claims"])
 
 
 def test_names_that_are_attacks_do_no_harm(tmp_path):

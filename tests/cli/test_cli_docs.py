@@ -63,8 +63,8 @@ def test_the_report_s_sections_are_explained(monkeypatch):
     for module in {make.__module__ for make in SECTIONS}:
         text = Path(DOCS.parent, "src", *module.split(".")).with_suffix(".py").read_text()
         titles += re.findall(r"Section\(\s*\"\w+\",\s*\"([^\"]+)\"", text)
-    assert len(titles) == len(SECTIONS)
-    page = " ".join((DOCS / "report.md").read_text().split())
+    assert len(titles) >= len(SECTIONS)
+    page = " ".join(f"{(DOCS / 'report.md').read_text()} {(DOCS / 'audit.md').read_text()}".split())
     assert [title for title in titles if title not in page] == []
 
 

@@ -55,8 +55,11 @@ def test_classify_counts_what_was_planted(planted, tmp_path):
     assert found["counts"] == [7, 6, 5]
     assert found["fractions"]["memorized"]["value"] == pytest.approx(7 / 18)
     assert found["thresholds"]["rule"] == "fixed:0.1,0.2"
-    assert (found["train"]["count"], found["samples"]["count"], found["holdout"]) == (20, 18, None)
-    assert json.loads((tmp_path / "found" / "classification.json").read_text()) == found
+    inputs = found["inputs"]
+    assert (inputs["train"]["count"], inputs["samples"]["count"], inputs["holdout"]) == (20, 18, None)
+    assert json.loads((tmp_path / "found" / "audit.json").read_text()) == found
+    names = sorted(path.name for path in (tmp_path / "found").iterdir())
+    assert names == [".seals", "audit.json", "gallery.npz", "samples.csv"]
     rows = list(csv.DictReader((tmp_path / "found" / "samples.csv").open()))
     assert [row["label"] for row in rows] == ["memorized"] * 7 + ["spurious"] * 6 + ["generalized"] * 5
     assert [int(row["nearest_train"]) for row in rows[:7]] == [0, 1, 2, 3, 4, 5, 5]
@@ -81,7 +84,7 @@ def test_classify_by_the_held_out_null(planted):
     result = run("classify", "--train", train, "--samples", samples, "--holdout", other)
     assert result.exit_code == 0, result.output
     assert "Thresholds by the rule holdout:0.01" in result.stdout
-    assert "Closer to the training images than to as many held-out ones: " in result.stdout
+    assert "of the samples lie closer to the training set than to an equally large set" in result.stdout
 
 
 def test_classify_without_a_valley_says_so(tmp_path):
@@ -285,6 +288,9 @@ def test_sets_of_other_ranges_are_warned_of_and_nothing_is_forbidden(tmp_path):
             found = run(*arguments, "--json")
             start = f"The {role} have values from 0 to 1 only"
             assert found.exit_code == 0
-            sentences = json.loads(found.stdout)["warnings"]
+            stored = json.loads(found.stdout)
+            claims = [one["sentence"] for one in stored.get("claims", ()) if one["severity"] == "warning"]
+            sentences = stored.get("warnings", claims)
             assert [sentence.startswith(start) for sentence in sentences] == [True] * warned
-            assert (f"Warning: {start}" in found.stderr) is warned
+            shown = run(*arguments)
+            assert (f"Warning: {start}" in shown.stdout + shown.stderr) is warned

@@ -51,7 +51,7 @@ def test_neighbors_and_classify(place):
         **{"Training_images": 12, "Samples": 9, "Held-out_images": 9},
     )
     found = json.loads(run("classify", *sets, fixed, "--json").stdout)
-    assert found["samples"]["reading"]["unread"] == {"count": 1, "names": ["more.heic"]}
+    assert found["inputs"]["samples"]["reading"]["unread"] == {"count": 1, "names": ["more.heic"]}
 
 
 def test_an_audit(place):

@@ -12,6 +12,7 @@ import yaml
 import spurion.report
 import spurion.studies
 from cli.command_line import TINY_STUDY, refused, run, write_images
+from spurion.studies.checks import checked
 from spurion.studies.recipes import RECIPES, named_config
 from spurion.studies.results import StudyResult
 
@@ -43,7 +44,7 @@ def test_a_study_from_one_command(tiny):
     rows = [line.split() for line in result.stdout.splitlines() if line.split()[1:2] == ["40"]]
     assert [row[0] for row in rows] == ["2", "6"]
     for row, point in zip(rows, stored["points"], strict=True):
-        assert row[2] == f"{100 * point['fractions']['memorized']['value']:.1f}"
+        assert row[2] == f"{100 * point['audit']['fractions']['memorized']['value']:.1f}"
     assert "K = 6: train" in result.stderr
 
 
@@ -210,27 +211,21 @@ def test_options_reach_the_study(monkeypatch, tmp_path):
 
 def failing(stored, sizes):
     """The stored study with the points of some sizes failed."""
-    points = [
-        {**point, "status": "failed", "message": "The loss is not a number.", "fractions": None}
-        if point["train_size"] in sizes
-        else point
-        for point in stored["points"]
-    ]
-    notes = [f"K = {size} failed: The loss is not a number." for size in sizes]
-    return StudyResult.model_validate({**stored, "points": points, "notes": [*notes, "Look closely."]})
+    failed = {"message": "The loss is not a number.", "audit": None, "training": None}
+    points = [point | failed if point["train_size"] in sizes else point for point in stored["points"]]
+    return checked(StudyResult.model_validate({**stored, "points": points}))
 
 
 def test_a_study_without_thresholds(tiny, no_report, monkeypatch, tmp_path):
     stored = json.loads((tiny[0] / "study.json").read_text())
-    points = [{**point, "fractions": None} for point in stored["points"]]
-    unclear = {**points[1]["thresholds"], "memorized": None, "spurious": None}
-    result = StudyResult.model_validate(
-        {**stored, "points": [points[0], {**points[1], "thresholds": unclear}], "capacities": None}
-    )
+    for point in stored["points"]:
+        point["audit"] |= {"fractions": None, "counts": None}
+    stored["points"][1]["audit"]["thresholds"] |= {"memorized": None, "spurious": None}
+    result = checked(StudyResult.model_validate({**stored, "capacities": None}))
     monkeypatch.setattr(spurion.studies, "study", lambda what, **options: result)
     shown = run("study", "digits", "--out", tmp_path)
     assert shown.exit_code == 0
-    assert shown.stdout.count("no threshold") == 2
+    assert shown.stdout.count("no threshold") == 3  # at each size, and in the answer
     assert "The thresholds differ over K." in shown.stdout
     assert "capacity" not in shown.stdout
 
@@ -253,5 +248,5 @@ def test_a_study_in_a_process_of_its_own(tmp_path):
     command += ["--workers=2", "--out", str(tmp_path / "a")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["schema"] == "spurion.study/1"
+    assert json.loads(done.stdout)["schema"] == "spurion.study/2"
     assert (tmp_path / "a" / "report.html").stat().st_size > 10_000

@@ -8,6 +8,12 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
+from spurion.audits.checks import checked as checked_audit
+from spurion.audits.results import AuditResult
+from spurion.phases.detection import power
+from spurion.studies.checks import checked
+from spurion.studies.results import StudyResult
+
 HOSTILE = '<script>alert("1")</script>'
 CLASSES = ("memorized", "spurious", "generalized")
 SIZES = (2, 8, 16, 32, 64, 90, 128, 181, 256, 512, 1024, 1437)
@@ -40,30 +46,39 @@ def write_run(folder: Path, recipe: Recipe | None = None) -> dict:
     """Write a run folder and return the values of its study.json."""
     recipe = recipe or Recipe()
     images = (load_digits().images * 255 / 16).astype(np.uint8)[:, None]
-    points = [_point(folder, recipe, size, images) for size in recipe.sizes]
-    digest = {"train": "ab" * 32, "holdout": "cd" * 32}
-    held_out = {
-        "name": f"{recipe.name}, held out",
-        "count": 360,
-        "shape": [1, 8, 8],
-        "sha256": digest["holdout"],
-    }
+    sets = _sets(recipe)
+    points = [_point(folder, recipe, size, images, sets) for size in recipe.sizes]
     study = {
-        "schema": "spurion.study/1",
         "name": recipe.name,
         "config": {"name": recipe.name, "seed": 7, "thresholds": "valley", "training": {"iterations": 16000}},
         "environment": {"versions": {"python": "3.11.2", "torch": "2.13.0"}, "cores": 2, "accelerator": None},
-        "train": {"name": recipe.name, "count": 1437, "shape": [1, 8, 8], "sha256": digest["train"]},
-        "holdout": held_out if recipe.held_out else None,
+        **sets,
         "common_size": min(point["sample_size"] for point in points),
         "points": points,
         "capacities": CAPACITIES,
         "curvature": SCAN if recipe.geometry else None,
-        "notes": [f"a note about {recipe.name} & more"],
     }
-    study |= recipe.changes
-    (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
-    return study
+    values = checked(StudyResult.model_validate(study | recipe.changes)).to_json()
+    (folder / "study.json").write_text(json.dumps(values), encoding="utf-8")
+    return values
+
+
+def _sets(recipe: Recipe) -> dict:
+    train = {"name": recipe.name, "count": 1437, "shape": [1, 8, 8], "sha256": "ab" * 32}
+    held_out = train | {"name": f"{recipe.name}, held out", "count": 360, "sha256": "cd" * 32}
+    return {"train": train, "holdout": held_out if recipe.held_out else None}
+
+
+def change(run, train_size, **changes):
+    """Replace fields of the audit of one training size, and make all claims anew."""
+    (shown,) = [one for one in run.done if one.train_size == train_size]
+    audit = checked_audit(shown.audit.model_copy(update={"claims": (), **changes}))
+    points = [
+        point.model_copy(update={"audit": audit} if point.train_size == train_size else {})
+        for point in run.study.points
+    ]
+    object.__setattr__(shown, "audit", audit)
+    object.__setattr__(run, "study", checked(run.study.model_copy(update={"points": tuple(points)})))
 
 
 CAPACITIES = {
@@ -195,16 +210,9 @@ def _distances(rng: np.random.Generator, size: int, n: int) -> tuple[np.ndarray,
     return labels, olive, gray
 
 
-def _point(folder: Path, recipe: Recipe, size: int, images: np.ndarray) -> dict:
+def _point(folder: Path, recipe: Recipe, size: int, images: np.ndarray, sets: dict) -> dict:
     n = max(200, 4 * size) if recipe.uneven else recipe.samples
-    base = {
-        "train_size": size,
-        "sample_size": n,
-        "status": "done",
-        "sampler": {"kind": "ddpm", "steps": 250, "eta": 0.0, "clip": True, "batch_size": 512},
-        "distance": {"name": "l2", "unit": "pixel values in [-1, 1]"},
-        "seconds": {"train": 60.0, "sample": 6.5},
-    }
+    base = {"train_size": size, "sample_size": n, "seconds": {"train": 60.0, "sample": 6.5}}
     here = folder / "points" / f"{size:06d}"
     here.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(size)
@@ -213,19 +221,46 @@ def _point(folder: Path, recipe: Recipe, size: int, images: np.ndarray) -> dict:
     rows = [{"step": s, "loss": v} for s, v in zip(steps.tolist(), loss.tolist(), strict=True)]
     (here / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     if size in recipe.failed:
-        return base | {"status": "failed", "message": recipe.message}
+        return base | {"message": recipe.message}
     labels, olive, gray = _distances(rng, size, n)
     base["training"] = {"iterations": 16000, "final_loss": float(loss[-1]), "parameters": 150_000}
     neighbors = rng.integers(0, size, n), rng.integers(0, n, n)
     shown = np.full(n, -1) if size in recipe.blind else labels
     _write_samples(here / "samples.csv", shown, olive, gray, *neighbors)
     _write_gallery(here / "gallery.npz", recipe.gallery, shown, neighbors[0], images, rng)
+    audit = _unmeasured(size, n, sets, olive, gray)
     if size in recipe.blind:
-        return base | {"thresholds": _thresholds("valley") | {"memorized": None, "spurious": None}}
-    measured = {} if size in recipe.sparse else _measures(recipe, size, labels, olive, gray)
-    if recipe.geometry and size not in recipe.sparse:
-        measured["geometry"] = geometry(size, np.bincount(labels, minlength=3).tolist())
-    return base | {"fractions": fractions(labels), "thresholds": _thresholds("valley")} | measured
+        audit["thresholds"] |= {"memorized": None, "spurious": None}
+        return base | {"audit": checked_audit(AuditResult.model_validate(audit))}
+    audit |= {"fractions": fractions(labels), "counts": np.bincount(labels, minlength=3).tolist()}
+    if size not in recipe.sparse:
+        audit |= _measures(recipe, size, labels, olive, gray)
+        curve = audit["rarefaction"]
+        at_common = np.interp(200, curve["sample_sizes"], curve["spurious"]) if (labels == 1).any() else 0.0
+        base["spurious_at_common_size"] = float(at_common)
+        if recipe.geometry:
+            audit["geometry"] = geometry(size, audit["counts"])
+    return base | {"audit": checked_audit(AuditResult.model_validate(audit))}
+
+
+def _unmeasured(size: int, n: int, sets: dict, olive: np.ndarray, gray: np.ndarray) -> dict:
+    """An audit of which nothing is known but its sets, its distances, and its thresholds."""
+    edges = np.geomspace(0.01, 10, 31)
+    sampler = {"kind": "ddpm", "steps": 250, "eta": 0.0, "clip": True, "batch_size": 512}
+    samples = sets["train"] | {"name": "samples", "count": n, "sha256": "ef" * 32}
+    return {
+        "inputs": {**sets, "train": sets["train"] | {"count": size}, "samples": samples},
+        "model": {"name": "model", "sha256": "01" * 32, "sampler": sampler},
+        "distance": {"name": "l2", "unit": "pixel values in [-1, 1]"},
+        "thresholds": _thresholds("valley"),
+        "power": power(n).model_dump(),
+        "histograms": {
+            "edges": edges.tolist(),
+            "train": np.histogram(olive, edges)[0].tolist(),
+            "samples": np.histogram(gray, edges)[0].tolist(),
+        },
+        "seed": 7,
+    }
 
 
 def _measures(recipe: Recipe, size: int, labels: np.ndarray, olive: np.ndarray, gray: np.ndarray) -> dict:
@@ -256,8 +291,7 @@ def _measures(recipe: Recipe, size: int, labels: np.ndarray, olive: np.ndarray, 
             "noise": 0.01,
             "held_out": interval(0.0, 360) if recipe.held_out else None,
         },
-        "train_duplicates": 0,
-        **_rarefaction(n, float((labels == 1).mean())),
+        "rarefaction": _rarefaction(n, float((labels == 1).mean())),
         **(held_out if recipe.held_out else {}),
     }
 
@@ -265,15 +299,7 @@ def _measures(recipe: Recipe, size: int, labels: np.ndarray, olive: np.ndarray, 
 def _rarefaction(n: int, spurious: float) -> dict:
     sizes = np.unique(np.geomspace(1, n, 25).round().astype(int))
     curve = spurious * (sizes - 1) / (sizes - 1 + n / 6) * (1 + n / 6 / (n - 1))
-    return {
-        "rarefaction": {
-            "sample_sizes": sizes.tolist(),
-            "spurious": curve.tolist(),
-            "samples": n,
-            "neighbors": [],
-        },
-        "spurious_at_common_size": float(np.interp(200, sizes, curve)) if spurious else 0.0,
-    }
+    return {"sample_sizes": sizes.tolist(), "spurious": curve.tolist(), "samples": n, "neighbors": []}
 
 
 def _census(size: int, labels: np.ndarray) -> dict:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from report.synthetic import geometry
+from report.synthetic import change, geometry
 from spurion.geometry.groups.results import GeometryResult, GroupReading
 from spurion.report.figures.basins import draw_basins
 from spurion.report.figures.canvas import CLASS_COLORS, figure_style
@@ -36,13 +36,13 @@ def lines(ax):
 
 def plant(run, size, measure, group, **changes):
     """Change a stored reading of one group."""
-    point = next(point for point in run.points if point.result.train_size == size)
-    values = point.result.geometry.model_dump(mode="json")
+    point = next(point for point in run.done if point.train_size == size)
+    values = point.audit.geometry.model_dump(mode="json")
     for one in values["measures"]:
         if one["name"] == measure:
             one["groups"][group] |= changes
     stored = GeometryResult.model_validate(values)
-    object.__setattr__(point, "result", point.result.model_copy(update={"geometry": stored}))
+    change(run, size, geometry=stored)
 
 
 def read(value, low, high):
@@ -61,14 +61,14 @@ def test_basins_show_medians_with_intervals(measured_run):
     assert volume.get_yscale() == "linear"
     for ax, name in ((noise, "critical-noise"), (volume, "log-volume")):
         for place, (group, color) in enumerate(CLASS_COLORS.items()):
-            pairs = curve(measured_run, name).group(group)
+            pairs = curve(measured_run.geometries, name).group(group)
             data, _, (bars,) = markers(ax, group)
             assert data.get_color() == color
             assert np.allclose(data.get_xdata(), [k * DODGE ** (place - 1) for k, _ in pairs])
             assert data.get_ydata().tolist() == [reading.value for _, reading in pairs]
             drawn = [segment[:, 1].tolist() for segment in bars.get_segments()]
             assert np.allclose(drawn, [[reading.low, reading.high] for _, reading in pairs])
-        training = [reading.value for _, reading in curve(measured_run, name).group("training")]
+        training = [reading.value for _, reading in curve(measured_run.geometries, name).group("training")]
         assert lines(ax)["training images"].get_ydata().tolist() == training
 
 
@@ -76,7 +76,7 @@ def test_a_class_too_small_is_not_drawn(measured_run):
     # The synthetic set has no generalized samples at K = 16 and no memorized or spurious ones at 256.
     noise, _ = draw_basins(measured_run, "wide").axes
     present = {name: len(markers(noise, name)[0].get_xdata()) for name in CLASS_COLORS}
-    stored = {name: len(curve(measured_run, "critical-noise").group(name)) for name in CLASS_COLORS}
+    stored = {name: len(curve(measured_run.geometries, "critical-noise").group(name)) for name in CLASS_COLORS}
     assert present == stored
     assert min(stored.values()) < len(SIZES)
 
@@ -115,7 +115,7 @@ def test_what_has_no_value_is_not_drawn(measured_run):
 def test_the_line_below_which_nothing_is_denoised(measured_run):
     s = 0.36 / 8
     expected = s / math.sqrt(1 + s**2)
-    assert trivial_noise(measured_run.points[0].result.geometry) == pytest.approx(expected)
+    assert trivial_noise(measured_run.done[0].audit.geometry) == pytest.approx(expected)
     noise, volume = draw_basins(measured_run, "wide").axes
     assert lines(noise)["tolerance"].get_ydata()[0] == pytest.approx(expected)
     assert "tolerance" not in lines(volume)
@@ -130,9 +130,9 @@ def test_nothing_is_written_among_the_data(measured_run, width):
 
 
 def test_another_distance_has_no_such_line(measured_run):
-    for point in measured_run.points:
-        other = point.result.distance.model_copy(update={"name": "cosine"})
-        object.__setattr__(point, "result", point.result.model_copy(update={"distance": other}))
+    for point in measured_run.done:
+        other = point.audit.distance.model_copy(update={"name": "cosine"})
+        change(measured_run, point.train_size, distance=other)
     noise, _ = draw_basins(measured_run, "wide").axes
     assert "tolerance" not in lines(noise)
 
@@ -223,7 +223,7 @@ def test_strips_of_nothing_and_of_one_number():
 
 def test_all_never(measured_run):
     for size in SIZES:
-        for group in measured_run.points[SIZES.index(size)].result.geometry.measures[0].groups:
+        for group in measured_run.done[SIZES.index(size)].audit.geometry.measures[0].groups:
             plant(measured_run, size, "critical-noise", group, value="never", low="never", high="never")
     noise, _ = draw_basins(measured_run, "wide").axes
     assert {patch.get_label() for patch in noise.patches} == {"_never"}
@@ -234,7 +234,7 @@ def test_a_measure_of_no_section_has_a_panel(measured_run):
     assert panel.get_title(loc="left") == "my measure"
     assert panel.get_ylabel() == "units"
     assert {patch.get_label() for patch in panel.patches} == {"_always"}
-    stored = [reading.value for _, reading in curve(measured_run, "my-measure").group("training")]
+    stored = [reading.value for _, reading in curve(measured_run.geometries, "my-measure").group("training")]
     assert list(lines(panel)["training images"].get_ydata()) == stored
 
 

@@ -1,19 +1,16 @@
 """What the report says of geometry, against what is stored."""
 
 import pytest
-from spurion.report.answer import answer
-from spurion.report.cautions import cautions
 
-from report.synthetic import order
+from report.synthetic import change, order
 from spurion.geometry.groups.results import GeometryResult, GroupReading, GroupSize
 from spurion.report.measures import measure_table, order_table, reading_cell
 from spurion.report.sections import geometry as sections
-from spurion.studies.checks.landscape import geometry_limits
-from spurion.studies.geometry.curves import curve, least, measured
+from spurion.studies.geometry.curves import curve
 from spurion.studies.geometry.order import comparison_count, comparisons, in_words, summary, threshold
 
 SIZES = (16, 64, 128, 256)
-SECTIONS = (sections.basins, sections.curvature, sections.energy, sections.others, sections.order)
+SECTIONS = (sections.basins, sections.curvature, sections.energy, sections.order)
 
 
 @pytest.fixture
@@ -23,27 +20,27 @@ def run(make_run):
 
 
 def plant_orders(run, size, measure, *found):
-    point = next(point for point in run.points if point.result.train_size == size)
-    values = point.result.geometry.model_dump(mode="json")
+    point = next(point for point in run.done if point.train_size == size)
+    values = point.audit.geometry.model_dump(mode="json")
     next(one for one in values["measures"] if one["name"] == measure)["orders"] = list(found)
     stored = GeometryResult.model_validate(values)
-    object.__setattr__(point, "result", point.result.model_copy(update={"geometry": stored}))
+    change(run, size, geometry=stored)
 
 
 def plant_statuses(run, size, measure, group, **statuses):
-    point = next(point for point in run.points if point.result.train_size == size)
-    values = point.result.geometry.model_dump(mode="json")
+    point = next(point for point in run.done if point.train_size == size)
+    values = point.audit.geometry.model_dump(mode="json")
     n = sum(count for name, count in statuses.items() if name not in ("undecided", "failed"))
     chosen = next(one for one in values["measures"] if one["name"] == measure)
     chosen["groups"][group] |= {"n": n, "statuses": statuses}
     stored = GeometryResult.model_validate(values)
-    object.__setattr__(point, "result", point.result.model_copy(update={"geometry": stored}))
+    change(run, size, geometry=stored)
 
 
 def test_the_number_of_tests_decides_what_holds(run):
-    number = sum(len(m.orders) for _, geometry in measured(run) for m in geometry.measures)
-    assert comparison_count(run) == number > 30
-    assert threshold(run) == pytest.approx(0.05 / number)
+    number = sum(len(m.orders) for _, geometry in run.geometries.items() for m in geometry.measures)
+    assert comparison_count(run.geometries) == number > 30
+    assert threshold(run.geometries) == pytest.approx(0.05 / number)
     close = 0.04 / number
     plant_orders(
         run, 64, "critical-noise",
@@ -51,7 +48,9 @@ def test_the_number_of_tests_decides_what_holds(run):
         order("spurious", "generalized", 0.6, 0.01),
         order("memorized", "generalized", 0.3, 0.99),
     )  # fmt: skip
-    verdicts = [c.verdict for c in comparisons(run) if (c.measure, c.train_size) == ("critical-noise", 64)]
+    verdicts = [
+        c.verdict for c in comparisons(run.geometries) if (c.measure, c.train_size) == ("critical-noise", 64)
+    ]
     assert verdicts == ["holds", "open", "reversed"]
 
 
@@ -67,12 +66,12 @@ def test_orders_in_words(run):
         order("memorized", "spurious", 0.9, 1e-9),
         order("spurious", "generalized", 0.9, 1e-9),
     )  # fmt: skip
-    assert in_words(run, "critical-noise") == (
+    assert in_words(run.geometries, "critical-noise") == (
         "By critical noise, memorized > spurious holds at all 2 K compared (AUC 0.90 to 0.95); spurious > "
         "generalized holds at K = 128 and is open at K = 64 (AUC 0.60 to 0.90); memorized > generalized is "
         "reversed at K = 64 (AUC 0.30)."
     )
-    assert summary(run) == (
+    assert summary(run.geometries) == (
         "Noised and denoised again, memorized samples survive more than spurious ones at all of the 2 K "
         "where both could be measured, and spurious samples survive more than generalized ones at 1 of the 2 "
         "K where both could be measured."
@@ -83,26 +82,28 @@ def test_a_reversed_order_is_said_on_top(run):
     reverse = order("memorized", "spurious", 0.2, 1.0)
     for size in SIZES:
         plant_orders(run, size, "critical-noise", *([reverse] if size == 64 else []))
-    assert summary(run) == (
+    assert summary(run.geometries) == (
         "Noised and denoised again, memorized samples survive more than spurious ones at none, as far as "
         "this study can tell, not even the one K where both could be measured (K = 64); somewhere the order "
         "of memorized and spurious is reversed."
     )
-    assert answer(run)[3] == summary(run)
+    assert run.study.said("answer")[3] == summary(run.geometries)
 
 
 def test_directions_expected_the_other_way_are_named_so(run):
-    assert in_words(run, "soft-directions").startswith("By soft directions, spurious > memorized holds at ")
+    assert in_words(run.geometries, "soft-directions").startswith(
+        "By soft directions, spurious > memorized holds at "
+    )
 
 
 def test_without_geometry_nothing_is_said(make_run):
     run = make_run(sizes=(16, 64), samples=40)
-    assert [make(run) for make in SECTIONS] == [None] * 5
-    assert summary(run) == ""
-    assert geometry_limits(run) == []
-    assert in_words(run, "critical-noise") == ""
+    assert [make(run) for make in SECTIONS] == [None] * 4
+    assert summary(run.geometries) == ""
+    assert "geometry" not in {claim.kind for claim in run.claims}
+    assert in_words(run.geometries, "critical-noise") == ""
     assert order_table(run, ["critical-noise"]) is None
-    assert len(answer(run)) == 4
+    assert len(run.study.said("answer")) == 4
 
 
 def test_one_class_alone_has_no_order(make_run):
@@ -110,7 +111,7 @@ def test_one_class_alone_has_no_order(make_run):
     assert sections.order(run) is None
     assert sections.basins(run) is not None
     assert "one-sided" not in " ".join(sections.basins(run).paragraphs)
-    assert summary(run) == ""
+    assert summary(run.geometries) == ""
 
 
 def test_basins_say_tolerance_and_small_groups(run):
@@ -120,7 +121,7 @@ def test_basins_say_tolerance_and_small_groups(run):
     assert "are counted, not measured: " in text
     small = [
         (name, k)
-        for k, geometry in measured(run)
+        for k, geometry in run.geometries.items()
         for name, group in geometry.groups.items()
         if group.available and not group.measured
     ]
@@ -165,7 +166,7 @@ def test_signs_are_said(run):
 
 
 def test_limits_name_what_was_seen(run):
-    said = dict(geometry_limits(run))
+    said = {claim.title: claim.sentence for claim in run.claims}
     assert "ball" in said["The shape or the true volume of a basin"]
     assert (
         "At K = 16, 64, 128, and 256 the median held-out image is never"
@@ -175,15 +176,12 @@ def test_limits_name_what_was_seen(run):
     assert (
         "above the number of their coordinates" in said["A dimension from images off what the model learned"]
     )
-    claims = {caution.claim for caution in cautions(run)}
-    assert set(said) <= claims
 
 
-def test_notes_of_a_point_are_cautions(run):
-    point = run.points[0].result
-    noted = point.geometry.model_copy(update={"notes": ("a note of the geometry",)})
-    object.__setattr__(run.points[0], "result", point.model_copy(update={"geometry": noted}))
-    assert "A note of the geometry." in {caution.reason for caution in cautions(run)}
+def test_notes_of_a_point_are_claims(run):
+    noted = run.audits[0].geometry.model_copy(update={"notes": ("a note of the geometry",)})
+    change(run, 16, geometry=noted)
+    assert "At K = 16: A note of the geometry." in run.study.said("note")
 
 
 def test_cells():
@@ -207,20 +205,20 @@ def test_cells():
 def test_tables_say_why_there_is_no_number(make_run):
     config = {"geometry": {"least": 14}}
     run = make_run(sizes=(2, *SIZES), samples=300, geometry=True, changes={"config": config})
-    found = curve(run, "critical-noise")
-    table = measure_table(found, {k: geometry.groups for k, geometry in measured(run)}, least(run))
+    found = curve(run.geometries, "critical-noise")
+    table = measure_table(found, {k: geometry.groups for k, geometry in run.geometries.items()}, run.least)
     dashes = [cell for row in table.rows for cell in row[1:6] if cell.text == "–"]
     assert {cell.detail.partition(" of ")[2] for cell in dashes if cell.detail != "none"} == {
         "14 needed",
         "6 needed\n21 undecided",  # two training images
     }
-    assert least(make_run(sizes=(16,), samples=40, geometry=True)) == 12  # the default
+    assert make_run(sizes=(16,), samples=40, geometry=True).least == 12  # the default
 
 
 def test_points_left_out_are_counted(run):
     plant_statuses(run, 128, "critical-noise", "spurious", measured=30, never=2, undecided=5, failed=3)
-    found = curve(run, "critical-noise")
-    table = measure_table(found, {k: geometry.groups for k, geometry in measured(run)}, 12)
+    found = curve(run.geometries, "critical-noise")
+    table = measure_table(found, {k: geometry.groups for k, geometry in run.geometries.items()}, 12)
     full = next(row for row in table.rows if row[0].value == 128)
     assert full[6].detail == "0.85 to 0.95\np < 0.0001\n8 left out"
     assert full[8].detail == "0.85 to 0.95\np < 0.0001"  # memorized and generalized
@@ -231,8 +229,8 @@ def test_points_left_out_are_counted(run):
 
 
 def test_tables_equal_the_stored_numbers(run):
-    found = curve(run, "critical-noise")
-    table = measure_table(found, {k: geometry.groups for k, geometry in measured(run)}, 12)
+    found = curve(run.geometries, "critical-noise")
+    table = measure_table(found, {k: geometry.groups for k, geometry in run.geometries.items()}, 12)
     assert "unit: noise sigma_t; source: Algorithm 1" in table.caption
     assert table.header[1:6] == ("memorized", "spurious", "generalized", "training", "held-out")
     for row, (k, result) in zip(table.rows, found.points, strict=True):

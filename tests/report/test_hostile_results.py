@@ -18,13 +18,13 @@ from spurion import audit
 from spurion.core.files import read_json
 from spurion.data import ImageSet
 from spurion.report import write_report
-from spurion.report.audit.figures import draw_distances
-from spurion.report.audit.page import render_audit
-from spurion.report.audit.run import read_audit
 from spurion.report.figures.canvas import figure_style
+from spurion.report.figures.distances import draw_distances
 from spurion.report.html import render
 from spurion.report.run import read_run
 from spurion.report.stored import read_arrays
+
+CLAIM = {"kind": "mine", "severity": "note", "sentence": "x"}
 
 HIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u200f]")
 """What steers a terminal or turns the direction of reading."""
@@ -48,20 +48,16 @@ def audit_folder(tmp_path_factory):
     path = folder / "audit.json"
     write_run(folder / "of a study", STUDY)
     study = json.loads((folder / "of a study" / "study.json").read_text())
-    geometry = {"geometry": study["points"][1]["geometry"], "curvature": study["curvature"]}
+    geometry = {"geometry": study["points"][1]["audit"]["geometry"], "curvature": study["curvature"]}
     path.write_text(json.dumps(json.loads(path.read_text()) | geometry))
     return folder
 
 
-def _study_page(folder):
+def _page(folder):
     return render(read_run(folder), {})
 
 
-def _audit_page(folder):
-    return render_audit(read_audit(folder), {})
-
-
-def _judge(folder, name, page, count, seed):
+def _judge(folder, name, count, seed):
     """Texts of mutants in the place of a file; how many of them made a page."""
     path = folder / name
     shutil.rmtree(folder / ".seals", ignore_errors=True)  # what a liar does first
@@ -70,7 +66,7 @@ def _judge(folder, name, page, count, seed):
         for what, text in mutants(json.loads(whole), count, seed):
             path.write_text(text)
             try:
-                html = page(folder)
+                html = _page(folder)
             except ValueError as error:
                 sentence = str(error)
                 assert str(path) in sentence or "points/" in sentence, (what, sentence)
@@ -87,11 +83,11 @@ def _judge(folder, name, page, count, seed):
 
 
 def test_lies_in_a_study_are_refused_by_name(study_folder):
-    assert 10 < _judge(study_folder, "study.json", _study_page, 140, seed=1) < 90
+    assert 10 < _judge(study_folder, "study.json", 140, seed=1) < 90
 
 
 def test_lies_in_an_audit_are_refused_by_name(audit_folder):
-    assert 10 < _judge(audit_folder, "audit.json", _audit_page, 140, seed=2) < 90
+    assert 10 < _judge(audit_folder, "audit.json", 140, seed=2) < 90
 
 
 def _change(folder, **values):
@@ -108,7 +104,7 @@ def lying(audit_folder, tmp_path):
 def test_units_and_names_are_no_mathematics_in_a_figure(lying):
     _change(lying, distance={"name": r"$\frac{$", "unit": EVIL * 5})
     with figure_style():
-        figure = draw_distances(read_audit(lying), "wide")
+        figure = draw_distances(read_run(lying), "wide")
         figure.draw_without_rendering()
         assert figure.get_supxlabel().startswith(r"\$\frac{\$ distance (</script>")
 
@@ -122,20 +118,21 @@ def test_units_and_names_are_no_mathematics_in_a_figure(lying):
         ("exposure", [{"train_index": 40, "count": 1, "duplicates": 0}], "`exposure` must count in a"),
         ("collision_rate", 1.5, "`collision_rate`: input should be less than or equal to 1"),
         ("environment", {str(i): i for i in range(10_001)}, "at most 10,000 values"),
-        ("limitations", ["x"] * 1001, "at most 1000 items"),
-        ("limitations", ["x" * 100_001], "at most 100000 characters"),
+        ("claims", [CLAIM] * 1001, "at most 1000 items"),
+        ("claims", [CLAIM | {"sentence": "x" * 100_001}], "at most 100000 characters"),
+        ("claims", [CLAIM | {"severity": "praise"}], "`claims.0.severity`"),
         ("histograms", {"edges": [1, 2], "train": [], "samples": [1]}, "each of the 1 bins, got 0"),
         ("histograms", {"edges": [2, 1], "train": [1], "samples": [1]}, "`edges` must increase"),
         ("sensitivity", {"factors": [], "memorized": [1], "spurious": [1], "generalized": [1]},
          "`memorized` must have one entry for each of the 0 factors, got 1"),
-        ("schema", "spurion.audit/2", "was made by a newer version of Spurion"),
-        ("schema", "spurion.study/1", "`schema`: input should be 'spurion.audit/1'"),
+        ("schema", "spurion.audit/3", "was made by a newer version of Spurion"),
+        ("schema", "spurion.study/1", "`schema`: input should be 'spurion.audit/2'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(lying, field, value, reason):
     _change(lying, **{field: value})
     with pytest.raises(ValueError, match=re.escape(reason)) as caught:
-        read_audit(lying)
+        read_run(lying)
     assert str(caught.value).startswith(str(lying / "audit.json"))
 
 

@@ -8,6 +8,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
+from report.synthetic import change
 from spurion.phases.classification import CLASSES
 from spurion.report.figures import FIGURES
 from spurion.report.figures.canvas import (
@@ -50,7 +51,7 @@ def vertices(area):
 
 
 def results(run, field="fractions"):
-    return [point.result for point in run.done if getattr(point.result, field)]
+    return [point.audit for point in run.done if getattr(point.audit, field)]
 
 
 def check_fractions(ax, points, field):
@@ -127,7 +128,7 @@ def test_histograms_show_distances_and_thresholds(run):
         assert inside.sum() == len(olive)
         assert_allclose(values, inside / len(olive))
     for ax, point in zip(figure.axes[1:], run.done, strict=True):
-        thresholds = point.result.thresholds
+        thresholds = point.audit.thresholds
         assert list(lines(ax)[r"$\delta_m$"].get_xdata()) == [thresholds.memorized] * 2
         assert list(lines(ax)[r"$\delta_s$"].get_xdata()) == [thresholds.spurious] * 2
         gray, _, _ = ax.patches[1].get_data()
@@ -151,7 +152,7 @@ def test_exact_copies_stand_in_the_leftmost_bin(run):
 
 def test_only_copies_still_have_edges(make_run):
     run = make_run(sizes=(2,), samples=40)
-    samples = run.points[0].samples
+    samples = run.done[0].samples
     samples.distance_train[:] = 0
     samples.distance_sample[:] = np.nan
     edges = histogram_edges([samples])
@@ -165,8 +166,8 @@ def test_only_copies_still_have_edges(make_run):
 def test_pooled_panel_has_no_threshold_where_they_differ(make_run):
     run = make_run(sizes=(2, 16), samples=40)
     assert len(draw_histograms(run, "wide").axes[0].lines) == 2
-    moved = run.points[1].result.thresholds.model_copy(update={"memorized": 0.5})
-    object.__setattr__(run.points[1].result, "thresholds", moved)
+    moved = run.done[1].audit.thresholds.model_copy(update={"memorized": 0.5})
+    change(run, 16, thresholds=moved)
     assert len(draw_histograms(run, "wide").axes[0].lines) == 0
 
 
@@ -202,7 +203,8 @@ def test_rarefaction_curves_and_common_size(run):
     own = lines(common)["at each K’s own sample size"]
     assert own.get_ydata().tolist() == [point.fractions.spurious.value for point in points]
     shared = lines(common)["at the common sample size"]
-    assert shared.get_ydata().tolist() == [point.spurious_at_common_size for point in points]
+    at_common = [shown.point.spurious_at_common_size for shown in run.done if shown.audit.rarefaction]
+    assert shared.get_ydata().tolist() == at_common
     assert shared.get_xdata().tolist() == [point.train_size for point in points]
 
 
@@ -266,12 +268,13 @@ def test_controls_show_both_shares(run):
 
 def test_training_curves_show_the_log(run):
     ax = draw_training(run, "wide").axes[0]
-    for point in run.points:
-        failed = point.result.status == "failed"
-        line = lines(ax)[f"{point.result.train_size:,}" + (" (failed)" if failed else "")]
-        assert line.get_xdata().tolist() == point.loss.step.tolist()
-        assert line.get_ydata().tolist() == point.loss.loss.tolist()
-        assert line.is_dashed() == failed
+    curves = {f"{shown.train_size:,}": shown.loss for shown in run.done}
+    curves |= {f"{point.train_size:,} (failed)": loss for point, loss in run.failed}
+    for name, loss in curves.items():
+        line = lines(ax)[name]
+        assert line.get_xdata().tolist() == loss.step.tolist()
+        assert line.get_ydata().tolist() == loss.loss.tolist()
+        assert line.is_dashed() == name.endswith("(failed)")
 
 
 @pytest.mark.parametrize(("width", "columns"), [("wide", 5), ("narrow", 5)])
@@ -295,7 +298,7 @@ def test_examples_show_the_typical_sample_over_its_neighbors(run, width, columns
 
 
 def test_the_typical_sample_has_the_median_distance(run):
-    point = next(point for point in run.done if point.result.train_size == 128)
+    point = next(point for point in run.done if point.train_size == 128)
     spurious = np.flatnonzero(point.gallery.label == 1)
     place = typical_of_class(point.gallery, point.samples, 1)
     distances = point.samples.distance_train[point.gallery.index[spurious]]
@@ -318,7 +321,7 @@ def test_figures_without_data_are_none(make_run):
     assert {name for name, draw in FIGURES.items() if draw(blind, "wide")} == {"histograms", "training"}
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "distances"])
 @pytest.mark.parametrize(("width", "inches"), [("wide", 7.2), ("narrow", 3.7)])
 def test_figures_have_the_promised_width(run, name, width, inches):
     assert FIGURES[name](run, width).get_size_inches()[0] == inches

@@ -17,9 +17,9 @@ def folder(tmp_path):
 
 def test_reads_what_was_written(folder):
     run = read_run(folder)
-    assert [point.result.train_size for point in run.done] == [2, 16]
+    assert [point.train_size for point in run.done] == [2, 16]
     assert run.failed == ()
-    samples = run.points[0].samples
+    samples = run.done[0].samples
     lines = (folder / "points/000002/samples.csv").read_text().splitlines()
     first, last = lines[1].split(","), lines[-1].split(",")
     assert len(samples) == len(lines) - 1 == 50
@@ -28,27 +28,27 @@ def test_reads_what_was_written(folder):
     assert samples.distance_sample[-1] == float(last[5])
     assert samples.nearest_sample[-1] == int(last[6])
     assert samples.label[0] == 0
-    assert run.points[0].loss.step[:2].tolist() == [100, 200]
+    assert run.done[0].loss.step[:2].tolist() == [100, 200]
 
 
 def test_orders_points_by_training_size(folder):
     study = json.loads((folder / "study.json").read_text())
     study["points"].reverse()
     (folder / "study.json").write_text(json.dumps(study))
-    assert [point.result.train_size for point in read_run(folder).points] == [2, 16]
+    assert [point.train_size for point in read_run(folder).done] == [2, 16]
 
 
 def test_failed_point_needs_no_files(tmp_path):
     write_run(tmp_path, Recipe(sizes=(2, 16), samples=50, failed=(16,)))
     (tmp_path / "points/000016/training.jsonl").unlink()
     run = read_run(tmp_path)
-    assert [point.train_size for point in run.failed] == [16]
-    assert run.points[1].samples is run.points[1].gallery is run.points[1].loss is None
+    assert [(point.train_size, loss) for point, loss in run.failed] == [(16, None)]
+    assert [point.train_size for point in run.done] == [2]
 
 
 def test_failed_point_shows_the_loss_it_logged(tmp_path):
     write_run(tmp_path, Recipe(sizes=(2, 16), samples=50, failed=(16,)))
-    assert len(read_run(tmp_path).points[1].loss.step) == 12
+    assert len(read_run(tmp_path).failed[0][1].step) == 12
 
 
 def test_model_without_training_has_no_loss(folder):
@@ -56,13 +56,13 @@ def test_model_without_training_has_no_loss(folder):
     study["points"][0]["training"] = None
     (folder / "study.json").write_text(json.dumps(study))
     (folder / "points/000002/training.jsonl").unlink()
-    assert read_run(folder).points[0].loss is None
+    assert read_run(folder).done[0].loss is None
 
 
 def test_a_line_without_a_loss_is_left_out(folder):
     rows = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": None}]
     (folder / "points/000002/training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    curve = read_run(folder).points[0].loss
+    curve = read_run(folder).done[0].loss
     assert (curve.step.tolist(), curve.loss.tolist()) == ([1], [0.5])
 
 
@@ -70,7 +70,7 @@ def test_samples_without_class_or_other_sample(folder):
     path = folder / "points/000002/samples.csv"
     header, *rows = path.read_text().splitlines()
     path.write_text("\n".join([header, "0,,0.5,1,,,", *rows[1:]]) + "\n")
-    samples = read_run(folder).points[0].samples
+    samples = read_run(folder).done[0].samples
     assert samples.label[0] == -1
     assert np.isnan(samples.distance_sample[0])
     assert samples.nearest_sample[0] == -1

@@ -1,8 +1,8 @@
+"""What a study answers, what it says against itself, and the top of its page."""
+
 import pytest
 
-from report.synthetic import CAPACITIES, interval
-from spurion.report.answer import answer
-from spurion.report.cautions import cautions
+from report.synthetic import CAPACITIES, change, interval
 from spurion.report.overview import overview
 from spurion.report.words import rule_in_words, sample_sizes, thresholds_in_words
 from spurion.statistics.numbers import at_most, percent, size, value
@@ -11,22 +11,21 @@ MISSING = {"value": None, "low": None, "high": None, "bracket": [None, 2], "note
 NO_CAPACITIES = {"capacities": {name: MISSING for name in CAPACITIES if name != "epsilon"} | {"epsilon": 0.1}}
 
 
-def change(run, train_size, **changes):
-    """Replace fields of one stored result."""
-    point = next(point for point in run.points if point.result.train_size == train_size)
-    object.__setattr__(point, "result", point.result.model_copy(update=changes))
-
-
 def spurious(run, shares):
     """Plant spurious shares by training size."""
     for train_size, share in shares.items():
-        point = next(point.result for point in run.points if point.result.train_size == train_size)
+        point = run.study.audits[train_size]
         planted = type(point.fractions.spurious).model_validate(interval(share, 300))
         change(run, train_size, fractions=point.fractions.model_copy(update={"spurious": planted}))
 
 
+def answer(run):
+    return run.study.said("answer")
+
+
 def claims(run):
-    return {caution.claim: caution.reason for caution in cautions(run)}
+    found = [claim for claim in run.claims if claim.severity not in ("answer", "doubt")]
+    return {claim.title: claim.sentence for claim in found}
 
 
 def test_answer_names_both_ends_the_peak_and_the_first_caution(run):
@@ -101,25 +100,26 @@ def test_answer_without_results_or_thresholds(make_run):
     assert answer(blind) == [
         "The rule found no threshold, so no sample is classified and the question stays open."
     ]
-    assert thresholds_in_words([point.result for point in blind.done]) == "δm not found, δs not found"
+    assert thresholds_in_words([point.audit for point in blind.done]) == "δm not found, δs not found"
 
 
 def failed_control(run, **shares):
-    checks = run.points[0].result.controls
+    checks = run.audits[0].controls
     planted = {name: type(checks.noisy_copies).model_validate(interval(v, 200)) for name, v in shares.items()}
-    change(run, run.points[0].result.train_size, controls=checks.model_copy(update=planted))
+    change(run, run.audits[0].train_size, controls=checks.model_copy(update=planted))
 
 
-@pytest.mark.parametrize(
-    ("shares", "claim"),
-    [({"noisy_copies": 0.9}, "That every copy is found"), ({"held_out": 0.2}, "That memorized means copied")],
-)
-def test_failed_control_comes_first(make_run, shares, claim):
+def test_failed_controls_come_last_in_the_answer_and_are_said(make_run):
     run = make_run(sizes=(16, 256), samples=300)
-    assert claim not in claims(run)
-    failed_control(run, **shares)
-    assert answer(run)[-1].startswith("Do not trust the classes at K = 16: a control failed there")
-    assert "At K = 16" in claims(run)[claim]
+    failed_control(run, noisy_copies=0.9)
+    assert answer(run)[-1].startswith("Do not trust all classes: a control failed")
+    (doubt,) = run.study.said("doubt")
+    assert doubt.startswith("At K = 16: The threshold misses copies: of training images with a whisper")
+    run = make_run(sizes=(16, 256), samples=300)
+    assert "That memorized means copied" not in claims(run)
+    failed_control(run, held_out=0.2)
+    assert answer(run)[-1].startswith("Do not trust all classes: a control failed")
+    assert claims(run)["That memorized means copied"].startswith("At K = 16: Of held-out images, which")
 
 
 def test_few_accused_held_out_images_are_no_failure(make_run):
@@ -131,18 +131,18 @@ def test_few_accused_held_out_images_are_no_failure(make_run):
 def test_caution_without_a_leak_is_the_threshold_then_the_setting(make_run):
     run = make_run(sizes=(16, 256), samples=300, held_out=False)
     assert answer(run)[-1].startswith("The boundary between spurious and generalized is a convention here")
-    for point in list(run.points):
-        sure = point.result.thresholds.identifiable.model_copy(update={"spurious": True})
-        thresholds = point.result.thresholds.model_copy(update={"identifiable": sure})
-        change(run, point.result.train_size, thresholds=thresholds)
+    for point in list(run.done):
+        sure = point.audit.thresholds.identifiable.model_copy(update={"spurious": True})
+        thresholds = point.audit.thresholds.model_copy(update={"identifiable": sure})
+        change(run, point.train_size, thresholds=thresholds)
     assert answer(run)[-1].startswith("These shares hold for this sampler, this distance")
     assert "Where spurious ends, as a fact of the data" not in claims(run)
 
 
 def test_a_share_at_chance_is_no_leak(make_run):
     run = make_run(sizes=(16, 256), samples=300)
-    chance = run.points[1].result.null.share_closer_to_train.model_copy(update={"value": 0.52, "low": 0.5})
-    null = run.points[1].result.null.model_copy(update={"share_closer_to_train": chance})
+    chance = run.done[1].audit.null.share_closer_to_train.model_copy(update={"value": 0.52, "low": 0.5})
+    null = run.done[1].audit.null.model_copy(update={"share_closer_to_train": chance})
     change(run, 256, null=null)
     assert "free of traces" not in answer(run)[-1]
 
@@ -153,45 +153,43 @@ def test_cautions_say_what_happened(run):
         'K = 90 failed: boom <script>alert("1")</script>.'
     )
     assert said["Where spurious ends, as a fact of the data"].startswith(
-        "At every K, the distances between samples that are not memorized have no gap that would fix δs, "
-        "so δs is set equal to δm instead"
+        "The distances between samples that are not memorized show no gap that would fix the boundary"
     )
     assert "At K = 256 and 1,437 no memorized sample was seen" in said["That nothing is ever copied"]
     assert "it is at most 0.30% (95% confidence)" in said["That nothing is ever copied"]
-    assert said["Noted at K = 2, 128, 256, and 1,437"] == "Few held-out images."
-    assert said["Noted at every K"].startswith("The gray histogram has one mode")
-    assert said["Noted for the whole study"].startswith("A note about <script>")
+    notes = run.study.said("note")
+    assert "At K = 2, 128, 256, and 1,437: Few held-out images." in notes
+    assert any(note.startswith("The gray histogram has one mode") for note in notes)
     assert "(0.00035 to 0.25 here)" in said["That the spurious share is a property of the model"]
     assert "Anything from the ratio rule about repeated images" not in said
 
 
 def test_cautions_about_thresholds_duplicates_capacities_and_missing_held_out_images(make_run):
     run = make_run(sizes=(16, 256), samples=300, held_out=False, changes=NO_CAPACITIES)
-    info = run.points[0].result.thresholds
+    info = run.done[0].audit.thresholds
     sure = info.identifiable.model_copy(update={"spurious": True})
     change(run, 256, thresholds=info.model_copy(update={"identifiable": sure}))
-    change(run, 16, train_duplicates=3, thresholds=info.model_copy(update={"spurious": 0.5}))
+    change(run, 16, train_duplicates=((0, 1, 2),), thresholds=info.model_copy(update={"spurious": 0.5}))
     said = claims(run)
     assert said["Where spurious ends, as a fact of the data"].startswith(
-        "At K = 16, the distances between samples"
+        "At K = 16: The distances between samples"
     )
-    assert "so the δs used is a choice" in said["Where spurious ends, as a fact of the data"]
     assert "3 at K = 16" in said["Anything from the ratio rule about repeated images"]
     assert said["The memorization capacity beyond what the grid shows"] == "Below the grid."
-    assert "no held-out set" in said["That generalized samples carry no trace of the training set"]
+    assert "Without held-out images" in said["That generalized samples carry no trace of the training set"]
     assert "Anything about the classes" not in said
 
 
 def test_caution_where_no_threshold_was_found(make_run):
     said = claims(make_run(sizes=(16, 256), samples=300, blind=(16,)))
     assert said["Anything about the classes"].startswith(
-        "At K = 16, the distances to the training set have no gap"
+        "At K = 16: The threshold of memorization is not identifiable"
     )
-    assert said["Where spurious ends, as a fact of the data"].startswith("At K = 256, ")
+    assert said["Where spurious ends, as a fact of the data"].startswith("At K = 256: ")
 
 
 def test_failed_study_still_has_its_failures_to_say(make_run):
-    run = make_run(sizes=(2,), samples=40, failed=(2,), changes={"capacities": None, "notes": []})
+    run = make_run(sizes=(2,), samples=40, failed=(2,), changes={"capacities": None})
     assert list(claims(run)) == ["Anything about a training size that failed"]
 
 
@@ -199,7 +197,7 @@ def test_overview_of_tiles_and_facts(run):
     top = overview(run)
     assert [(tile.text, tile.value) for tile in top.tiles] == [
         ("K ≈ 33", 33.2),
-        ("30%", run.study.points[3].fractions.spurious.value),
+        ("30%", run.study.audits[128].fractions.spurious.value),
         ("K ≈ 241", 241.0),
     ]
     assert top.tiles[0].notes == ("95% interval 31 to 36", "between the studied sizes 32 and 64")
@@ -223,7 +221,7 @@ def test_overview_without_capacities(make_run):
 def test_rules_and_sizes_in_words(run):
     assert rule_in_words("holdout:0.01").startswith("δm is so small")
     assert rule_in_words("<odd>") == "The thresholds follow the rule “<odd>”."
-    assert sample_sizes([run.points[0].result]) == "200"
+    assert sample_sizes([run.done[0].audit]) == "200"
 
 
 def test_percent_is_never_whole_by_rounding():

@@ -7,8 +7,9 @@ from pathlib import Path
 from spurion.core.arguments import PATH, check_arguments
 from spurion.core.files import write_text
 from spurion.report.figures import FIGURES, draw_figures
-from spurion.report.html import render
-from spurion.report.run import read_run
+from spurion.report.figures.canvas import Width
+from spurion.report.html import render, sections_of
+from spurion.report.run import Run, read_run
 from spurion.studies.kinds import kind_stored
 
 
@@ -38,10 +39,16 @@ def write_report(folder: Path | str) -> Path:
         text = kind.page(folder)
     else:
         run = read_run(folder)
-        text = render(run, draw_figures(run, folder / "figures", FIGURES))
+        placed = {drawing.name for section in sections_of(run) for drawing in section.drawings}
+        drawn = {name: draw if name in placed else _nothing for name, draw in FIGURES.items()}
+        text = render(run, draw_figures(run, folder / "figures", drawn))
     page = folder / "report.html"
     write_text(page, text)
     return page
+
+
+def _nothing(run: Run, width: Width) -> None:
+    """Draw no figure where no section has a place for it."""
 
 
 def _check_folder(folder: Path) -> None:

@@ -4,7 +4,7 @@ Styles, script, and images are inside; a content security policy forbids everyth
 script but ours. All text goes through Jinja's escaping: names of sets and files come from users.
 """
 
-__all__ = ["Page", "render", "render_page"]
+__all__ = ["Page", "render", "render_page", "sections_of"]
 
 import base64
 import hashlib
@@ -69,6 +69,11 @@ class Page:
     kind: str = "study"
 
 
+def sections_of(run: Run) -> list[Section]:
+    """The sections of a run, in reading order."""
+    return [section for section in (make(run) for make in SECTIONS) if section is not None]
+
+
 def render(run: Run, plates: dict[str, Plate]) -> str:
     """Make the page of a study of images, or of an audit.
 
@@ -76,16 +81,15 @@ def render(run: Run, plates: dict[str, Plate]) -> str:
         run: The run.
         plates: Its figures, by name.
     """
-    sections = [section for section in (make(run) for make in SECTIONS) if section is not None]
     if run.study is not None:
-        return render_page(Page(run.study.name, SUBTITLE, overview(run), sections, plates))
+        return render_page(Page(run.study.name, SUBTITLE, overview(run), sections_of(run), plates))
     inputs = run.audits[0].inputs
     return render_page(
         Page(
             name=f"Audit of {inputs.samples.name} against {inputs.train.name}",
             subtitle=AUDIT_SUBTITLE,
             overview=overview(run),
-            sections=sections,
+            sections=sections_of(run),
             plates=plates,
             styles=("report.css", "audit.css"),
             script="",

@@ -169,8 +169,8 @@ class Run:
 
     @property
     def curvature(self) -> ScanResult | None:
-        """The noise at which curvature is read, and why."""
-        return self.audits[0].curvature if self.study is None else self.study.curvature
+        """The noise at which the curvature of a study is read, and why."""
+        return None if self.study is None else self.study.curvature
 
 
 def read_run(folder: Path | str) -> Run:

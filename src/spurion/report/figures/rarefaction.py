@@ -49,7 +49,9 @@ def draw_rarefaction(run: Run, width: Width) -> Figure | None:
         columnspacing=1,
     )
     if differ:
-        _plot_common(axes[1], points, run.common_size, width)
+        known = [(p.train_size, p.spurious_at_common_size) for p in run.study.points] if run.study else []
+        common = sorted((k, share) for k, share in known if share is not None)
+        _plot_common(axes[1], points, common, width)
     return figure
 
 
@@ -77,12 +79,11 @@ def _plot_curves(ax: Axes, curves: list[tuple[int, Rarefaction]], common: int | 
     ax.set_ylabel("spurious share")
 
 
-def _plot_common(ax: Axes, points: list[AuditResult], size_of_all: int | None, width: Width) -> None:
+def _plot_common(ax: Axes, points: list[AuditResult], common: list[tuple[int, float]], width: Width) -> None:
     sizes = [point.train_size for point in points]
     color, marker = CLASS_COLORS["spurious"], CLASS_MARKERS["spurious"]
     own = [(p.train_size, p.fractions.spurious.value) for p in points if p.fractions]
     ax.plot(*zip(*own, strict=True), marker + "-", color=color, label="at each K’s own sample size")
-    common = [(p.train_size, p.rarefaction.at(size_of_all)) for p in points if p.rarefaction and size_of_all]
     if common:
         ax.plot(
             *zip(*common, strict=True),

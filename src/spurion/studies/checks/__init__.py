@@ -32,11 +32,12 @@ STUDY_CHECKS: dict[str, StudyCheck] = {
 
 
 def checked(study: StudyResult) -> StudyResult:
-    """A study with all claims.
+    """A study with all claims; those that it has are made anew.
 
     Arguments:
         study: What was found.
     """
+    study = study.model_copy(update={"claims": ()})
     for check in STUDY_CHECKS.values():
         study = study.model_copy(update={"claims": (*study.claims, *check(study))})
     return study.model_copy(update={"claims": in_order(study.claims)})

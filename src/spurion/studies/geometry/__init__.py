@@ -1,1 +1,1 @@
-"""The geometry of a study: basins, curvature and energies of every class, at every training size."""
+"""The geometry of a study: readings by training size, and where the classes are in order."""
