@@ -122,13 +122,13 @@ def test_the_stored_audit_follows_the_packaged_schema(sets, tmp_path):
     levels, _ = sets
     result = audit(**{role: in_tensor(None, values) for role, values in levels.items()}, out=tmp_path)
     schema = audit_schema()
-    packaged = json.loads((files("spurion.studies") / "schema" / "audit.schema.json").read_text())
+    packaged = json.loads((files("spurion.audits") / "audit.schema.json").read_text())
     assert packaged == schema
     stored = json.loads((tmp_path / "audit.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(stored)
     assert AuditResult.model_validate(stored) == result
     assert next(iter(stored)) == "schema"
-    assert stored["schema"] == "spurion.audit/1"
+    assert stored["schema"] == "spurion.audit/2"
     needed = "inputs distance thresholds fractions ratio_fractions null exposure train_duplicates census"
     needed += " rarefaction metrics power verdict claims"
     assert set(needed.split()) <= set(stored)

@@ -76,7 +76,9 @@ def test_a_class_too_small_is_not_drawn(measured_run):
     # The synthetic set has no generalized samples at K = 16 and no memorized or spurious ones at 256.
     noise, _ = draw_basins(measured_run, "wide").axes
     present = {name: len(markers(noise, name)[0].get_xdata()) for name in CLASS_COLORS}
-    stored = {name: len(curve(measured_run.geometries, "critical-noise").group(name)) for name in CLASS_COLORS}
+    stored = {
+        name: len(curve(measured_run.geometries, "critical-noise").group(name)) for name in CLASS_COLORS
+    }
     assert present == stored
     assert min(stored.values()) < len(SIZES)
 

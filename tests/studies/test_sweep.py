@@ -89,7 +89,7 @@ def test_the_schema_in_the_package_is_current_and_holds(small):
     jsonschema.validate(json.loads((folder / "study.json").read_text()), schema)
     from importlib.resources import files
 
-    packaged = json.loads((files("spurion.studies") / "schema" / "study.schema.json").read_text())
+    packaged = json.loads((files("spurion.studies") / "study.schema.json").read_text())
     assert packaged == schema
     assert StudyResult.model_validate(json.loads((folder / "study.json").read_text())) == result
 

@@ -46,7 +46,7 @@ def read_stored(kind: type[StoredT], path: Path, of: str) -> StoredT:
         of: What its folder is, for the sentence that says there is no such file.
 
     Raises:
-        ValueError: If it is missing, damaged, or of a newer version of Spurion.
+        ValueError: If it is missing, damaged, or of another version of Spurion.
     """
     if not path.is_file():
         raise ValueError(f"There is no file {path}; `folder` must be the folder of {of}.")
@@ -55,9 +55,13 @@ def read_stored(kind: type[StoredT], path: Path, of: str) -> StoredT:
         raise ValueError(f"{path} must hold a JSON object, got {type(values).__name__}.")
     known, found = str(kind.model_fields["schema_"].default), str(values.get("schema"))
     name, _, version = known.partition("/")
-    newer = re.fullmatch(rf"{re.escape(name)}/([0-9]{{1,9}})", found)
-    if newer and int(newer[1]) > int(version):
-        raise ValueError(f"{path} was made by a newer version of Spurion ({found}; this one knows {known}).")
+    other = re.fullmatch(rf"{re.escape(name)}/([0-9]{{1,9}})", found)
+    if other and int(other[1]) != int(version):
+        age = "a newer" if int(other[1]) > int(version) else "an older"
+        again = "" if age == "a newer" else "; the command that made it makes it again"
+        raise ValueError(
+            f"{path} was made by {age} version of Spurion ({found}; this one knows {known}){again}."
+        )
     return build_config(kind, values, str(path))
 
 
