@@ -163,8 +163,8 @@ def test_a_fail_needs_more_than_chance():
         parse_condition("memorized > 0.005"), findings(might.count_needed - 1, 2000), might, (), 0
     )
     assert doubted.reason.endswith(
-        f" But: The threshold calls up to 1% of new images memorized; fewer than {might.count_needed} "
-        "are no more than chance."
+        f" But: The threshold calls up to 1% of new images memorized; fewer than {might.count_needed} are no "
+        "more than chance."
     )
     assert (
         judged(parse_condition("memorized > 0.005"), findings(20, 2000), power(2000), (), 0).outcome == "fail"

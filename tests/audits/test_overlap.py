@@ -272,8 +272,8 @@ def test_another_range_that_no_pixel_and_no_noise_hides(spoiled):
 def test_the_sentence_counts_the_images_of_another_range():
     (found,) = overlaps(digits(300), mixed(digits(200, 1)))
     assert found.sentence.startswith(
-        "The samples have 150 images of 200 that span at most 1.4, and the middle one of the training images "
-        "spans 2, where -1 is black and 1 is white"
+        "The samples have 150 images of 200 that span at most 1.4, and the middle one of the training "
+        "images spans 2, where -1 is black and 1 is white"
     )
 
 

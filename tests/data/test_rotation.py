@@ -48,8 +48,8 @@ def test_files_are_read_as_stored_and_that_is_said(form, tag, tmp_path):
         assert images.reading == Reading(rotated=known)
     if known.count:
         assert images.reading.turned() == (
-            "1 image has an orientation tag (EXIF) and is read as it is stored: b.png; if the training code "
-            "applied it, rotate the files and remove the tags, else just remove the tags.",
+            "1 image has an orientation tag (EXIF) and is read as it is stored: b.png; if the training "
+            "code applied it, rotate the files and remove the tags, else just remove the tags.",
         )
 
 

@@ -295,7 +295,7 @@ class TestCheckpoint:
         assert (tmp_path / "search.damaged").read_bytes() == damaged
         assert [record.getMessage() for record in caplog.records] == [
             f"{path} is damaged or no checkpoint of a search; it is kept as search.damaged, and the search "
-            f"starts again."
+            "starts again."
         ]
 
 

@@ -113,8 +113,8 @@ def test_it_is_told_in_words():
     for samples, end in ((0.2, "so the threshold does not separate copies"), (0.4, "which does not tell")):
         told = found.model_copy(update={"others": 0.3, "samples": samples}).sentence
         assert told.startswith(
-            "30.0% of training images among themselves lie as near to a training image as "
-            f"{samples:.1%} of the samples do, {end}"
+            f"30.0% of training images among themselves lie as near to a training image as {samples:.1%} of "
+            f"the samples do, {end}"
         )
     one = others(train[:1], kinds(400, random), 0.5)
     assert (one.others, one.sentence) == (

@@ -112,8 +112,8 @@ class TestValleyRule:
         assert not info.identifiable.spurious
         assert info.spurious == info.memorized
         assert info.notes == (
-            "The spurious threshold is not identifiable: among samples that are not memorized, the histogram "
-            "of log distance has one mode. It is set equal to the memorized one.",
+            "The spurious threshold is not identifiable: among samples that are not memorized, the "
+            "histogram of log distance has one mode. It is set equal to the memorized one.",
         )
 
     def test_no_valley_no_threshold(self):
@@ -162,7 +162,7 @@ class TestHoldout:
         count = 0 if repeated is None else len(repeated)
         assert info.notes == (
             f"The spurious threshold is not identifiable: {count} held-out images cannot tell a share of "
-            f"0.1, 9 or more could. It is set equal to the memorized one.",
+            "0.1, 9 or more could. It is set equal to the memorized one.",
         )
 
     @pytest.mark.parametrize(("alpha", "least"), [(0.01, 99), (0.2, 4), (0.03, 33)])

@@ -73,8 +73,8 @@ def test_orders_in_words(run):
     )
     assert summary(run.geometries) == (
         "Noised and denoised again, memorized samples survive more than spurious ones at all of the 2 K "
-        "where both could be measured, and spurious samples survive more than generalized ones at 1 of the 2 "
-        "K where both could be measured."
+        "where both could be measured, and spurious samples survive more than generalized ones at 1 of the "
+        "2 K where both could be measured."
     )
 
 

@@ -133,8 +133,8 @@ def test_points_without_a_place_are_named():
         result("log-density", spurious=one),
     ]
     assert left_out(results) == (
-        "Undecided or failed, and so left out of medians and comparisons: critical-noise, log-volume: 2 of 8 "
-        "spurious points, 1 of 7 held-out points; log-density: 1 of 7 spurious points."
+        "Undecided or failed, and so left out of medians and comparisons: critical-noise, log-volume: 2 of "
+        "8 spurious points, 1 of 7 held-out points; log-density: 1 of 7 spurious points."
     )
     assert left_out(results[1:2]) == ""
 

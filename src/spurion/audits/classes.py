@@ -81,7 +81,7 @@ def classified(
     if distance.info != measurement.distance:
         raise ValueError(
             f"{_in_words(measurement.distance)} was measured, but `distance` is {_in_words(distance.info)}; "
-            f"measure again, or give the same distance and weights."
+            "measure again, or give the same distance and weights."
         )
     labels = labels_of(measurement, thresholds)
     notes = list(distance.notes(tuple(samples.shape[1:])))

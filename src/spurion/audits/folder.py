@@ -84,7 +84,7 @@ class AuditFolder:
         if last is None and not drawn and any((self.path / name).exists() for name in DRAWN):
             raise ValueError(
                 f"{self.path} holds samples of an audit that was not finished; run that one again, or choose "
-                f"another folder."
+                "another folder."
             )
         if last is not None and drawn and not (last.get("model") or {}).get("sampler"):
             raise ValueError(f"{self.path} holds an audit of samples that were given; choose another folder.")

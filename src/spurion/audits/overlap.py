@@ -199,8 +199,7 @@ def _near(
     subject = "1 held-out image lies" if len(images) == 1 else f"{len(images)} held-out images lie"
     sentence = (
         f"{subject} within {farthest:.3g} of the training set and the next at {following:.3g}; near copies "
-        "of "
-        f"training images make copies look as near as new images: {_called(images, names)}."
+        f"of training images make copies look as near as new images: {_called(images, names)}."
     )
     yield warning(
         "holdout_near_train", sentence, images, touches=None if by_holdout else ("closer_to_train",)
@@ -217,7 +216,7 @@ def _exchanged_with_holdout(null: NullTest | None) -> Iterator[Claim]:
     if share is not None and share.high < MIRRORED:
         sentence = (
             f"Only {share.value:.1%} of the samples are closer to the training set than to an equally large "
-            f"held-out set: are the two exchanged?"
+            "held-out set: are the two exchanged?"
         )
         yield warning("swapped_holdout", sentence)
 

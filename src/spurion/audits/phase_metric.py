@@ -129,8 +129,8 @@ class PhaseMetric:
         known = next((batches[0] for batches in self._images.values() if batches), batch)
         if batch.shape[1:] != known.shape[1:]:
             raise ValueError(
-                f"`images` must have the shape {tuple(known.shape[1:])} of the images before, "
-                f"got {tuple(batch.shape[1:])}."
+                f"`images` must have the shape {tuple(known.shape[1:])} of the images before, got "
+                f"{tuple(batch.shape[1:])}."
             )
         self._images[role].append(batch)
 

@@ -52,8 +52,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return one_sentence(error), BAD_INPUT
     kind = type(error).__name__
     return (
-        f"A fault of Spurion, not of yours: {kind}: {one_sentence(error)} "
-        f"(SPURION_TRACEBACK=1 shows where; please report it)."
+        f"A fault of Spurion, not of yours: {kind}: {one_sentence(error)} (SPURION_TRACEBACK=1 shows where; "
+        "please report it)."
     ), INTERNAL
 
 
@@ -65,7 +65,7 @@ def _explain_system(error: OSError) -> str:
     if error.errno == errno.EFBIG:
         return (
             f"A file would be larger than the system allows ({place}); raise the limit (`ulimit -f`) or "
-            f"choose another place, and give the same command again."
+            "choose another place, and give the same command again."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"No permission for {place}; choose another place or change its permissions."

@@ -117,8 +117,8 @@ def _axes(shape: tuple[int, ...], name: str, prefer_last: bool) -> tuple[int, in
     first = len(sides) == 4 and sides[1] in (1, 3)
     if min(sides, default=0) < 1 or not (first or last):
         raise ValueError(
-            f"{name} must have the shape (n, C, H, W), (n, H, W, C) or (n, H, W) with C = 1 or 3, "
-            f"got {shape}."
+            f"{name} must have the shape (n, C, H, W), (n, H, W, C) or (n, H, W) with C = 1 or 3, got "
+            f"{shape}."
         )
     axes = (0, 1, 2) if last and (prefer_last or not first) else (1, 2, 0)
     if math.prod(sides[1 + axis] for axis in axes[:2]) > MOST_PIXELS:
@@ -223,7 +223,7 @@ def _choose(names: dict[str, zipfile.ZipInfo]) -> str:
         raise _Unchosen("holds no arrays.")
     if len(names) > 1:
         raise _Unchosen(
-            f"holds several arrays, of which one must be chosen: save the images alone, or call them samples "
+            "holds several arrays, of which one must be chosen: save the images alone, or call them samples "
             f"or arr_0; found: {printable(', '.join(sorted(names))):.200}."
         )
     return next(iter(names))

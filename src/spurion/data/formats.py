@@ -23,8 +23,8 @@ def _suffixes(endings: str) -> frozenset[str]:
 
 
 READ_SUFFIXES = _suffixes(
-    "png apng jpg jpeg jpe jfif jfi jif pjpeg pjp webp avif jp2 j2k j2c jpc jpf jpx gif bmp dib tif "
-    "tiff pbm pgm ppm pnm tga icb vda vst qoi pcx sgi bw"
+    "png apng jpg jpeg jpe jfif jfi jif pjpeg pjp webp avif jp2 j2k j2c jpc jpf jpx gif bmp dib tif tiff "
+    "pbm pgm ppm pnm tga icb vda vst qoi pcx sgi bw"
 )
 """Suffixes of files that must be images, or are damaged."""
 
@@ -51,17 +51,17 @@ _TARGA = {".tga", ".icb", ".vda", ".vst"}
 """Suffixes of the one format that no bytes tell."""
 
 _RAW_SUFFIXES = _suffixes(
-    "3fr arw cr2 cr3 crw dcr dng erf fff gpr iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 "
-    "srf srw x3f"
+    "3fr arw cr2 cr3 crw dcr dng erf fff gpr iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf "
+    "srw x3f"
 )
 """Of cameras: many look like a TIFF that holds a preview."""
 
 _UNREAD_SUFFIXES = _RAW_SUFFIXES | _suffixes(
-    "heic heif hif jxl jxr wdp hdp exr hdr pfm pam psd psb xcf kra svg svgz eps ps ai wmf emf ico cur "
-    "icns dds ktx ktx2 blp ftex ras sun rgb rgba xbm xpm im msp pcd fit fits fts dcm nii nrrd mha mhd "
-    "flif bpg djvu fli flc mp4 m4v mov avi mkv webm mpg mpeg wmv flv ogv 3gp mts m2ts gifv zip tar gz "
-    "tgz bz2 tbz2 xz txz zst lz4 lzma 7z rar cbz cbr npz npy pt pth pkl pickle h5 hdf5 mat parquet "
-    "arrow feather tfrecord tfrecords lmdb mdb rec beton"
+    "heic heif hif jxl jxr wdp hdp exr hdr pfm pam psd psb xcf kra svg svgz eps ps ai wmf emf ico cur icns "
+    "dds ktx ktx2 blp ftex ras sun rgb rgba xbm xpm im msp pcd fit fits fts dcm nii nrrd mha mhd flif bpg "
+    "djvu fli flc mp4 m4v mov avi mkv webm mpg mpeg wmv flv ogv 3gp mts m2ts gifv zip tar gz tgz bz2 tbz2 "
+    "xz txz zst lz4 lzma 7z rar cbz cbr npz npy pt pth pkl pickle h5 hdf5 mat parquet arrow feather "
+    "tfrecord tfrecords lmdb mdb rec beton"
 )
 
 _UNREAD = re.compile(

@@ -61,8 +61,8 @@ class ImageSet:
         object.__setattr__(self, "images", self.images.detach().contiguous())
         if self.item_names is not None and len(self.item_names) != len(self.images):
             raise ValueError(
-                f"`item_names` must name every one of the {len(self.images)} images, "
-                f"got {len(self.item_names)} names."
+                f"`item_names` must name every one of the {len(self.images)} images, got "
+                f"{len(self.item_names)} names."
             )
 
     @classmethod

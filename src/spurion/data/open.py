@@ -206,7 +206,7 @@ def _from_hub(identifier: str, split: str | None, allow_download: bool, resize: 
     except NotCached:
         raise ValueError(
             f"There is no file or folder `{identifier}`, and as an id of Hugging Face it is not in the "
-            f"cache; check the path, or if it is an id, allow fetching it with `--allow-download`."
+            "cache; check the path, or if it is an id, allow fetching it with `--allow-download`."
         ) from None
     except ValueError as error:
         reason = str(error)

@@ -195,6 +195,6 @@ def _check_same(shape: tuple[int, ...], first: str, other: tuple[int, ...], labe
         )
     if other != shape:
         raise ValueError(
-            f"The images differ in size: {first} is {shape[1]} x {shape[0]} and {label} is "
-            f"{other[1]} x {other[0]}; give one size with `--resize N`."
+            f"The images differ in size: {first} is {shape[1]} x {shape[0]} and {label} is {other[1]} x "
+            f"{other[0]}; give one size with `--resize N`."
         )

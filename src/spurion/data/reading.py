@@ -87,8 +87,8 @@ class Reading(Config):
         )
         return (
             *(
-                f"{text}; if the training code applied it, rotate the files and remove the tags, else "
-                f"just remove the tags."
+                f"{text}; if the training code applied it, rotate the files and remove the tags, else just "
+                "remove the tags."
                 for text in ignored
             ),
             *(f"{text}." for text in applied),

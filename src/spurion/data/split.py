@@ -71,8 +71,8 @@ def hold_out(images: ImageSet, fraction: float) -> Split:
     count = round(fraction * len(images)) if 0 < fraction < 1 else 0
     if not 0 < count < len(images):
         raise ValueError(
-            f"`holdout` must be a fraction that leaves images on both sides, "
-            f"got {fraction:g} of {len(images)} images."
+            f"`holdout` must be a fraction that leaves images on both sides, got {fraction:g} of "
+            f"{len(images)} images."
         )
     order = nested_order(len(images), _HOLDOUT_SEED)
     train, holdout = order[count:].sort().values, order[:count].sort().values

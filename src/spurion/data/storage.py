@@ -50,8 +50,8 @@ def room(shape: tuple[int, ...], dtype: torch.dtype, name: str) -> Shaped[Tensor
     memory = physical_memory()
     if size > memory:
         raise ValueError(
-            f"{name} ({shape[0]} images) needs {_gib(size)} of memory, and this machine has "
-            f"{_gib(memory)}; take fewer or smaller images."
+            f"{name} ({shape[0]} images) needs {_gib(size)} of memory, and this machine has {_gib(memory)}; "
+            "take fewer or smaller images."
         )
     return torch.empty(shape, dtype=dtype)
 

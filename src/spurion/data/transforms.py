@@ -87,8 +87,8 @@ def parse_transforms(text: str | Sequence[str]) -> tuple[str, ...]:
     unknown = [name for name in names if name not in TRANSFORMS]
     if unknown or not names:
         raise ValueError(
-            f"`transforms` must be `all` or names among {', '.join(TRANSFORMS)} with commas between, "
-            f"got `{', '.join(map(str, unknown))}`."
+            f"`transforms` must be `all` or names among {', '.join(TRANSFORMS)} with commas between, got "
+            f"`{', '.join(map(str, unknown))}`."
         )
     return tuple(name for name in TRANSFORMS if name in names)
 

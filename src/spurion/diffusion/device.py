@@ -89,8 +89,8 @@ def choose_execution(
         raise ValueError(f"`channels_last` needs images with shape (C, H, W), got items with shape {shape}.")
     if compiled is True and not _compiler(kind):
         raise ValueError(
-            f"`compile` needs a C++ compiler and Python.h (and Triton on CUDA), not found for {kind}; "
-            "set it to auto."
+            f"`compile` needs a C++ compiler and Python.h (and Triton on CUDA), not found for {kind}; set it "
+            "to auto."
         )
     cuda = kind == "cuda"
     has_bf16 = cuda and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -208,7 +208,7 @@ def _check(denoiser: Denoiser, t: float, starts: Tensor, steps: int, merge: floa
     """Check the arguments; the standard deviation of the noise."""
     if not isinstance(denoiser.schedule, VESchedule):
         raise ValueError(
-            f"`denoiser` must have a VESchedule to have an energy of its noisy items, got "
+            "`denoiser` must have a VESchedule to have an energy of its noisy items, got "
             f"{type(denoiser.schedule).__name__}."
         )
     if not 0 < t <= 1:

@@ -45,8 +45,8 @@ def find_parts(folder: Path) -> Parts:
     if (folder / NETWORK_FILE).is_file():
         return Parts(folder, folder if (folder / SCHEDULER_FILE).is_file() else folder / "scheduler")
     raise ValueError(
-        f"{folder} is no model folder: it has neither a {INDEX_FILE} beside `unet` and `scheduler`, "
-        f"nor the {NETWORK_FILE} of a network with a {SCHEDULER_FILE}."
+        f"{folder} is no model folder: it has neither a {INDEX_FILE} beside `unet` and `scheduler`, nor the "
+        f"{NETWORK_FILE} of a network with a {SCHEDULER_FILE}."
     )
 
 

@@ -93,12 +93,12 @@ def _check_kind(path: Path, config: Mapping[str, Any], schedule: Schedule) -> No
     if config.get("class_embed_type") is not None or config.get("num_class_embeds") is not None:
         raise ValueError(
             f"{path}: the network is conditioned on classes (`num_class_embeds`, `class_embed_type`), which "
-            f"is not supported yet; draw its samples elsewhere and give them to `spurion audit --samples`."
+            "is not supported yet; draw its samples elsewhere and give them to `spurion audit --samples`."
         )
     if config.get("time_embedding_type") == "fourier":
         raise ValueError(
             f"{path}: `time_embedding_type`: fourier is for noise levels in continuous time (it divides by "
-            f"the step, and has no answer at step 0); only networks of discrete steps are supported."
+            "the step, and has no answer at step 0); only networks of discrete steps are supported."
         )
     steps = schedule.steps if isinstance(schedule, DDPMSchedule) else None
     if config.get("time_embedding_type") == "learned" and config["num_train_timesteps"] != steps:
@@ -142,8 +142,8 @@ def _item_shape(path: Path, config: Mapping[str, Any]) -> tuple[int, ...]:
         if type(channels) is int and config["out_channels"] == 2 * channels:
             raise ValueError(
                 f"{path}: the network has twice as many channels out as in ({channels} and {2 * channels}): "
-                f"it also predicts a variance, and learned variance is not supported; draw its samples with "
-                f"its own code and give them to `spurion audit --samples`."
+                "it also predicts a variance, and learned variance is not supported; draw its samples with "
+                "its own code and give them to `spurion audit --samples`."
             )
         if size is None or config["out_channels"] != channels:
             raise ValueError(

@@ -139,7 +139,7 @@ def _read_set(path: Path, request: Mapping[str, Any]) -> Tensor:
     if "denoiser" in found and found.get("format") != _FORMAT:
         raise ValueError(
             f"{path} was written by a former version of Spurion, which did not note the whole configuration "
-            f"of the model; keep it elsewhere if it is needed, and draw the samples anew."
+            "of the model; keep it elsewhere if it is needed, and draw the samples anew."
         )
     _file(path).check(found, request)
     return torch.from_numpy(arrays["samples"])

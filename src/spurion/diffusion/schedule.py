@@ -141,8 +141,8 @@ class DDPMSchedule(Schedule):
             raise ValueError(f"`steps` must be at least 1, got {self.steps}.")
         if not 0 < self.beta_start <= self.beta_end < 1:
             raise ValueError(
-                f"`beta_start` and `beta_end` must satisfy 0 < beta_start <= beta_end < 1, "
-                f"got {self.beta_start} and {self.beta_end}."
+                "`beta_start` and `beta_end` must satisfy 0 < beta_start <= beta_end < 1, got "
+                f"{self.beta_start} and {self.beta_end}."
             )
         check_choice("beta_schedule", self.beta_schedule, get_args(BetaSchedule))
 

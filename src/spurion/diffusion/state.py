@@ -35,7 +35,7 @@ def denoiser_state(denoiser: Denoiser) -> dict[str, Shaped[Tensor, "..."]]:
     else:
         what = denoiser.network if isinstance(denoiser, NetworkDenoiser) else denoiser
         raise ValueError(
-            f"`denoiser` must be an ExactDenoiser, a GaussianDenoiser or a NetworkDenoiser with one of "
+            "`denoiser` must be an ExactDenoiser, a GaussianDenoiser or a NetworkDenoiser with one of "
             f"{', '.join(NETWORKS)} to be saved, got {type(what).__name__}."
         )
     return {name: value.detach().cpu().contiguous() for name, value in state.items()}

@@ -103,7 +103,7 @@ def _checked(tensor: Tensor, where: str, keep_float64: bool) -> Tensor:
         wrong = tensor.numel() - int(tensor.isfinite().sum())
         raise ValueError(
             f"{where} holds {wrong} numbers of {tensor.numel()} that are NaN or infinite: the model is "
-            f"damaged, or was saved after its training failed."
+            "damaged, or was saved after its training failed."
         )
     return tensor
 

@@ -69,7 +69,7 @@ def flow_log_density(
     if not isinstance(denoiser.schedule, DDPMSchedule):
         raise ValueError(
             f"`denoiser` must have a DDPMSchedule, got {type(denoiser.schedule).__name__}; use "
-            f"`spurion.diffusion.likelihood.log_density` with the density at the noisiest time."
+            "`spurion.diffusion.likelihood.log_density` with the density at the noisiest time."
         )
     t = int(denoiser.schedule.nearest(noise))
     alpha, _ = coefficients(denoiser.schedule, t)

@@ -68,8 +68,8 @@ def check_points(denoiser: Denoiser, x: Float[Tensor, "..."], name: str = "x") -
     wanted = tuple(denoiser.shape)
     if x.ndim != len(wanted) + 1 or tuple(x.shape[1:]) != wanted:
         raise ValueError(
-            f"`{name}` must hold points of the model's shape, (n, {', '.join(map(str, wanted))}), "
-            f"got {tuple(x.shape)}."
+            f"`{name}` must hold points of the model's shape, (n, {', '.join(map(str, wanted))}), got "
+            f"{tuple(x.shape)}."
         )
     if not len(x):
         raise ValueError(f"`{name}` must hold at least one point, got none.")

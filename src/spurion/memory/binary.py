@@ -202,7 +202,7 @@ class BinaryDenseAM(BinaryMemory):
         if not bool(separation.energy(largest).isfinite()):
             raise ValueError(
                 f"`separation` overflows with {neurons} neurons, got {separation}; take a lower degree, or "
-                f"`Exponential`."
+                "`Exponential`."
             )
         self.separation = separation
 

@@ -129,7 +129,7 @@ def _checked(distance: Distance) -> Embed:
         if images[wrong].flatten(start_dim=1).isfinite().all(dim=1).any():
             raise ValueError(
                 f"The distance `{distance.info.name}` makes vectors that are not finite of images that are; "
-                f"check its weights or its function."
+                "check its weights or its function."
             )
         return vectors
 

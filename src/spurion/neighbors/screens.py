@@ -151,8 +151,8 @@ def survey(rows: Rows, name: str) -> Survey:
         low, high = (float(end) for end in part.aminmax())
         if not -LARGEST_VALUE <= low <= high <= LARGEST_VALUE:  # false for NaN
             raise ValueError(
-                f"`{name}` must hold finite numbers up to {LARGEST_VALUE:g} in size, "
-                f"got values from {low:g} to {high:g}."
+                f"`{name}` must hold finite numbers up to {LARGEST_VALUE:g} in size, got values from {low:g} "
+                f"to {high:g}."
             )
         largest = max(largest, -low, high)
         grids = {i for i in grids if _is_on_grid(part, low, high, *GRIDS[i])}
@@ -192,8 +192,8 @@ def screens_for(reference: Rows, surveys: tuple[Survey, Survey], engine: str) ->
         return [HalfScreen(center, scale), *single, double]
     if engine == "float32" and not single:
         raise ValueError(
-            f"`engine` {engine} needs products in float32, and torch was told to compute them in less; "
-            f"leave `engine` out."
+            f"`engine` {engine} needs products in float32, and torch was told to compute them in less; leave "
+            "`engine` out."
         )
     return [*single, double]
 
@@ -210,7 +210,7 @@ def _byte_screen(
             return None
         raise ValueError(
             f"`engine` int8 needs 8-bit images of at most {LARGEST_BYTE_DIM} numbers on both sides and a "
-            f"machine that multiplies bytes exactly; leave `engine` out."
+            "machine that multiplies bytes exactly; leave `engine` out."
         )
     if engine == "auto" and not bytes_are_fast(center.device):
         return None

@@ -98,8 +98,8 @@ def nearest(
     available = len(images[1]) - exclude_self
     if not 1 <= k <= available:
         raise ValueError(
-            f"`k` must be from 1 to the {available} images that can be neighbors, got {k}; "
-            f"ask for fewer neighbors or give a larger reference."
+            f"`k` must be from 1 to the {available} images that can be neighbors, got {k}; ask for fewer "
+            "neighbors or give a larger reference."
         )
     search = _prepared(images, distance, exclude_self, engine, memory_limit, cache, progress, k)
     file = _checkpoint(checkpoint, search, {"k": k})
@@ -163,8 +163,8 @@ def _opened(queries: object, reference: object) -> tuple[Rows, Rows]:
     y = x if reference is queries else Rows.open(reference, "reference").on(x.device)
     if x.shape != y.shape or x.dim == 0:
         raise ValueError(
-            f"`queries` and `reference` must hold images of one shape, as (n, C, H, W), "
-            f"got {(len(x), *x.shape)} and {(len(y), *y.shape)}."
+            "`queries` and `reference` must hold images of one shape, as (n, C, H, W), got "
+            f"{(len(x), *x.shape)} and {(len(y), *y.shape)}."
         )
     return x, y
 

@@ -58,8 +58,8 @@ class Census(Config):
         check_lengths("attractors", self.attractors, shares=self.shares)
         if self.memorized + self.spurious != self.attractors:
             raise ValueError(
-                f"`memorized` and `spurious` must add up to the {self.attractors} attractors, "
-                f"got {self.memorized} and {self.spurious}"
+                f"`memorized` and `spurious` must add up to the {self.attractors} attractors, got "
+                f"{self.memorized} and {self.spurious}"
             )
         return self
 
@@ -77,8 +77,8 @@ def census(pairs: Pairs, labels: Int[Tensor, " n"]) -> Census:
     """
     if len(labels) == 0 or len(pairs.counts) != len(labels):
         raise ValueError(
-            f"`pairs` and `labels` must be of the same samples, at least one, "
-            f"got {len(pairs.counts)} and {len(labels)}."
+            f"`pairs` and `labels` must be of the same samples, at least one, got {len(pairs.counts)} and "
+            f"{len(labels)}."
         )
     state = components(pairs).numpy()
     size = np.bincount(state)

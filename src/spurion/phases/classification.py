@@ -56,8 +56,8 @@ def classify(
     check_arguments(locals(), {"thresholds": (ThresholdInfo, "what a threshold rule returns")})
     if thresholds.memorized is None or thresholds.spurious is None:
         raise ValueError(
-            f"the rule `{thresholds.rule}` found no threshold in these data; "
-            f"use another rule, such as `fixed:DM,DS` or `holdout:ALPHA`."
+            f"the rule `{thresholds.rule}` found no threshold in these data; use another rule, such as "
+            "`fixed:DM,DS` or `holdout:ALPHA`."
         )
     _check(distance_train=distance_train, distance_sample=distance_sample)
     return _labels(distance_train <= thresholds.memorized, distance_sample <= thresholds.spurious)
@@ -99,8 +99,8 @@ def classify_by_ratio(
     """
     if distance_train_2 is None or not distance_train_2.isfinite().all():
         raise ValueError(
-            "ratio rules need a second nearest training image, and the training set has only one; "
-            "use absolute thresholds."
+            "ratio rules need a second nearest training image, and the training set has only one; use "
+            "absolute thresholds."
         )
     if not memorized > 0:
         raise ValueError(f"`memorized` must be a positive ratio, got {memorized}.")
@@ -126,8 +126,8 @@ def _check(**distances: Float[Tensor, " _"]) -> None:
     lengths = [str(len(values)) for values in distances.values()]
     if len(set(lengths)) > 1:
         raise ValueError(
-            f"{', '.join(f'`{name}`' for name in distances)} must hold one distance for each sample, "
-            f"got {', '.join(lengths[:-1])} and {lengths[-1]}."
+            f"{', '.join(f'`{name}`' for name in distances)} must hold one distance for each sample, got "
+            f"{', '.join(lengths[:-1])} and {lengths[-1]}."
         )
     for name, values in distances.items():
         if not (values >= 0).all():

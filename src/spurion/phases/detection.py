@@ -122,8 +122,8 @@ def _rates(alpha: float, held_out: int | None) -> Float64[np.ndarray, " points"]
     rank = math.floor(alpha * (held_out + 1))
     if rank < 1:
         raise ValueError(
-            f"`held_out` must be at least {math.ceil(1 / alpha) - 1 if alpha else 'infinite'} to promise "
-            f"a share of {alpha:g}, got {held_out}."
+            f"`held_out` must be at least {math.ceil(1 / alpha) - 1 if alpha else 'infinite'} to promise a "
+            f"share of {alpha:g}, got {held_out}."
         )
     return np.asarray(beta.ppf((np.arange(QUADRATURE) + 0.5) / QUADRATURE, rank, held_out + 1 - rank))
 

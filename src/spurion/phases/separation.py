@@ -70,7 +70,7 @@ class Separation(Config):
             return "nothing says how near images of this kind come to each other by chance"
         told = (
             f"{self.others:.1%} of {self.whose} lie as near to a training image as {self.samples:.1%} of the "
-            f"samples do"
+            "samples do"
         )
         if self.samples <= self.others:
             return f"{told}, so the threshold does not separate copies"

@@ -110,8 +110,8 @@ def parse_rule(text: str) -> Rule:
     if name == "holdout" and rest:
         return build_config(HoldoutRule, {"alpha": rest}, where)
     raise ValueError(
-        f"the threshold rule must be `fixed:DM,DS`, `valley` or `holdout:ALPHA` "
-        f"(such as `fixed:0.36,0.36` or `holdout:0.01`), got `{text}`."
+        "the threshold rule must be `fixed:DM,DS`, `valley` or `holdout:ALPHA` (such as `fixed:0.36,0.36` "
+        f"or `holdout:0.01`), got `{text}`."
     )
 
 
@@ -247,8 +247,8 @@ def _quantile(alpha: float, distances: Float[Tensor, " h"]) -> tuple[float | Non
     rank = math.floor(alpha * (len(ordered) + 1))
     if rank < 1:
         return None, (
-            f"{len(ordered)} held-out images cannot tell a share of {alpha:g}, "
-            f"{math.ceil(1 / alpha) - 1} or more could"
+            f"{len(ordered)} held-out images cannot tell a share of {alpha:g}, {math.ceil(1 / alpha) - 1} or "
+            "more could"
         )
     below = ordered[:rank]
     if rank < len(ordered):

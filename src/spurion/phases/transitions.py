@@ -104,8 +104,8 @@ def _checked(
     sizes, found = np.array(train_sizes, dtype=np.int64), np.array(counts, dtype=np.int64)
     if found.shape != (len(sizes), 3) or len(sizes) == 0 or (found < 0).any():
         raise ValueError(
-            f"`counts` must hold three numbers of at least 0 for each of at least one training size, "
-            f"got {counts!r:.80} for {len(sizes)} sizes."
+            "`counts` must hold three numbers of at least 0 for each of at least one training size, got "
+            f"{counts!r:.80} for {len(sizes)} sizes."
         )
     if sizes[0] < 1 or (np.diff(sizes) <= 0).any():
         raise ValueError(f"`train_sizes` must increase from at least 1, got {list(train_sizes)!r:.80}.")

@@ -29,8 +29,8 @@ CLASSES = MappingProxyType({name: name for name in ("memorized", "spurious", "ge
 """The classes of images: each is set in its own color."""
 
 SUBTITLE = (
-    "What a diffusion model copies, what it dreams up twice, and what it can truly generate, as its training "
-    "set grows."
+    "What a diffusion model copies, what it dreams up twice, and what it can truly generate, as its "
+    "training set grows."
 )
 
 

@@ -118,8 +118,8 @@ def order_table(run: Run, measures: Sequence[str]) -> Table | None:
         "left out",
     )
     caption = (
-        "Where the classes are ordered as the paper expects them. Never recovered counts as below, always as "
-        "above every number; left out are points that are undecided or failed, at all these K together."
+        "Where the classes are ordered as the paper expects them. Never recovered counts as below, always "
+        "as above every number; left out are points that are undecided or failed, at all these K together."
     )
     return Table(caption, header, tuple(rows))
 

@@ -27,8 +27,8 @@ DEFINITIONS = {
 RULES = {
     "fixed": "The thresholds are numbers fixed in advance.",
     "valley": "δm is the valley between the two modes of the distances from samples to their nearest "
-    "training images, pooled over all K: copies to its left, everything else to its right. δs is the valley "
-    "of the distances between samples, where there is one.",
+    "training images, pooled over all K: copies to its left, everything else to its right. δs is the "
+    "valley of the distances between samples, where there is one.",
     "holdout": "δm is so small that at most a share α of held-out images, which the model never saw, would "
     "be called memorized; δs follows in the same way from distances among held-out images.",
 }

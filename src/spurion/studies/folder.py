@@ -101,8 +101,8 @@ class RunFolder:
         if not self.config_file.exists():
             if self.study_file.exists() or any((self.root / name).exists() for name in RESULTS):
                 raise ValueError(
-                    f"{self.root} holds a study without its config.yaml; put the file back "
-                    f"or choose another `--out`."
+                    f"{self.root} holds a study without its config.yaml; put the file back or choose another "
+                    "`--out`."
                 )
             write_text(self.config_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
             return

@@ -41,8 +41,7 @@ def _unclassified(audit: AuditResult) -> str:
     if audit.exact_copies:
         return (
             f"Whether there are other copies among the {count} samples than equal ones stays open: no "
-            "threshold "
-            "could be identified."
+            "threshold could be identified."
         )
     return (
         f"No threshold could be identified, so none of the {count} samples is called a copy or new: whether "
@@ -94,8 +93,7 @@ def copied_images(audit: AuditResult) -> Iterator[Claim]:
         times = {1: "once", 2: "twice"}.get(first.count, f"{first.count:,} times")
         sentence = (
             f"They are copies of {size(audit.pictures)} different training images; the most copied one, "
-            "number "
-            f"{first.train_index}, came out {times}."
+            f"number {first.train_index}, came out {times}."
         )
     yield Claim(
         kind="copied_images",
@@ -118,8 +116,7 @@ def traces(audit: AuditResult) -> Iterator[Claim]:
         return
     begin = (
         f"{percent_interval(share)} of the samples lie closer to the training set than to an equally large "
-        "set "
-        "of images the model never saw, where 50% would mean that nothing leaked"
+        "set of images the model never saw, where 50% would mean that nothing leaked"
     )
     p = null.share_p_value
     if share.low > 0.5 and p is not None and p < SMALL:

@@ -74,8 +74,7 @@ def thresholds(audit: AuditResult) -> Iterator[Claim]:
             severity="limit",
             title="Anything about the classes",
             sentence="The threshold of memorization is not identifiable from these data, so no sample is "
-            "called "
-            "memorized or new.",
+            "called memorized or new.",
             touches=("memorized", "spurious", "generalized"),
         )
     elif not found.identifiable.spurious:

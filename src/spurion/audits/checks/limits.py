@@ -38,8 +38,7 @@ def _limits(audit: AuditResult) -> Iterator[tuple[str, str, str]]:
             "no_holdout",
             "That generalized samples carry no trace of the training set",
             "Without held-out images nothing says how near a new image of this kind comes to the training "
-            "set "
-            "by chance.",
+            "set by chance.",
         )
     yield (
         "distance",
@@ -50,8 +49,8 @@ def _limits(audit: AuditResult) -> Iterator[tuple[str, str, str]]:
         yield (
             "unknown_sampler",
             "How the samples were chosen",
-            "How the samples were drawn is not known here: prompts, samplers and numbers of steps change the "
-            "share of copies, and so does choosing among samples.",
+            "How the samples were drawn is not known here: prompts, samplers and numbers of steps change "
+            "the share of copies, and so does choosing among samples.",
         )
     else:
         yield (

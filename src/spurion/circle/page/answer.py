@@ -96,9 +96,9 @@ def _trained(run: CircleRun) -> str:
     low = min(found.correlation for _, found in known)
     worst = max(known, key=lambda pair: pair[1].rms)
     return (
-        f"The trained networks learn this energy: over the grid it correlates with the exact one by at least "
-        f"{low:.3f}, and differs most, by {value(worst[1].rms)} kT, for the {worst[0].network} network at "
-        f"K = {count_text(worst[0].count)}."
+        "The trained networks learn this energy: over the grid it correlates with the exact one by at least "
+        f"{low:.3f}, and differs most, by {value(worst[1].rms)} kT, for the {worst[0].network} network at K "
+        f"= {count_text(worst[0].count)}."
     )
 
 

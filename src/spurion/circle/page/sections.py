@@ -26,9 +26,9 @@ def landscapes(run: CircleRun) -> Section | None:
         return None
     text = (
         "Every pattern digs a well into the energy E = −(1/β) log Σ exp(−β |x − ξ|²). The inverse "
-        "temperature β = 1/2t says how wide the wells are. Two that come closer than √(2/β) merge into "
-        "one that is neither pattern: with the exact energy, this is what a spurious state is. With "
-        "infinitely many patterns all wells merge into a ring."
+        "temperature β = 1/2t says how wide the wells are. Two that come closer than √(2/β) merge into one "
+        "that is neither pattern: with the exact energy, this is what a spurious state is. With infinitely "
+        "many patterns all wells merge into a ring."
     )
     caption = (
         "Exact energy, from its lowest value (light) up, with the direction of the score (arrows), patterns "
@@ -46,8 +46,8 @@ def minima(run: CircleRun) -> Section | None:
         return None
     text = (
         "Exact minima of the study’s own sets at several times. N_eff is the effective number of patterns a "
-        "minimum consists of; the barrier is the lowest pass to another minimum, in kT = 1/β; the curvatures "
-        "are the eigenvalues of the Hessian, from 0, soft, to 2, as stiff as there is."
+        "minimum consists of; the barrier is the lowest pass to another minimum, in kT = 1/β; the "
+        "curvatures are the eigenvalues of the Hessian, from 0, soft, to 2, as stiff as there is."
     )
     return Section("minima", "Every minimum", (text,), (), (minima_table(run),))
 
@@ -76,8 +76,8 @@ def numbers(run: CircleRun) -> Section | None:
     if not (run.study.branches or run.study.sweep or run.study.laws):
         return None
     text = (
-        "As the temperature rises, minima merge two by two. The laws count patterns that have not merged. "
-        "A memory asks for more, 90% of the weight, and so for a gap 1.17 times as wide: where β is large, "
+        "As the temperature rises, minima merge two by two. The laws count patterns that have not merged. A "
+        "memory asks for more, 90% of the weight, and so for a gap 1.17 times as wide: where β is large, "
         "memories hold half of the density at 1.31 √β rather than 1.54 √β."
     )
     caption = (
@@ -96,11 +96,11 @@ def trained(run: CircleRun) -> Section | None:
         return None
     time = run.study.config.trained.time
     text = (
-        "Networks are trained on some of these sets by denoising score matching. Their energy at "
-        f"t = {time:g} is −2t log p, with log p from the probability-flow equation, its exact divergence, "
-        "and the true density at t = 1; no constant is fitted. Their minima are found by descending it. "
-        "Where the exact minima are dents of a continuum, below 0.1 kT, a network puts its own elsewhere on "
-        "the ring: read the column “off the ring” there, not the Hausdorff distance."
+        "Networks are trained on some of these sets by denoising score matching. Their energy at t = "
+        f"{time:g} is −2t log p, with log p from the probability-flow equation, its exact divergence, and "
+        "the true density at t = 1; no constant is fitted. Their minima are found by descending it. Where "
+        "the exact minima are dents of a continuum, below 0.1 kT, a network puts its own elsewhere on the "
+        "ring: read the column “off the ring” there, not the Hausdorff distance."
     )
     drawings = (
         Drawing(
@@ -127,9 +127,9 @@ def samples(run: CircleRun) -> Section | None:
     if not run.trained:
         return None
     text = (
-        "Samples of the reverse process (Euler–Maruyama) and their clusters by Ward’s method, at the paper’s "
-        "linkage distances. The energy of a cluster’s center is that of the comparison above; a center may "
-        "lie between patterns without being a minimum."
+        "Samples of the reverse process (Euler–Maruyama) and their clusters by Ward’s method, at the "
+        "paper’s linkage distances. The energy of a cluster’s center is that of the comparison above; a "
+        "center may lie between patterns without being a minimum."
     )
     drawing = Drawing(
         "samples",

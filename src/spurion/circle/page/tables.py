@@ -66,8 +66,8 @@ def phases_table(run: CircleRun) -> Table:
     ]
     header = ("K", "β", "memory", "spurious", "continuum", "minima", "of them memories")
     caption = (
-        "Means over random sets: share of the density by class, and numbers of minima. Small numbers are 95% "
-        "intervals."
+        "Means over random sets: share of the density by class, and numbers of minima. Small numbers are "
+        "95% intervals."
     )
     return Table(caption, header, tuple(rows))
 

@@ -122,7 +122,7 @@ class MLPConfig(NetworkConfig):
         if not isinstance(schedule, DDPMSchedule):
             raise ValueError(
                 f"`schedule` must be a DDPMSchedule for the network mlp, got {type(schedule).__name__}; "
-                f"choose fourier-residual or fourier-mlp for continuous time."
+                "choose fourier-residual or fourier-mlp for continuous time."
             )
         answer: nn.Module = initialized(
             lambda: ResidualMLP(

@@ -68,8 +68,8 @@ class Embedder:
             or not vectors.is_floating_point()
         ):
             raise ValueError(
-                f"an embedding must return one row of floats for each of {len(batch)} images, "
-                f"got {str(vectors.dtype).removeprefix('torch.')} of shape {tuple(vectors.shape)}."
+                f"an embedding must return one row of floats for each of {len(batch)} images, got "
+                f"{str(vectors.dtype).removeprefix('torch.')} of shape {tuple(vectors.shape)}."
             )
         width = vectors.shape[1]
         known = self._widths.setdefault(tuple(batch.shape[1:]), width)

@@ -59,13 +59,13 @@ class LPIPS(Distance):
         larger = enlarged_shape(size)
         if larger != size:
             notes.append(
-                f"For {self.name}, images of {size[0]} x {size[1]} pixels were enlarged to "
-                f"{larger[0]} x {larger[1]} (nearest-exact)."
+                f"For {self.name}, images of {size[0]} x {size[1]} pixels were enlarged to {larger[0]} x "
+                f"{larger[1]} (nearest-exact)."
             )
         if self.mark:
             notes.append(
-                f"{self.name} has {self.mark}: its distances are not those of the published LPIPS and "
-                f"cannot be compared with them."
+                f"{self.name} has {self.mark}: its distances are not those of the published LPIPS and cannot "
+                "be compared with them."
             )
         return tuple(notes)
 

@@ -107,8 +107,8 @@ def find_weights(network: str, weights: str | None, allow_download: bool = False
     given = None if weights is None else Path(weights)
     if given is not None and not given.exists():
         raise ValueError(
-            f"There is no file or folder {given}; give `--weights` a folder with {backbone.file}, "
-            f"or random:SEED."
+            f"There is no file or folder {given}; give `--weights` a folder with {backbone.file}, or "
+            "random:SEED."
         )
     file = None if given is None or given.is_dir() else given
     if file is not None and file.suffix not in (".pth", ".safetensors"):
@@ -126,8 +126,8 @@ def find_weights(network: str, weights: str | None, allow_download: bool = False
     if linear is None:
         raise ValueError(
             f"LPIPS needs its linear weights {backbone.linear_file}: install torchmetrics or lpips, which "
-            f"carry them, or put the file beside the network's and name the folder by `--weights` (in a "
-            f"study by `--set weights=`)."
+            "carry them, or put the file beside the network's and name the folder by `--weights` (in a "
+            "study by `--set weights=`)."
         )
     return features, linear
 
@@ -157,7 +157,7 @@ def _downloaded(backbone: Backbone, allow_download: bool) -> Path | None:
         except (OSError, RuntimeError) as error:
             raise ValueError(
                 f"{backbone.file} could not be downloaded ({error}); fetch it yourself and name it by "
-                f"`--weights`."
+                "`--weights`."
             ) from None
     return path if path.is_file() else None
 

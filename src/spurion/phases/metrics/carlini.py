@@ -49,7 +49,7 @@ def local_scale(evidence: Evidence) -> Metric:
     share = proportion(copied, len(distances))
     note = (
         f"Share of samples nearer to a training image than half the mean distance of the {depth} nearest, "
-        f"that image included. The paper ranks by the scaled distance and names no bound; 1 is ours."
+        "that image included. The paper ranks by the scaled distance and names no bound; 1 is ours."
     )
     if evidence.groups:
         note += " Duplicates in the training set shrink the scale and hide copies."

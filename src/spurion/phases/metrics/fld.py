@@ -88,7 +88,7 @@ def likelihood_gap(evidence: Evidence, *, seed: int) -> Metric:
     gap = _mean_log(holdout, variances, dim) - _mean_log(train, variances, dim)
     note = (
         f"Far below 0: copies. Gaussians around {len(chosen)} of {len(evidence.samples)} samples, widths by "
-        f"expectation maximization on all training images; compare at equal numbers only. Meant for features."
+        "expectation maximization on all training images; compare at equal numbers only. Meant for features."
     )
     return metric.model_copy(update={"value": 100 * gap / dim, "note": note})
 

@@ -17,22 +17,22 @@ def rarefaction(run: Run) -> Section | None:
         return None
     differ = len({p.sample_size for p in points}) > 1
     paragraphs = [
-        "A sample is spurious if another one is like it, so every further sample can only make more of "
-        "them spurious. The rarefaction curve shows the share to be expected had fewer samples been drawn; "
-        "it is exact, "
+        "A sample is spurious if another one is like it, so every further sample can only make more of them "
+        "spurious. The rarefaction curve shows the share to be expected had fewer samples been drawn; it is "
+        "exact, "
         "without resampling. " + _growth(points)
     ]
     if differ and run.common_size is not None:
         paragraphs.append(
             "The sample sizes of this study differ over K, which tilts the spurious shares in favor of the "
-            "large ones. Compare the training sizes at the common sample size of "
-            f"{size(run.common_size)} only, drawn below with open markers."
+            f"large ones. Compare the training sizes at the common sample size of {size(run.common_size)} "
+            "only, drawn below with open markers."
         )
     elif run.common_size is not None:
         paragraphs.append(
-            f"All training sizes have the same number of samples, {size(run.common_size)}, so their "
-            "spurious shares can be compared with each other. Compare them with those of another study "
-            "only at equal numbers of samples."
+            f"All training sizes have the same number of samples, {size(run.common_size)}, so their spurious "
+            "shares can be compared with each other. Compare them with those of another study only at equal "
+            "numbers of samples."
         )
     caption = (
         "Expected spurious share against the number of samples, for each K. Dashed: the common sample size."
@@ -66,13 +66,13 @@ def census(run: Run) -> Section | None:
     if not any(p.audit.census for p in run.done):
         return None
     text = (
-        "Samples that are near-duplicates of each other fell into the same attractor. Its basin mass is "
-        "the share of samples that did. An attractor is memorized if at least half of its samples are, "
-        "else spurious. The unseen mass is the chance that the next sample repeats none of those seen "
-        "(Good and Turing’s estimate), and Chao1 is a lower bound of the number of states, seen or not. "
-        "Strings of neighbors that drift from one image to another are no attractor; their share is the "
-        "chained mass. The pair collision rate is the chance that two samples are near-duplicates; unlike "
-        "the spurious share, it does not depend on how many were drawn."
+        "Samples that are near-duplicates of each other fell into the same attractor. Its basin mass is the "
+        "share of samples that did. An attractor is memorized if at least half of its samples are, else "
+        "spurious. The unseen mass is the chance that the next sample repeats none of those seen (Good and "
+        "Turing’s estimate), and Chao1 is a lower bound of the number of states, seen or not. Strings of "
+        "neighbors that drift from one image to another are no attractor; their share is the chained mass. "
+        "The pair collision rate is the chance that two samples are near-duplicates; unlike the spurious "
+        "share, it does not depend on how many were drawn."
     )
     header = (
         "K", "attractors", "memorized", "spurious", "largest basin", "unseen mass", "chained mass", "Chao1",

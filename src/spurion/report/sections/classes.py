@@ -89,10 +89,10 @@ def rules(run: Run) -> Section | None:
     if run.study is None or not points:
         return None
     paragraphs = [
-        "No threshold is sacred, so here is what two other rules say about the same samples. The ratio "
-        "rule (the workshop version of the paper) calls a sample memorized when its nearest training image "
-        "is much closer than the second nearest, whatever the distance itself. The held-out rule sets δm "
-        "so that hardly any held-out image would be called memorized."
+        "No threshold is sacred, so here is what two other rules say about the same samples. The ratio rule "
+        "(the workshop version of the paper) calls a sample memorized when its nearest training image is "
+        "much closer than the second nearest, whatever the distance itself. The held-out rule sets δm so "
+        "that hardly any held-out image would be called memorized."
     ]
     known = [p.holdout_thresholds for p in points if p.holdout_thresholds]
     numbers = [t.memorized for t in known if t.memorized is not None]
@@ -120,8 +120,8 @@ def sensitivity(run: Run) -> Section | None:
     if not any(point.audit.sensitivity for point in run.done):
         return None
     text = (
-        "Both thresholds are multiplied by a common factor, and every sample is classified again. Where "
-        "the bands run level, the classes hardly depend on the exact threshold."
+        "Both thresholds are multiplied by a common factor, and every sample is classified again. Where the "
+        "bands run level, the classes hardly depend on the exact threshold."
     )
     caption = (
         "Stacked class fractions against the factor on both thresholds, for each K; the line marks the "

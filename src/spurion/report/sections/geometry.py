@@ -25,10 +25,10 @@ def basins(run: Run) -> Section | None:
         return None
     paragraphs = [_how_basins(run), _too_few(run), *_told(run, "basins")]
     caption = (
-        f"Median {_titles(run, 'basins')} of each class against K, with 95% intervals. Thin lines: "
-        "training images (solid) and held-out images (dashed), with their intervals. In the strip at the "
-        "bottom stand medians of “never”: not recovered from the least noise; in one at the top those of "
-        "“always”: recovered from the most."
+        f"Median {_titles(run, 'basins')} of each class against K, with 95% intervals. Thin lines: training "
+        "images (solid) and held-out images (dashed), with their intervals. In the strip at the bottom "
+        "stand medians of “never”: not recovered from the least noise; in one at the top those of “always”: "
+        "recovered from the most."
     )
     if any(trivial_noise(geometry) for geometry in run.geometries.values()):
         caption += (
@@ -48,9 +48,9 @@ def curvature(run: Run) -> Section | None:
     paragraphs = [_how_curvature(run), _why_this_noise(run), *_told(run, "curvature")]
     scan = Drawing(
         "noise_scan",
-        "Left: how clearly the spectra at training points fall apart into soft and stiff directions (Otsu’s "
-        "criterion, 0.25 at most), against the noise. Right: what would be read at each noise. All are "
-        "means over the points, with 95% intervals as bands. Dashed line: the noise that was chosen.",
+        "Left: how clearly the spectra at training points fall apart into soft and stiff directions "
+        "(Otsu’s criterion, 0.25 at most), against the noise. Right: what would be read at each noise. All "
+        "are means over the points, with 95% intervals as bands. Dashed line: the noise that was chosen.",
         "Two panels over the noise, with the chosen level marked.",
     )
     spectra = Drawing(
@@ -91,8 +91,8 @@ def energy(run: Run) -> Section | None:
         *_told(run, "energy"),
     ]
     caption = (
-        f"Median {_titles(run, 'energy')} of each class less the median of the training images at the "
-        "same K, with 95% intervals of the difference (Zou and Donner). The line at 0 is a training image. "
+        f"Median {_titles(run, 'energy')} of each class less the median of the training images at the same "
+        "K, with 95% intervals of the difference (Zou and Donner). The line at 0 is a training image. "
         "Held-out images (dashed) may lie beyond the scale; they are in the table."
     )
     drawing = Drawing("energies", caption, f"Panels over K: gaps of {_titles(run, 'energy')} by class.")
@@ -122,13 +122,11 @@ def order(run: Run) -> Section | None:
     text = (
         "The paper expects memorized states to be wider, sharper, and deeper than spurious ones, and these "
         "than generalized ones. For each measure, each K, and each pair of classes, a one-sided rank test "
-        "(Mann–Whitney) asks whether that is so; the AUC is the chance that a state of the one class exceeds "
-        "one of the other, 0.5 if they are alike. The study makes "
-        f"{size(comparison_count(run.geometries))} such tests, "
-        "so an order is said to hold only where p is at most 5% divided by that number, "
-        f"{decimals(5)(threshold(run.geometries))}. It is reversed where the whole 95% interval of the AUC "
-        "lies below "
-        "0.5, and open everywhere else."
+        "(Mann–Whitney) asks whether that is so; the AUC is the chance that a state of the one class "
+        "exceeds one of the other, 0.5 if they are alike. The study makes "
+        f"{size(comparison_count(run.geometries))} such tests, so an order is said to hold only where p is "
+        f"at most 5% divided by that number, {decimals(5)(threshold(run.geometries))}. It is reversed where "
+        "the whole 95% interval of the AUC lies below 0.5, and open everywhere else."
     )
     return Section("order", "Are the classes in order?", (text,), (), (table,))
 

@@ -15,12 +15,12 @@ def null(run: Run) -> Section | None:
     paragraphs = [
         "A model can lean on its training images without copying any. The held-out null sees that: ask of "
         "each sample whether it is closer to the training set or to an equally large set of held-out "
-        "images, which the model never saw. If training left no trace, the share closer to the training "
-        "set is 0.5. C_T (Meehan and others) asks whether samples lie nearer to the training set than "
-        "held-out images do: a rank test in standard deviations, far below 0 for copying. AuthPct is the "
-        "percentage of authentic samples, those farther from their nearest training image than that image "
-        "is from its own nearest neighbor; held-out images are not all authentic either, so their "
-        "percentage stands beside it."
+        "images, which the model never saw. If training left no trace, the share closer to the training set "
+        "is 0.5. C_T (Meehan and others) asks whether samples lie nearer to the training set than held-out "
+        "images do: a rank test in standard deviations, far below 0 for copying. AuthPct is the percentage "
+        "of authentic samples, those farther from their nearest training image than that image is from its "
+        "own nearest neighbor; held-out images are not all authentic either, so their percentage stands "
+        "beside it."
     ]
     k = leak(run.study)
     null = run.study.audits[k].null if k is not None else None
@@ -47,9 +47,9 @@ def controls(run: Run) -> Section | None:
         return None
     text = (
         "An instrument should be tested on what is known. Training images with a whisper of Gaussian noise "
-        f"(standard deviation {checks[0].noise:g} in pixels of [−1, 1]) must be called memorized, a share "
-        "of 1. Held-out images, which the model never saw, must not be, a share near 0; where the training "
-        "set is dense, some of them lie near a training image by nature."
+        f"(standard deviation {checks[0].noise:g} in pixels of [−1, 1]) must be called memorized, a share of "
+        "1. Held-out images, which the model never saw, must not be, a share near 0; where the training set "
+        "is dense, some of them lie near a training image by nature."
     )
     caption = "Share of control images called memorized, with 95% intervals; dashed: what it must be."
     drawing = Drawing("controls", caption, "Two panels over K: noisy copies near 1, held-out images near 0.")

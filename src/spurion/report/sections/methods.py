@@ -38,10 +38,8 @@ def landscape(run: Run) -> Section | None:
     )
     text = (
         "Around each point the model has a landscape: how much noise the point survives, how many "
-        "directions are "
-        f"soft, how deep it lies. Curvature is read at the noise {value(found.noise)}; a point counts as "
-        "recovered "
-        f"within {value(found.tolerance)}, the threshold of duplicates."
+        f"directions are soft, how deep it lies. Curvature is read at the noise {value(found.noise)}; a "
+        f"point counts as recovered within {value(found.tolerance)}, the threshold of duplicates."
     )
     caption = "Medians with 95% intervals over points of each group; the number of points in brackets."
     few = [
@@ -78,15 +76,11 @@ def methods(run: Run) -> Section | None:
         "double "
         "precision, so that equal images are at distance 0. " + RULES.get(rule.partition(":")[0], ""),
         "A sample is memorized if a training image is within δm, else spurious if another sample is within "
-        "δs, else "
-        "generalized. Intervals are 95%: the bootstrap where a class has many samples and lacks many, else "
-        "exact "
-        "binomial ones, so that 0 of n has an upper end near 3/n. A verdict is decided on the interval, "
-        "never on the "
-        "bare share, and fewer than 30 samples never pass.",
+        "δs, else generalized. Intervals are 95%: the bootstrap where a class has many samples and lacks "
+        "many, else exact binomial ones, so that 0 of n has an upper end near 3/n. A verdict is decided on "
+        "the interval, never on the bare share, and fewer than 30 samples never pass.",
         "Duplicates in the training set are found first: exposure counts them as one image, and rules that "
-        "compare "
-        "the nearest with the second nearest image look for the second outside of them.",
+        "compare the nearest with the second nearest image look for the second outside of them.",
         *audit.notes,
     )
     return Section("methods", "Methods", paragraphs)
@@ -145,8 +139,7 @@ def _of_controls(audit: AuditResult) -> Iterator[str]:
     if controls.noisy_copies is not None:
         yield (
             f"Of training images with a whisper of noise, {percent(controls.noisy_copies.value)} are "
-            "recognized "
-            "as copies; it must be 100%."
+            "recognized as copies; it must be 100%."
         )
     if controls.transformed:
         shares = (f"{TRANSFORMS[name].words} {percent(s.value)}" for name, s in controls.transformed.items())
@@ -154,6 +147,5 @@ def _of_controls(audit: AuditResult) -> Iterator[str]:
     if controls.held_out is not None:
         yield (
             f"Of the held-out images, {percent_interval(controls.held_out)} would be called copies; it must "
-            "be "
-            "near 0%."
+            "be near 0%."
         )

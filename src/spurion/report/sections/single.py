@@ -24,8 +24,8 @@ def exposure(run: Run) -> Section | None:
         return None
     repeated = sum(map(len, audit.train_duplicates))
     paragraphs = [
-        "Which training images came out, and how often. A sample counts for its nearest training image if it "
-        "is called memorized; equal training images count as one, under the lowest of their numbers.",
+        "Which training images came out, and how often. A sample counts for its nearest training image if "
+        "it is called memorized; equal training images count as one, under the lowest of their numbers.",
         f"{size(repeated)} training images have an equal one elsewhere in the training set, in "
         f"{size(len(audit.train_duplicates))} groups; a model sees such images more often."
         if repeated
@@ -104,13 +104,11 @@ def distances(run: Run) -> Section | None:
         return None
     text = (
         "How far samples are from the nearest training image (olive) and from the nearest other sample "
-        "(gray). "
-        "Copies pile up far to the left of everything else."
+        "(gray). Copies pile up far to the left of everything else."
     )
     held_out = (
         " Held-out images (dotted) show how near a new image comes by chance: where the olive curve runs "
-        "above "
-        "theirs, samples are nearer to the training set than new images are."
+        "above theirs, samples are nearer to the training set than new images are."
     )
     caption = (
         "Left: distances of samples and of held-out images, equally wide bins of log distance; distances of "
@@ -143,8 +141,7 @@ def rule_table(run: Run) -> Section | None:
     text = (
         "No threshold is sacred. The ratio rule calls a sample memorized when its nearest training image is "
         "much closer than the nearest other one that is no duplicate of it; the held-out rule when hardly "
-        "any "
-        "held-out image comes as near."
+        "any held-out image comes as near."
     )
     table = Table("Shares of samples under each rule, with 95% intervals.", ("rule", *CLASSES), rows)
     return Section("rules", "The same samples under other rules", (text,), tables=(table,))
@@ -168,12 +165,9 @@ def null_readings(run: Run) -> Section | None:
     )
     text = (
         "Three readings against held-out images, each of which a model that copies nothing passes: the "
-        "share of "
-        f"samples closer to the training set than to an equally large held-out set ({size(null.set_size)} "
-        "images "
-        "a side), Meehan’s C_T (far below 0 for copies) and the percentage of authentic samples. A small "
-        "p-value "
-        "says that samples of an honest model would seldom come so near."
+        "share of samples closer to the training set than to an equally large held-out set "
+        f"({size(null.set_size)} images a side), Meehan’s C_T (far below 0 for copies) and the percentage of "
+        "authentic samples. A small p-value says that samples of an honest model would seldom come so near."
     )
     table = Table("The held-out null.", ("reading", "value", "if nothing leaks", "one-sided p"), rows)
     return Section("null", "Closer to the training set than chance?", (text, *null.notes), tables=(table,))

@@ -64,9 +64,9 @@ def examples(run: Run) -> Section | None:
         return None
     caption = (
         "A sample of each class at each K (framed), below it the nearest training image, below that the "
-        "nearest other sample. Shown is the stored sample with the median distance to the training set, "
-        "not the prettiest. A memorized sample equals the image below it. A spurious one does not, but "
-        "equals the image at the bottom. A generalized one equals neither."
+        "nearest other sample. Shown is the stored sample with the median distance to the training set, not "
+        "the prettiest. A memorized sample equals the image below it. A spurious one does not, but equals "
+        "the image at the bottom. A generalized one equals neither."
     )
     drawing = Drawing("examples", caption, "Rows of small images: samples, training images, other samples.")
     return Section("faces", "What it looks like", (), (drawing,))
@@ -83,9 +83,9 @@ def points(run: Run) -> Section | None:
         "lie nearer to the training set than held-out images do, in standard deviations, negative for "
         "copying. AuthPct is the percentage of samples that are authentic: farther from their nearest "
         "training image than that image is from the next one. Attractors are states that several samples "
-        "fell into: memorized + spurious. The last two columns are controls: training images with a "
-        "whisper of noise that were found to be memorized, which must be 1, and held-out images that were "
-        "wrongly called so, which must be near 0. Small numbers are 95% intervals."
+        "fell into: memorized + spurious. The last two columns are controls: training images with a whisper "
+        "of noise that were found to be memorized, which must be 1, and held-out images that were wrongly "
+        "called so, which must be near 0. Small numbers are 95% intervals."
     )
     caption = "All training sizes. A dash stands where a number could not be computed."
     return Section("points", "Every point in numbers", (text,), (), (Table(caption, HEADER, rows),))

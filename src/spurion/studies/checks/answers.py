@@ -43,9 +43,8 @@ def memorization(study: StudyResult) -> Iterator[Claim]:
     else:
         sentence = (
             "The study does not find where memorization "
-            f"ends{_reason(capacities.memorization if capacities else None)}: "
-            f"the memorized share is {begin} and {percent_interval(share(audits[last], 'memorized'))} at K = "
-            f"{size(last)}."
+            f"ends{_reason(capacities.memorization if capacities else None)}: the memorized share is {begin} "
+            f"and {percent_interval(share(audits[last], 'memorized'))} at K = {size(last)}."
         )
     yield _answer("memorization", sentence, capacity=value)
 
@@ -74,8 +73,7 @@ def _peak(study: StudyResult) -> str:
         edge = "smallest" if k == first else "largest"
         return (
             f"Spurious samples are most frequent at {where}, the {edge} size studied, so the true peak may "
-            "lie "
-            f"beyond it: {what}."
+            f"lie beyond it: {what}."
         )
     ends = max(share(audits[end], "spurious").high for end in (first, last))
     clear = "" if height.low > ends else "; this does not stand clear of both ends of the grid"
@@ -98,8 +96,8 @@ def generalization(study: StudyResult) -> Iterator[Claim]:
         sentence = f"At K = {size(last)}, {end}."
     else:
         sentence = (
-            "The study does not find where generalization starts"
-            f"{_reason(capacities.generalization if capacities else None)}: at the largest K, "
+            "The study does not find where generalization "
+            f"starts{_reason(capacities.generalization if capacities else None)}: at the largest K, "
             f"{size(last)}, {end}."
         )
     yield _answer("generalization", sentence, capacity=value)
@@ -126,23 +124,19 @@ def foremost(study: StudyResult) -> Iterator[Claim]:
     elif hidden is not None and closer is not None:
         generalized = share(audits[hidden], "generalized").value
         sentence = (
-            f"Generalized does not mean free of traces: at K = {size(hidden)}, where "
-            f"{percent(generalized)} of "
-            f"the samples are called generalized, {percent_interval(closer)} of all samples lie closer to "
-            "the "
-            "training set than to an equally large set of held-out images, where 50% would mean that nothing "
-            "leaked."
+            f"Generalized does not mean free of traces: at K = {size(hidden)}, where {percent(generalized)} "
+            f"of the samples are called generalized, {percent_interval(closer)} of all samples lie closer to "
+            "the training set than to an equally large set of held-out images, where 50% would mean that "
+            "nothing leaked."
         )
     elif of_kind(study.claims, "no_spurious_threshold"):
         sentence = (
             "The boundary between spurious and generalized is a convention here: the distances between "
-            "samples "
-            "that are not memorized show no gap that would fix δs."
+            "samples that are not memorized show no gap that would fix δs."
         )
     else:
         sentence = (
-            "These shares hold for this sampler, this distance, and this number of samples; none of them "
-            "is a "
-            "property of the model alone."
+            "These shares hold for this sampler, this distance, and this number of samples; none of them is "
+            "a property of the model alone."
         )
     yield _answer("foremost", sentence)

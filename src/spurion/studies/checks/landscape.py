@@ -87,9 +87,9 @@ def _curvature(geometries: Geometries) -> Iterator[Limit]:
     if beyond:
         yield (
             "A dimension from images off what the model learned",
-            f"At K = {listed([size(k) for k in beyond])} held-out images get a dimension above the number of "
-            "their coordinates: the estimate adds the squared length of the score, and there the point is no "
-            "place where the model expects anything.",
+            f"At K = {listed([size(k) for k in beyond])} held-out images get a dimension above the number "
+            "of their coordinates: the estimate adds the squared length of the score, and there the point "
+            "is no place where the model expects anything.",
         )
 
 
@@ -98,8 +98,8 @@ def _tests(geometries: Geometries) -> Iterator[Limit]:
     if number:
         yield (
             f"That each of {size(number)} comparisons of {listed(CLASSES)} states is a finding of its own",
-            f"A comparison is said to hold only up to p = {decimals(5)(threshold(geometries))}, which is "
-            "5% divided "
-            "by their number. The measures are not independent of one another: volume follows critical "
-            "noise, and all curvatures are read off one spectrum. All points of one K come from one model.",
+            f"A comparison is said to hold only up to p = {decimals(5)(threshold(geometries))}, which is 5% "
+            "divided by their number. The measures are not independent of one another: volume follows "
+            "critical noise, and all curvatures are read off one spectrum. All points of one K come from "
+            "one model.",
         )

@@ -107,9 +107,8 @@ def limits(study: StudyResult) -> Iterator[Claim]:
         yield _limit(
             "none_memorized",
             "That nothing is ever copied",
-            f"At {in_sizes(clean)} no memorized sample was seen, but a finite number of samples only "
-            "bounds the "
-            f"share: it is at most {bound} (95% confidence).",
+            f"At {in_sizes(clean)} no memorized sample was seen, but a finite number of samples only bounds "
+            f"the share: it is at most {bound} (95% confidence).",
         )
     repeated = {k: sum(map(len, audit.train_duplicates)) for k, audit in audits.items()}
     if any(repeated.values()):
@@ -118,14 +117,13 @@ def limits(study: StudyResult) -> Iterator[Claim]:
             "duplicates",
             "Anything from the ratio rule about repeated images",
             f"The training set holds exact duplicates ({listed(counts)}): they make the nearest and the "
-            "second "
-            "nearest training image equal, and repeated images are copied more often.",
+            "second nearest training image equal, and repeated images are copied more often.",
         )
     yield _limit(
         "one_model",
         "How much the shares vary from one training run to the next",
-        "There is one model for each K. The intervals cover the chance of sampling from that model, not the "
-        "chance of training it.",
+        "There is one model for each K. The intervals cover the chance of sampling from that model, not "
+        "the chance of training it.",
     )
     rates = [audit.collision_rate for audit in audits.values() if audit.collision_rate is not None]
     tail = f" ({value(min(rates), 2)} to {value(max(rates), 2)} here)" if rates else ""
@@ -133,8 +131,8 @@ def limits(study: StudyResult) -> Iterator[Claim]:
         "sample_size",
         "That the spurious share is a property of the model",
         "It grows with the number of samples, because every further sample is another chance to meet "
-        "again. The "
-        f"rarefaction curves show by how much; the pair collision rate{tail} does not depend on it.",
+        f"again. The rarefaction curves show by how much; the pair collision rate{tail} does not depend on "
+        "it.",
     )
     yield _limit(
         "sampler",
