@@ -1,7 +1,9 @@
 """What the package shows of itself: names, signatures, help; nothing heavy before it is used."""
 
+import importlib
 import importlib.resources
 import inspect
+import pkgutil
 import pydoc
 import subprocess
 import sys
@@ -10,7 +12,10 @@ import pytest
 
 import spurion
 
-PACKAGES = ("circle", "data", "diffusion", "geometry", "memory", "neighbors", "phases", "report", "studies")
+PACKAGES = (
+    *("audits", "circle", "data", "diffusion", "geometry", "memory"),
+    *("neighbors", "phases", "report", "statistics", "studies"),
+)
 DOORS = ("PhaseMetric", "audit", "study")
 
 
@@ -45,6 +50,14 @@ def test_what_a_package_offers_resolves_and_is_shown(package):
         if inspect.isfunction(value) or inspect.isclass(value):
             assert inspect.getdoc(value), f"{package}.{name}"
             assert value.__module__.startswith("spurion.")
+
+
+def test_no_module_is_shadowed_by_what_its_package_offers():
+    for found in pkgutil.walk_packages(spurion.__path__, "spurion."):
+        package, _, name = found.name.rpartition(".")
+        if name != "__main__":
+            importlib.import_module(found.name)
+            assert inspect.ismodule(getattr(importlib.import_module(package), name)), found.name
 
 
 def test_signatures_are_the_real_ones():

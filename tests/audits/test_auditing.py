@@ -13,9 +13,9 @@ from data.encoded import encode, write_folder, write_zip
 from planted import planted
 from spurion import audit
 from spurion.audits.claims import of_kind
-from spurion.audits.evidence import missed
 from spurion.audits.histograms import histograms
 from spurion.audits.measurement import measure
+from spurion.audits.metrics import missed
 from spurion.audits.results import AuditResult, audit_schema
 from spurion.core.random import derive_seed
 from spurion.data import ImageSet, nested_order, open_images

@@ -12,7 +12,7 @@ import torch
 from planted import planted
 from spurion import audit
 from spurion.audits.checks import checked
-from spurion.audits.checks.limits import PROMISE
+from spurion.audits.checks.not_shown import PROMISE
 from spurion.data import ImageSet
 from spurion.report import write_report
 from spurion.report.figures import FIGURES, Picture, Plate
@@ -21,7 +21,7 @@ from spurion.report.figures.distances import draw_distances
 from spurion.report.html import render
 from spurion.report.overview import overview
 from spurion.report.run import Run, Shown, read_run
-from spurion.report.sections.methods import certain
+from spurion.report.sections.making import certain
 from spurion.report.sections.single import null_readings
 from spurion.report.trios import Line, copied, ranked
 
@@ -180,7 +180,8 @@ def judged(found, *, warned=False, **values):
 
 
 def answer(run):
-    return " ".join(overview(run).answer)
+    top = overview(run)
+    return " ".join((*top.answer, *top.doubts))
 
 
 def test_the_answer_has_a_form_for_every_outcome(found):

@@ -84,7 +84,7 @@ def test_a_study_and_its_report_have_it(tmp_path, monkeypatch):
     monkeypatch.setitem(MEASURES, mine := Brightness.name, Brightness())
     (again,) = study("digits", out=tmp_path, overrides=list(TINY), workers=2).points
     assert crews == [1, 2, 1, 1]  # of scans and measures: other processes do not know of it
-    assert again.geometry.measures[:-1] == point.audit.geometry.measures
+    assert again.audit.geometry.measures[:-1] == point.audit.geometry.measures
     point = again
     result = {one.name: one for one in point.audit.geometry.measures}[mine]
     assert (result.unit, result.source) == ("half the gray range", "the mean")

@@ -272,7 +272,7 @@ def without(folder, names):
     for seals in [*folder.rglob(".seals")]:
         shutil.rmtree(seals)
     stored = json.loads((folder / "study.json").read_text())
-    geometry = stored["points"][0]["geometry"] = dict(stored["points"][0]["geometry"])
+    geometry = stored["points"][0]["audit"]["geometry"] = dict(stored["points"][0]["audit"]["geometry"])
     geometry["measures"] = [m for m in geometry["measures"] if m["name"] not in names]
     if set(CURVATURES) <= set(names):
         geometry |= {"spectra": {}, "spectra_low": {}, "spectra_high": {}, "asymmetry": {}}
@@ -284,8 +284,7 @@ def without(folder, names):
 
 def test_a_point_without_geometry_is_told():
     lost = SimpleNamespace(notes=("Other.", "The geometry was not measured: no way"), geometry=None)
-    points = [SimpleNamespace(train_size=k, **vars(lost)) for k in (2, 6)]
-    sentences = _failed_measures(SimpleNamespace(points=points))
+    sentences = _failed_measures(SimpleNamespace(audits=dict.fromkeys((2, 6), lost)))
     assert sentences == ["K = 2, 6: The geometry was not measured: no way"]
 
 

@@ -95,5 +95,6 @@ def test_a_study_shares_vectors_and_drops_them_at_the_end(tmp_path, monkeypatch)
     assert folders == [[".lock", ".sha256", ".sums", ".vectors"]]
     assert not (tmp_path / "run" / "vectors").exists()
     # the smaller point's training images are among the other's, and both have the same held-out images; each
-    # has 20 samples, noisy copies of its training images, and two stages that each embed two fixed images
-    assert sum(embedded) == 30 + 20 + 2 * 20 + (10 + 30) + 2 * 2 * 2
+    # has 20 samples, noisy copies of its training images, eight transforms of these, and two stages that each
+    # embed two fixed images
+    assert sum(embedded) == 30 + 20 + 2 * 20 + 9 * (10 + 30) + 2 * 2 * 2

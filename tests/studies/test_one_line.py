@@ -65,7 +65,7 @@ def test_a_study_has_them_all(mine, tmp_path):
     options = [f"--set={entry}" for entry in sets]
     found = run("study", "digits", "--out", tmp_path / "run", "--workers=1", *options)
     assert found.exit_code == 0, found.output
-    assert found.stdout.count(SENTENCE) == 1
+    assert found.stdout.count(SENTENCE) == 2  # of all points, and of the study
     stored = json.loads((tmp_path / "run" / "study.json").read_text())
     assert stored["train"]["name"] == "stripes"
     assert stored["config"]["denoiser"] == {"kind": "archive"}

@@ -175,4 +175,6 @@ def test_two_workers_give_the_same_distances(tiny, tmp_path):
     study("digits", out=tmp_path, overrides=TINY, workers=2)
     for point in ("points/000002", "points/000006"):
         assert (tmp_path / point / "samples.csv").read_text() == (folder / point / "samples.csv").read_text()
-    assert json.loads((tmp_path / "study.json").read_text())["points"][0]["distance"]["name"] == MARKED
+    assert (
+        json.loads((tmp_path / "study.json").read_text())["points"][0]["audit"]["distance"]["name"] == MARKED
+    )

@@ -174,7 +174,7 @@ def tiny(tmp_path_factory):
 def task_of(folder, **changes):
     config = named_config("digits", [*TINY, *FEW])
     result = json.loads((folder / "study.json").read_text())
-    thresholds = result["points"][1]["thresholds"]
+    thresholds = result["points"][1]["audit"]["thresholds"]
     point = PointTask(folder / "points" / "000012", config, 12)
     info = ThresholdInfo.model_validate({**thresholds, **changes})
     return GeometryTask(replace(point, thresholds=info), config.geometry, result["curvature"]["chosen_time"])

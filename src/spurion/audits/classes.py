@@ -23,7 +23,7 @@ from spurion.statistics.intervals import ClassFractions, Interval, class_fractio
 
 
 class AuditRules(Config):
-    """The rules shown beside the main one, and the seed of the bootstrap.
+    """The rules shown beside the main one.
 
     `holdout_alpha`: the alpha of the holdout rule. `ratio_memorized`, `ratio_spurious`: thresholds of the
     ratio rule (workshop Eq. 4-6).
@@ -32,7 +32,6 @@ class AuditRules(Config):
     holdout_alpha: float = Field(0.01, gt=0, lt=1)
     ratio_memorized: float = Field(1 / 3, gt=0)
     ratio_spurious: float = Field(0.3, gt=0, le=1)
-    seed: int = Field(0, ge=0)
 
 
 def thresholds_for(rule: str, *measurements: Measurement) -> ThresholdInfo:
@@ -64,6 +63,7 @@ def classified(
     rules: AuditRules,
     *,
     distance: str | Distance = "l2",
+    seed: int = 0,
 ) -> Findings:
     """Turn distances into classes and everything that follows from them.
 
@@ -73,6 +73,7 @@ def classified(
         samples: The samples that were measured, for their pairs within the spurious threshold.
         rules: The rules shown beside the main one.
         distance: The distance that was measured.
+        seed: Seed of the bootstrap.
 
     Raises:
         ValueError: If another distance was measured.
@@ -88,10 +89,10 @@ def classified(
     found: dict[str, Any] = {
         "distance": measurement.distance,
         "thresholds": thresholds,
-        "ratio_fractions": _by_ratio(measurement, rules, notes),
-        **_by_holdout(measurement, rules),
+        "ratio_fractions": _by_ratio(measurement, rules, notes, seed),
+        **_by_holdout(measurement, rules, seed),
         "null": measurement.null,
-        "controls": _controls(measurement, thresholds, rules.seed),
+        "controls": _controls(measurement, thresholds, seed),
     }
     if labels is None or thresholds.spurious is None:
         notes.append("No threshold could be identified, so no sample was classified by absolute distance.")
@@ -99,7 +100,7 @@ def classified(
     pairs = within(samples, samples, thresholds.spurious, distance=distance, exclude_self=True)
     return Findings(
         **found,
-        **_by_class(measurement, thresholds, pairs, labels, rules),
+        **_by_class(measurement, thresholds, pairs, labels, seed),
         notes=tuple(notes),
     )
 
@@ -109,11 +110,11 @@ def _by_class(
     thresholds: ThresholdInfo,
     pairs: Pairs,
     labels: Int64[Tensor, " n"],
-    rules: AuditRules,
+    seed: int,
 ) -> dict[str, Any]:
     memorized = labels == 0
     return {
-        "fractions": _fractions(labels, rules.seed, "main"),
+        "fractions": _fractions(labels, seed, "main"),
         "counts": tuple(torch.bincount(labels, minlength=3).tolist()),
         "duplicated_memorized": _mean(pairs.counts[memorized] > 0),
         "rarefaction": rarefaction(pairs.counts, ~memorized),
@@ -131,7 +132,9 @@ def _mean(flags: Bool[Tensor, " n"]) -> float | None:
     return float(flags.double().mean()) if len(flags) else None
 
 
-def _by_ratio(measurement: Measurement, rules: AuditRules, notes: list[str]) -> ClassFractions | None:
+def _by_ratio(
+    measurement: Measurement, rules: AuditRules, notes: list[str], seed: int
+) -> ClassFractions | None:
     if not torch.isfinite(measurement.distance_train_2).all():
         notes.append("The ratio rule needs a second training image; there is only one.")
         return None
@@ -142,15 +145,15 @@ def _by_ratio(measurement: Measurement, rules: AuditRules, notes: list[str]) -> 
         memorized=rules.ratio_memorized,
         spurious=rules.ratio_spurious,
     )
-    return _fractions(labels, rules.seed, "ratio")
+    return _fractions(labels, seed, "ratio")
 
 
-def _by_holdout(measurement: Measurement, rules: AuditRules) -> dict[str, Any]:
+def _by_holdout(measurement: Measurement, rules: AuditRules, seed: int) -> dict[str, Any]:
     if not len(measurement.holdout_train):
         return {}
     thresholds = thresholds_for(f"holdout:{rules.holdout_alpha:g}", measurement)
     labels = labels_of(measurement, thresholds)
-    fractions = None if labels is None else _fractions(labels, rules.seed, "holdout")
+    fractions = None if labels is None else _fractions(labels, seed, "holdout")
     return {"holdout_thresholds": thresholds, "holdout_fractions": fractions}
 
 

@@ -17,10 +17,10 @@ from torch import Tensor
 from spurion.audits.checks import checked
 from spurion.audits.classes import classified, labels_of
 from spurion.audits.copies import copies, transformed_copies
-from spurion.audits.evidence import metrics, missed
 from spurion.audits.findings import Findings, SourceInfo
 from spurion.audits.histograms import histograms
 from spurion.audits.measurement import Measurement
+from spurion.audits.metrics import metrics, missed
 from spurion.audits.mistakes import mistakes
 from spurion.audits.readings import readings
 from spurion.audits.request import Request
@@ -60,7 +60,9 @@ def conclude(
     """
     distance, search, seed = request.distance, request.search, request.seed
     labels, radius = labels_of(found, thresholds), thresholds.memorized
-    findings = classified(found, thresholds, images.samples.images, request.rules, distance=distance)
+    findings = classified(
+        found, thresholds, images.samples.images, request.rules, distance=distance, seed=seed
+    )
     controls = _controls(findings, request, images.train.images)
     signs, separation = signs_and_separation(images, found, radius, distance, search, seed=seed)
     by_holdout = thresholds.rule.startswith("holdout")

@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from spurion.audits.classes import AuditRules, labels_of, thresholds_for
+from spurion.audits.classes import labels_of, thresholds_for
 from spurion.audits.conclusion import conclude, inputs
 from spurion.audits.copies import changes
-from spurion.audits.evidence import model_geometry
 from spurion.audits.folder import AuditFolder
+from spurion.audits.landscape import model_geometry
 from spurion.audits.measurement import measure
 from spurion.audits.request import (
     AUDIT_KINDS,
@@ -121,7 +121,6 @@ def audit(
         points=geometry,
         redact=redact,
         progress=progress or silent,
-        rules=AuditRules(seed=seed),
     )
     folder = None if out is None else AuditFolder(Path(out), redact)
     drawing = sampler or SamplerConfig()

@@ -114,6 +114,7 @@ class Overview:
     warnings: tuple[str, ...]
     tiles: tuple[Tile, ...]
     definitions: tuple[tuple[str, str], ...]
+    doubts: tuple[str, ...] = ()
 
 
 def interval_cell(interval: Interval | None) -> Cell:

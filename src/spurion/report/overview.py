@@ -29,7 +29,8 @@ def overview(run: Run) -> Overview:
     last = sentences(run.claims, "limit")[:1] if run.single else []
     return Overview(
         facts=facts(run),
-        answer=(*told, *doubts, *last),
+        answer=(*told, *last),
+        doubts=tuple(doubts),
         warnings=tuple(sentences(run.claims, "warning")),
         tiles=tiles(run),
         definitions=tuple(DEFINITIONS.items()),

@@ -278,7 +278,6 @@ def _request(task: PointTask) -> Request:
             holdout_alpha=config.holdout_alpha,
             ratio_memorized=config.ratio.memorized,
             ratio_spurious=config.ratio.spurious,
-            seed=seed,
         ),
     )
 

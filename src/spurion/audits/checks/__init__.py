@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from spurion.audits.checks.answers import copied_images, copies, traces
 from spurion.audits.checks.chance import beyond_others, equal_by_nature, false_alarms, separated
 from spurion.audits.checks.instrument import missed_copies, thresholds, unseen_transforms
-from spurion.audits.checks.limits import limits
-from spurion.audits.checks.signs import signs
+from spurion.audits.checks.nearness import signs
+from spurion.audits.checks.not_shown import limits
 from spurion.audits.claims import Claim, in_order
 from spurion.audits.results import AuditResult
 

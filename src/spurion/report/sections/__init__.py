@@ -14,7 +14,7 @@ from spurion.report.sections.browser import gallery
 from spurion.report.sections.classes import definitions, histograms, rules, sensitivity
 from spurion.report.sections.geometry import basins, curvature, energy, order, others
 from spurion.report.sections.leakage import controls, null
-from spurion.report.sections.methods import certain, landscape, methods
+from spurion.report.sections.making import certain, landscape, methods
 from spurion.report.sections.record import limits, provenance, training
 from spurion.report.sections.single import (
     distances,

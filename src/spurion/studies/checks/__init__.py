@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 
 from spurion.audits.claims import Claim, in_order
 from spurion.studies.checks.answers import foremost, generalization, memorization, peak
-from spurion.studies.checks.landscape import landscape
-from spurion.studies.checks.limits import capacity_notes, failures, limits, of_points, sample_sizes
+from spurion.studies.checks.basins import landscape
+from spurion.studies.checks.not_shown import capacity_notes, failures, limits, of_points, sample_sizes
 from spurion.studies.results import StudyResult
 
 StudyCheck = Callable[[StudyResult], Iterable[Claim]]

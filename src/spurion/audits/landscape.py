@@ -1,6 +1,6 @@
-"""What follows from the distances of an audit beside the classes: metrics, power, exposure, geometry."""
+"""The geometry of the model of an audit, at some samples of each class."""
 
-__all__ = ["metrics", "missed", "model_geometry"]
+__all__ = ["model_geometry"]
 
 from functools import partial
 from math import prod
@@ -9,57 +9,17 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from spurion.audits.measurement import Measurement
 from spurion.audits.sources import Images, Model
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed, generator
-from spurion.data.storage import room
 from spurion.geometry.groups.choice import choose_groups
 from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.groups.found import geometry_result
 from spurion.geometry.groups.measuring import measure, usual_measures
 from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.geometry.groups.scan import scan
-from spurion.neighbors import Distance, Neighbors
-from spurion.neighbors.distances.l2 import L2
-from spurion.neighbors.embedding import embedded
-from spurion.neighbors.rows import Rows
-from spurion.phases.detection import Power, power
-from spurion.phases.metrics import Evidence, Metric, all_metrics
-from spurion.phases.thresholds import HoldoutRule, ThresholdInfo, parse_rule
-
-
-def missed(samples: int, thresholds: ThresholdInfo, held_out: int) -> Power:
-    """The copy rates that a number of samples could have missed, under a rule."""
-    rule = parse_rule(thresholds.rule)
-    if isinstance(rule, HoldoutRule) and thresholds.memorized is not None:
-        return power(samples, false_positive_rate=rule.alpha, held_out=held_out)
-    return power(samples)
-
-
-def metrics(images: Images, found: Measurement, distance: Distance, *, seed: int) -> tuple[Metric, ...]:
-    """Metrics of copying that users of other tools know, on the vectors of the distance."""
-    neighbors = found.to_train
-    evidence = Evidence(
-        samples=_vectors(images.samples.images, distance),
-        train=_vectors(images.train.images, distance),
-        holdout=None if images.holdout is None else _vectors(images.holdout.images, distance),
-        to_train=Neighbors(distance.radius(neighbors.distances), neighbors.indices),
-        groups=found.groups,
-        null=found.null,
-    )
-    return all_metrics(evidence, seed=derive_seed(seed, "metrics"))
-
-
-def _vectors(images: Float[Tensor, "n *shape"], distance: Distance) -> Float[Tensor, "n d"]:
-    """The vectors of a set: for l2 the pixels where they are, otherwise in a file where they are many."""
-    if isinstance(distance, L2):
-        return images.flatten(1)
-    rows = embedded(Rows.open(images, "images"), distance, memory_limit=0)
-    vectors = room((len(rows), rows.dim), rows.read(slice(0, 0)).dtype, "the vectors of a set")
-    for part, some in rows.parts():
-        vectors[part] = some
-    return vectors
+from spurion.neighbors import Distance
+from spurion.phases.thresholds import ThresholdInfo
 
 
 def model_geometry(
