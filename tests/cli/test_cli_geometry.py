@@ -188,20 +188,15 @@ def test_the_tolerance_is_that_of_the_study_that_made_the_model(place, tmp_path)
     import json
     import shutil
 
-    from spurion.neighbors.distances import L2
-    from spurion.phases.thresholds import ThresholdInfo
+    from planted import planted
+    from spurion import audit
+    from spurion.studies.results import Point
 
     shutil.copytree(place / "exact" / "model", tmp_path / "model")
-    result = {
-        "distance": L2().info.model_dump(),
-        "thresholds": ThresholdInfo(
-            rule="fixed", memorized=0.3, spurious=0.17, identifiable={"memorized": True, "spurious": True}
-        ).model_dump(mode="json"),
-        "train_size": 2,
-        "sample_size": 2,
-        "status": "done",
-        "sampler": {},
-    }
+    sets = planted()
+    found = audit(sets.train, sets.samples, thresholds="fixed:0.3,0.17")
+    point = Point(train_size=len(sets.train), sample_size=len(sets.samples), audit=found)
+    result = point.model_dump(mode="json", by_alias=True)
     (tmp_path / "point.json").write_text(json.dumps(result))
     options = ("geometry", tmp_path, place / "patterns.npz", "--measures", "mean-curvature", "--json")
     assert values(run(*options))["tolerance"] == 0.17
