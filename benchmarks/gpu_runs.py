@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from gpu_bench import SCHEDULE
 
+from spurion.audits import PhaseMetric, audit
 from spurion.core.random import generator
 from spurion.data import load_split
 from spurion.diffusion import MLPConfig, SamplerConfig, TrainingConfig, UNetConfig, load_denoiser, train
@@ -20,7 +21,6 @@ from spurion.neighbors import Features, load_distance, nearest, within
 from spurion.neighbors.transformed import TransformedSearch
 from spurion.phases import classify
 from spurion.phases.thresholds import fixed
-from spurion.studies import PhaseMetric, audit
 
 EQUAL = 1e-12
 UNET = UNetConfig(channels=32, multipliers=(1, 2), blocks=1, attention=(4,), dropout=0.1)
@@ -265,8 +265,8 @@ def command(bench):
     if done.returncode:
         raise RuntimeError(f"exit code {done.returncode}: {(done.stderr or done.stdout)[-1500:]}")
     result = json.loads((out / "study.json").read_text())
-    failed = [point["message"] for point in result["points"] if point["status"] != "done"]
-    missing = [point["train_size"] for point in result["points"] if not point["geometry"]]
+    failed = [point["message"] for point in result["points"] if point["audit"] is None]
+    missing = [p["train_size"] for p in result["points"] if p["audit"] and not p["audit"]["geometry"]]
     page = (out / "report.html").stat().st_size
     note = (
         f"device {result['environment']['device']}, report of {page >> 10} KiB; {failed or 'no point failed'}"

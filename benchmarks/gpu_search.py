@@ -277,13 +277,14 @@ STUDY_SHARE = 0.6
 
 def study_row(source, iterations, point):
     """The shares by held-out images and, beside them, by the valley of the distances."""
-    known, valley = point.holdout_fractions, point.fractions
-    null = point.null and point.null.share_closer_to_train
+    audit = point.audit
+    known, valley = (audit.holdout_fractions, audit.fractions) if audit else (None, None)
+    null = audit and audit.null and audit.null.share_closer_to_train
     return {
         "data": source,
         "steps": iterations,
         "K": point.train_size,
-        "status": point.status,
+        "status": point.message or "done",
         "memorized": known.memorized.value if known else None,
         "spurious": known.spurious.value if known else None,
         "generalized": known.generalized.value if known else None,
@@ -291,5 +292,5 @@ def study_row(source, iterations, point):
         "memorized by the valley": valley.memorized.value if valley else None,
         "spurious by the valley": valley.spurious.value if valley else None,
         "seconds": sum(point.seconds.values()),
-        "ok": point.status == "done",
+        "ok": audit is not None,
     }

@@ -13,6 +13,7 @@ SECTIONS = ("machine", "checks", "training", "search", "study", "sampling", "ene
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_section_runs_and_is_told(tmp_path):
     command = [
         sys.executable,
