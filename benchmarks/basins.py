@@ -27,7 +27,6 @@ import torch
 from spurion.core.random import generator
 from spurion.data import load_split
 from spurion.diffusion.denoisers.exact import ExactDenoiser
-from spurion.diffusion.probability_flow import flow_calls
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.basin import BasinConfig
 from spurion.geometry.critical import basins
@@ -116,7 +115,7 @@ def is_monotone(denoiser, x, options, times):
 
 def as_published(scanned, batch):
     """Evaluations where every point of a batch climbs until none of it is recovered."""
-    calls = flow_calls(SCHEDULE, scanned.times, BasinConfig().steps).cumsum(0)
+    calls = SCHEDULE.calls(scanned.times, BasinConfig().steps).cumsum(0)
     draws = scanned.draws.shape[1]
     total = 0
     for critical in scanned.critical.split(batch):
