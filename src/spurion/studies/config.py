@@ -19,7 +19,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, WrapValidator, field_validator, model_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from spurion.core.config import Config, build_config
 from spurion.core.files import read_bounded
@@ -77,6 +84,10 @@ class RatioConfig(Config):
     spurious: float = Field(0.3, gt=0, le=1)
 
 
+def _plain(config: Config, info: SerializationInfo) -> dict[str, Any]:
+    return config.model_dump(mode=info.mode)
+
+
 def _of_its_kind(value: Any, known: Callable[[Any], Any]) -> Any:
     """A denoiser's configuration, also of a kind that was registered from outside the package."""
     kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
@@ -84,6 +95,10 @@ def _of_its_kind(value: Any, known: Callable[[Any], Any]) -> Any:
     if registered is None or registered in get_args(DenoiserConfig):
         return known(value)
     return registered.model_validate(value)
+
+
+AnyDenoiser = Annotated[DenoiserConfig, WrapValidator(_of_its_kind), PlainSerializer(_plain)]
+"""A denoiser of the package, or one that was registered in `DENOISERS`."""
 
 
 class StudyConfig(Config):
@@ -99,7 +114,7 @@ class StudyConfig(Config):
     train_sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = Field(
         min_length=1, max_length=MOST_SIZES
     )
-    denoiser: Annotated[DenoiserConfig, WrapValidator(_of_its_kind)] = Field(discriminator="kind")
+    denoiser: AnyDenoiser = Field(discriminator="kind")
     schedule: ScheduleConfig = ScheduleConfig()
     training: TrainingConfig
     sampler: SamplerConfig
