@@ -43,7 +43,7 @@ class Claim(Config):
     title: str = Field(
         "", description="For a limit: what must not be concluded, of which this is the reason."
     )
-    numbers: dict[str, Number | tuple[Count, ...]] = Field({}, description="The numbers it stands on.")
+    numbers: dict[str, int | Number | tuple[Count, ...]] = Field({}, description="The numbers it stands on.")
     touches: tuple[Asked, ...] = Field((), description="The shares that it bears on.")
     forbids: tuple[Conclusion, ...] = Field((), description="The conclusions that it forbids about them.")
 

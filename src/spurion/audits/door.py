@@ -9,7 +9,7 @@ __all__ = ["audit"]
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Int64
@@ -30,7 +30,7 @@ from spurion.audits.request import (
 )
 from spurion.audits.results import AuditResult
 from spurion.audits.sources import Images, Model, open_sets
-from spurion.core.arguments import check_arguments
+from spurion.core.arguments import check_arguments, check_choice
 from spurion.core.environment import Crew, environment
 from spurion.core.failures import FAILURES, one_sentence
 from spurion.core.progress import Progress, silent
@@ -109,6 +109,9 @@ def audit(
     """
     check_arguments(locals(), AUDIT_KINDS)
     check_sources(samples, model, generate, geometry)
+    check_choice("device", device, get_args(DeviceName))
+    if out is not None and not str(out).strip():
+        raise ValueError("`out` must be the path of a folder, got an empty text.")
     request = Request(
         rule=rule_for(thresholds, holdout is not None),
         condition=None if fail_if is None else condition_of(fail_if),

@@ -24,14 +24,14 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from spurion.audits.door import audit
-from spurion.audits.request import AUDIT_KINDS
+from spurion.audits.request import AUDIT_KINDS, rule_for
 from spurion.audits.results import AuditResult
-from spurion.core.arguments import FLAG, Kind, check_arguments
+from spurion.core.arguments import FLAG, Kind, check_arguments, check_choice
 from spurion.data import Declared
 from spurion.data.arrays import read_array
 from spurion.data.numbers import as_array
 from spurion.data.ranges import ValueRange, declared_ranges, range_of_type
-from spurion.neighbors import Distance
+from spurion.neighbors import DISTANCES, Distance
 from spurion.phases.classification import CLASSES
 from spurion.phases.exposed import digests
 from spurion.statistics.intervals import Interval
@@ -85,6 +85,11 @@ class PhaseMetric:
         sync_on_compute: bool = True,
     ) -> None:
         check_arguments(locals(), METRIC_KINDS)
+        rule_for(thresholds, held_out=False)
+        if isinstance(distance, str):
+            check_choice("distance", distance, DISTANCES)
+        if seed < 0:
+            raise ValueError(f"`seed` must be at least 0, got {seed}.")
         self.thresholds = thresholds
         self.distance = distance
         self._ranges = declared_ranges(value_range, dict.fromkeys(_ROLES, np.dtype(np.float32)))

@@ -156,7 +156,8 @@ class AuditResult(StoredResult, Findings):
     @property
     def only_near(self) -> bool:
         """Whether the samples called memorized may be no copies, but near for another reason."""
-        return bool(of_kind(self.claims, "chance", "not_separated"))
+        nothing_sure = [claim for claim in of_kind(self.claims, "beyond_others") if claim.severity == "doubt"]
+        return bool(of_kind(self.claims, "chance", "not_separated", "equal_by_nature") or nothing_sure)
 
     @property
     def shares(self) -> dict[str, Interval | None]:

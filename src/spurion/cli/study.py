@@ -152,7 +152,8 @@ def _show_result(result: "StudyResult", page: Path) -> None:
     columns = ("K", "samples", *(f"{name} %" for name in CLASSES))
     show_table(columns, rows, numbers=columns)
     lines = {thresholds_line(a.thresholds) for a in result.audits.values() if a.thresholds is not None}
-    say(lines.pop() if len(lines) == 1 else "The thresholds differ over K.")
+    if lines:
+        say(lines.pop() if len(lines) == 1 else "The thresholds differ over K.")
     if result.capacities is not None:
         for name in ("memorization", "spurious", "generalization"):
             say(f"{name} capacity: {_capacity(getattr(result.capacities, name))}")

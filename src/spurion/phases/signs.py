@@ -44,7 +44,7 @@ from spurion.phases.metrics.carlini import NEIGHBORHOOD, locally_near
 from spurion.phases.metrics.ratio import much_nearer
 from spurion.phases.null import NullTest
 from spurion.statistics.counts import more_often
-from spurion.statistics.numbers import p_words
+from spurion.statistics.numbers import p_words, percent
 
 LEVEL = 0.01
 """A sign with a smaller p-value is no accident."""
@@ -169,7 +169,8 @@ def _closer(null: NullTest | None) -> Sign | None:
     return Sign(
         name="closer_to_train",
         sentence=(
-            f"{share:.0%} of the samples are closer to the training set than to as many held-out images, "
+            f"{percent(share)} of the samples are closer to the training set than to as many held-out "
+            "images, "
             f"half of them by chance ({p_words(null.share_p_value)})"
         ),
         p_value=null.share_p_value,
@@ -192,7 +193,8 @@ def _nearness(
     return Sign(
         name="nearness",
         sentence=(
-            f"{reading}a sample is nearer to the training set than {_others(null, 'one')} is in {shift:.0%} "
+            f"{reading}a sample is nearer to the training set than {_others(null, 'one')} is in "
+            f"{percent(shift)} "
             f"of all pairs ({p_words(p_value)})"
         ),
         p_value=p_value,
@@ -220,7 +222,8 @@ def _rule(
 def _told(name: _Rule, ours: float, theirs: float, p_value: float, null: NullTest | None) -> Sign:
     return Sign(
         name=name,
-        sentence=f"{ours:.0%} of the samples {_RULES[name]}, of {_others(null, 'many')} {theirs:.0%} "
+        sentence=f"{percent(ours)} of the samples {_RULES[name]}, of {_others(null, 'many')} "
+        f"{percent(theirs)} "
         f"({p_words(p_value)})",
         p_value=p_value,
         copy_rate=_beyond(ours, theirs),

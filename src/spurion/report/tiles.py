@@ -42,7 +42,7 @@ def _copies(audit: AuditResult) -> Tile | None:
         notes.append(f"of {size(audit.pictures)} different training images")
     if audit.exact_copies:
         notes.append(f"{size(len(audit.exact_copies))} equal a training image")
-    if audit.said("doubt", "warning"):
+    if any(c.severity in ("doubt", "warning") and "memorized" in c.touches for c in audit.claims):
         notes.append("in doubt: see the answer")
     return Tile(
         "memorized",

@@ -31,6 +31,7 @@ from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor
 
+from spurion.audits.checks import checked
 from spurion.audits.classes import AuditRules, labels_of
 from spurion.audits.conclusion import conclude
 from spurion.audits.measurement import load_measurement, measure, save_measurement
@@ -230,7 +231,7 @@ def conclude_point(task: PointTask, report: Progress) -> Point:
     beside = (task.folder / "samples.csv", task.folder / "gallery.npz")
     known = store.recall(stored, Point.model_validate, *beside, key=key)
     if known is not None and known.audit and known.audit.thresholds == thresholds:
-        return known
+        return known.model_copy(update={"audit": checked(known.audit)})
     store.remove(stored)
     measurement = load_measurement(task.measurement_file)
     images = _images(task, load_samples(task.folder / "samples.npz"))

@@ -8,19 +8,22 @@ before it. A new check is one file with a function, and one line here, or from o
 __all__ = ["ANSWERS", "CHECKS", "Check", "checked"]
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import get_args
 
 from spurion.audits.checks.answers import copied_images, copies, traces
 from spurion.audits.checks.chance import beyond_others, equal_by_nature, false_alarms, separated
 from spurion.audits.checks.instrument import missed_copies, thresholds, unseen_transforms
 from spurion.audits.checks.nearness import signs
 from spurion.audits.checks.not_shown import limits
-from spurion.audits.claims import Claim, in_order
+from spurion.audits.claims import Claim, in_order, of_kind
+from spurion.audits.overlap import Kind
 from spurion.audits.results import AuditResult
 
 Check = Callable[[AuditResult], Iterable[Claim]]
 """What looks at an audit, with the claims that were made before, and yields more."""
 
 CHECKS: dict[str, Check] = {
+    "limits": limits,
     "missed copies": missed_copies,
     "unseen transforms": unseen_transforms,
     "signs": signs,
@@ -28,7 +31,6 @@ CHECKS: dict[str, Check] = {
     "separation": separated,
     "equal by nature": equal_by_nature,
     "beyond others": beyond_others,
-    "limits": limits,
     "thresholds": thresholds,
 }
 """The checks of the evidence."""
@@ -38,11 +40,13 @@ ANSWERS: Mapping[str, Check] = {"copies": copies, "copied images": copied_images
 
 
 def checked(audit: AuditResult) -> AuditResult:
-    """An audit with all claims; in the order in which they are read.
+    """An audit with all claims in order; those of its sets stay, all others are made anew.
 
     Arguments:
         audit: What was found.
     """
+    kept = of_kind(audit.claims, *get_args(Kind))
+    audit = audit.model_copy(update={"claims": tuple(kept)})
     for check in (*CHECKS.values(), *ANSWERS.values()):
         audit = audit.model_copy(update={"claims": (*audit.claims, *check(audit))})
     return audit.model_copy(update={"claims": in_order(audit.claims)})

@@ -4,13 +4,10 @@ __all__ = ["copied_images", "copies", "traces"]
 
 from collections.abc import Iterator
 
-from spurion.audits.claims import Asked, Claim
+from spurion.audits.claims import Asked, Claim, of_kind
 from spurion.audits.results import AuditResult
 from spurion.statistics.intervals import Interval
 from spurion.statistics.numbers import at_most, p_words, percent_interval, size
-
-SMALL = 0.01
-"""A p-value below this is called evidence."""
 
 
 def copies(audit: AuditResult) -> Iterator[Claim]:
@@ -68,7 +65,8 @@ def _some(audit: AuditResult, share: Interval) -> str:
         what = f"{'lies' if one else 'lie'} as near to a training image as a copy"
     else:
         what = "is a copy of a training image" if one else "are copies of training images"
-    more = "; there may be more" if _doubted(audit, "memorized") else ""
+    all_are = audit.memorized == audit.sample_size
+    more = "; there may be more" if _doubted(audit, "memorized") and not all_are else ""
     count = size(audit.inputs.samples.count)
     return f"Of {count} samples, {size(audit.memorized)} {what}: {percent_interval(share)}{more}."
 
@@ -83,54 +81,64 @@ def _doubted(audit: AuditResult, name: Asked) -> bool:
 
 
 def copied_images(audit: AuditResult) -> Iterator[Claim]:
-    """Of which training images the copies are."""
-    if not audit.exposure or (audit.only_near and not audit.exact_copies):
+    """Of which training images the copies are; nothing where they may be none."""
+    count = len(audit.exposure)
+    if not count or audit.only_near:
         return
     first = audit.exposure[0]
-    if audit.pictures == 1:
+    if audit.memorized == 1:
+        sentence = f"It is a copy of training image number {first.train_index}."
+    elif count == 1:
         sentence = f"They are all copies of one training image, number {first.train_index}."
     else:
         times = {1: "once", 2: "twice"}.get(first.count, f"{first.count:,} times")
+        alike = f", {size(audit.pictures)} of them unlike each other" if audit.pictures < count else ""
         sentence = (
-            f"They are copies of {size(audit.pictures)} different training images; the most copied one, "
-            f"number {first.train_index}, came out {times}."
+            f"They are copies of {size(count)} training images{alike}; the most copied one, number "
+            f"{first.train_index}, came out {times}."
         )
     yield Claim(
         kind="copied_images",
         severity="answer",
         sentence=sentence,
-        numbers={"images": audit.pictures, "most": first.count},
+        numbers={"images": count, "pictures": audit.pictures, "most": first.count},
         touches=("memorized",),
     )
 
 
 def traces(audit: AuditResult) -> Iterator[Claim]:
-    """Whether samples lie closer to the training set than to as many held-out images."""
+    """Whether samples lie closer to the training set than to as many held-out images, by that sign alone."""
     null = audit.null
     share = None if null is None else null.share_closer_to_train
     if null is None or share is None:
         sentence = (
             "There were no held-out images, so finer traces of the training set could not be looked for."
         )
-        yield Claim(kind="no_traces", severity="answer", sentence=sentence, touches=("closer_to_train",))
+        yield Claim(kind="no_null", severity="answer", sentence=sentence, touches=("closer_to_train",))
         return
     begin = (
         f"{percent_interval(share)} of the samples lie closer to the training set than to an equally large "
         "set of images the model never saw, where 50% would mean that nothing leaked"
     )
     p = null.share_p_value
-    if share.low > 0.5 and p is not None and p < SMALL:
-        end = f"the samples bear traces of the training set beyond chance ({p_words(p)})"
+    found = bool(of_kind(audit.claims, "sign_closer_to_train"))
+    against = [
+        claim for claim in audit.claims if claim.severity == "warning" and "closer_to_train" in claim.touches
+    ]
+    against += [claim for claim in audit.claims if claim.kind.startswith("sign_")]
+    if found:
+        end = "the samples bear traces of the training set beyond chance"
     elif share.low > 0.5:
         end = "a hint of traces of the training set"
-    elif _doubted(audit, "closer_to_train"):
+    elif against:
         end = "no trace beyond chance was found here, but other evidence speaks of copies or against the sets"
     else:
         end = "no trace beyond chance was found"
+    tail = "" if p is None or not found else f" ({p_words(p)})"
     yield Claim(
-        kind="traces",
+        kind="traces" if found else "no_traces",
         severity="answer",
-        sentence=f"{begin}: {end}.",
+        sentence=f"{begin}: {end}{tail}.",
         numbers={"share": share.value} | ({} if p is None else {"p_value": p}),
         touches=("closer_to_train",),
     )

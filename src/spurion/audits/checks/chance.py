@@ -2,13 +2,20 @@
 
 __all__ = ["beyond_others", "equal_by_nature", "false_alarms", "separated"]
 
+import math
 from collections.abc import Iterator
+
+import torch
 
 from spurion.audits.claims import Asked, Claim, of_kind
 from spurion.audits.results import AuditResult
-from spurion.statistics.intervals import proportion
+from spurion.statistics.counts import more_often
 
 CLASSES: tuple[Asked, ...] = ("memorized", "generalized")
+"""The shares that hang on memorized samples."""
+
+CHANCE = 0.05
+"""A smaller p-value says that samples equal training images more often than held-out images do."""
 
 
 def false_alarms(audit: AuditResult) -> Iterator[Claim]:
@@ -23,7 +30,7 @@ def false_alarms(audit: AuditResult) -> Iterator[Claim]:
         yield Claim(
             kind="false_alarms",
             severity="note",
-            sentence=f"{rule}, so some {expected:,} may be false alarms.",
+            sentence=f"{rule}, so {'one' if expected == 1 else f'some {expected:,}'} may be false alarms.",
             numbers={"expected": expected},
             touches=("memorized",),
         )
@@ -68,12 +75,12 @@ def equal_by_nature(audit: AuditResult) -> Iterator[Claim]:
     if not exact or not equal or audit.inputs.holdout is None:
         return
     held_out = audit.inputs.holdout.count
-    if proportion(exact, samples).low <= proportion(equal, held_out).high:
+    if more_often(torch.arange(samples) < exact, torch.arange(held_out) < equal) > CHANCE:
         yield Claim(
             kind="equal_by_nature",
             severity="doubt",
-            sentence=f"{equal} of {held_out} held-out images equal training images, no fewer than samples "
-            "do.",
+            sentence=f"{equal} of {held_out} held-out images {'equals' if equal == 1 else 'equal'} training "
+            "images too, as often as samples do as far as these numbers tell.",
             numbers={"doubtful": exact + (audit.near if audit.only_near else 0)},
             touches=CLASSES,
             forbids=("many",),
@@ -83,21 +90,21 @@ def equal_by_nature(audit: AuditResult) -> Iterator[Claim]:
 def beyond_others(audit: AuditResult) -> Iterator[Claim]:
     """Others lie below the threshold too: only what samples have beyond them is surely copied."""
     found = audit.separation
-    if found is None or not found.supported or found.others is None or audit.fractions is None:
+    if found is None or not found.supported or not found.others or audit.fractions is None:
         return
     copied = _surely(audit.fractions.memorized.low, found.others)
     not_new = _surely(1 - audit.fractions.generalized.high, found.others)
     near = f"{found.others:.1%} of {found.whose} lie as near to a training image"
     told: list[tuple[tuple[Asked, ...], float, str]] = [(("memorized",), copied, "copies")]
-    if not_new == copied:
+    if math.isclose(not_new, copied, abs_tol=1e-12):
         told = [(CLASSES, copied, "copies")]
     else:
         told.append((("generalized",), not_new, "not new"))
     for touches, surely, what in told:
         yield Claim(
             kind="beyond_others",
-            severity="note",
-            sentence=f"{near}, so no more than {surely:.1%} of the samples are surely {what}.",
+            severity="note" if surely else "doubt",
+            sentence=f"{near}, so no more than a share of {surely:.1%} is surely {what}.",
             numbers={"surely": surely},
             touches=touches,
             forbids=("many",),

@@ -31,7 +31,7 @@ def missed_copies(audit: AuditResult) -> Iterator[Claim]:
             f"{percent(found.value)} are called memorized, where all must be.",
             numbers={"found": found.value},
             touches=("memorized", "spurious", "generalized"),
-            forbids=("pass",),
+            forbids=("pass", "few"),
         )
     accused = controls.held_out if controls else None
     if accused is not None and accused.low > ACCUSED:

@@ -10,17 +10,9 @@ from spurion.geometry.groups.results import NEEDED, GroupReading
 from spurion.report.blocks import Cell, Section, Table
 from spurion.report.measures import needed
 from spurion.report.run import Run
+from spurion.report.words import rule_in_words
 from spurion.statistics.intervals import Interval
 from spurion.statistics.numbers import absent, listed, percent, percent_interval, size, value
-
-RULES = {
-    "fixed": "The thresholds are numbers that were given.",
-    "valley": "The threshold δm is the valley between the two modes of the distances of samples to their "
-    "nearest training images; δs is that of the distances between samples, where there is one.",
-    "holdout": "The threshold δm is the largest distance to the training set that at most a share α of "
-    "held-out images do not exceed, so that a new image is called memorized with probability at most α; δs "
-    "follows in the same way from distances among held-out images.",
-}
 
 
 def landscape(run: Run) -> Section | None:
@@ -74,7 +66,7 @@ def methods(run: Run) -> Section | None:
     paragraphs = (
         "Nearest neighbors are exact: whatever proposes them, distances are computed by subtraction in "
         "double "
-        "precision, so that equal images are at distance 0. " + RULES.get(rule.partition(":")[0], ""),
+        "precision, so that equal images are at distance 0. " + rule_in_words(rule),
         "A sample is memorized if a training image is within δm, else spurious if another sample is within "
         "δs, else generalized. Intervals are 95%: the bootstrap where a class has many samples and lacks "
         "many, else exact binomial ones, so that 0 of n has an upper end near 3/n. A verdict is decided on "
@@ -91,7 +83,7 @@ def certain(run: Run) -> Section | None:
     if run.single is None:
         return None
     audit = run.single.audit
-    values = {"certain": _certainty(audit), "limits": audit.said("limit")}
+    values = {"certain": [*_certainty(audit), *audit.said("note")], "limits": audit.said("limit")}
     title = "How sure this is, and what it does not show"
     return Section("certainty", title, part="audit_limits.html.j2", values=values)
 
@@ -106,12 +98,6 @@ def _of_copies(audit: AuditResult) -> Iterator[str]:
         yield (
             f"The share called memorized lies between {_ends(audit.fractions.memorized)} with a confidence "
             "of 95%, for samples drawn as these were."
-        )
-    power = audit.power
-    if power.detectable_excess is not None and power.count_needed is not None:
-        yield (
-            f"The threshold promises at most {percent(power.false_positive_rate or 0)} false alarms, so from "
-            f"{size(power.count_needed)} samples called memorized on they are more than chance."
         )
 
 

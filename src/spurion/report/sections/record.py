@@ -45,7 +45,7 @@ def training(run: Run) -> Section | None:
 
 def limits(run: Run) -> Section | None:
     """What cannot be concluded, and why."""
-    items = [claim for claim in run.claims if claim.severity not in ("answer", "doubt")]
+    items = [claim for claim in run.claims if claim.severity in ("limit", "note")]
     if run.study is None or not items:
         return None
     return Section(

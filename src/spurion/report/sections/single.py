@@ -33,8 +33,7 @@ def exposure(run: Run) -> Section | None:
     ]
     if not audit.exposure:
         return Section("exposure", "Copied training images", (*paragraphs, "No sample is called memorized."))
-    for claim in of_kind(audit.claims, "false_alarms", "chance", "not_separated"):
-        paragraphs.append(f"{claim.sentence} An image that came out once may be one of these.")
+    paragraphs += [c.sentence for c in of_kind(audit.claims, "false_alarms", "chance", "not_separated")]
     if twins := sum(image.like is not None for image in audit.exposure):
         paragraphs.append(
             f"{size(twins)} of these images lie within δm of a more copied one, alone or in a chain, and may "

@@ -104,7 +104,8 @@ def generalization(study: StudyResult) -> Iterator[Claim]:
 
 
 def _reason(capacity: Capacity | None) -> str:
-    return f" ({capacity.note.rstrip('.')})" if capacity and capacity.note else ""
+    note = capacity.note.rstrip(".") if capacity else ""
+    return f" ({note[:1].lower()}{note[1:]})" if note else ""
 
 
 def foremost(study: StudyResult) -> Iterator[Claim]:
@@ -120,6 +121,12 @@ def foremost(study: StudyResult) -> Iterator[Claim]:
         sentence = (
             "Do not trust all classes: a control failed, so somewhere the threshold either misses copies or "
             "calls unseen images memorized."
+        )
+    elif of_kind(study.claims, "not_separated", "chance"):
+        sentence = (
+            "Memorized may mean near for another reason than copying: at some K images that nobody copied "
+            "lie as "
+            "near to the training images, as far as these numbers tell."
         )
     elif hidden is not None and closer is not None:
         generalized = share(audits[hidden], "generalized").value

@@ -2,6 +2,7 @@
 
 __all__ = ["capacity_notes", "failures", "limits", "of_points", "sample_sizes"]
 
+from collections import Counter
 from collections.abc import Iterator
 
 from spurion.audits.claims import Claim
@@ -18,7 +19,6 @@ GENERAL = (
     "sampler",
     "one_model",
     "unseen_transforms",
-    "beyond_others",
 )
 """What every audit says and a study says in words of its own, or does not need: it asks for no gate."""
 
@@ -48,8 +48,11 @@ def of_points(study: StudyResult) -> Iterator[Claim]:
     """
     found: dict[str, dict[int, Claim]] = {}
     for k, audit in study.audits.items():
+        times: Counter[str] = Counter()
         for claim in _against(audit):
-            found.setdefault(claim.sentence if claim.kind == "note" else claim.kind, {})[k] = claim
+            times[claim.kind] += 1
+            same = claim.sentence if claim.kind == "note" else f"{claim.kind} {times[claim.kind]}"
+            found.setdefault(same, {})[k] = claim
     for claims in found.values():
         sizes, last = tuple(claims), claims[max(claims)]
         alike = len({claim.sentence for claim in claims.values()}) == 1
@@ -126,7 +129,8 @@ def limits(study: StudyResult) -> Iterator[Claim]:
         "the chance of training it.",
     )
     rates = [audit.collision_rate for audit in audits.values() if audit.collision_rate is not None]
-    tail = f" ({value(min(rates), 2)} to {value(max(rates), 2)} here)" if rates else ""
+    ends = dict.fromkeys(value(end, 2) for end in (min(rates), max(rates))) if rates else ()
+    tail = f" ({' to '.join(ends)} here)" if rates else ""
     yield _limit(
         "sample_size",
         "That the spurious share is a property of the model",

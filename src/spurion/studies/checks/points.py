@@ -4,6 +4,7 @@ __all__ = ["classified", "in_sizes", "leak", "peak_point", "share"]
 
 from collections.abc import Iterable, Mapping
 
+from spurion.audits.claims import of_kind
 from spurion.audits.results import AuditResult
 from spurion.statistics.intervals import Interval
 from spurion.statistics.numbers import listed, size
@@ -30,10 +31,9 @@ def peak_point(audits: Mapping[int, AuditResult]) -> int:
 
 
 def leak(study: StudyResult) -> int | None:
-    """The first generalizing training size whose samples still lie closer to the training set than chance."""
+    """The first generalizing training size whose samples still bear traces of the training set."""
     for k, audit in classified(study).items():
-        closer = audit.null.share_closer_to_train if audit.null else None
-        if share(audit, "generalized").value >= MOSTLY and closer is not None and closer.low > 0.5:
+        if share(audit, "generalized").value >= MOSTLY and of_kind(audit.claims, "traces"):
             return k
     return None
 
