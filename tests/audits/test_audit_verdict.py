@@ -239,7 +239,8 @@ def test_images_that_equal_others_by_nature_are_no_copies():
     alike = judged(asked, found, power(1000), (leaks,), 402, held_out=1000)
     assert alike.outcome == "inconclusive"
     assert alike.reason.endswith(
-        " But: 386 of 1000 held-out images equal training images, no fewer than samples do."
+        " But: 386 of 1000 held-out images equal training images too, as often as samples do as far as these "
+        "numbers tell."
     )
     assert judged(asked, findings(0, 1000), power(1000), (leaks,), 0, held_out=1000).outcome == "pass"
     assert judged(asked, findings(600, 1000), power(1000), (leaks,), 600, held_out=1000).outcome == "fail"
@@ -334,8 +335,8 @@ def test_a_fail_counts_what_samples_have_beyond_others():
             got = verdict(parse_condition(text), case(found, power(1000), separation=beyond))
             assert (text, got.outcome) == (text, outcome)
     assert got.reason.endswith(
-        " But: 10.0% of held-out images lie as near to a training image, so no more than 40.9% of the "
-        "samples are surely not new."
+        " But: 10.0% of held-out images lie as near to a training image, so no more than a share of "
+        "40.9% is surely copies."
     )
     everybody = beyond.model_copy(update={"others": 1.0})
     assert verdict(ABOVE, case(found, power(1000), separation=everybody)).outcome == "inconclusive"

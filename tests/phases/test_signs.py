@@ -109,7 +109,7 @@ def test_the_held_out_null_gives_its_readings_in_words():
     assert (found["nearness"].p_value, found["nearness"].copy_rate) == (1e-200, 0.0)
     assert found["authpct"].copy_rate == pytest.approx((0.8 - 0.4) / 0.6)
     assert "80% of the samples" in found["authpct"].sentence
-    assert "of held-out images 40% (p = 0.002)" in found["authpct"].sentence
+    assert "of held-out images 40% (p = 0.0020)" in found["authpct"].sentence
     assert found["ratio"].p_value == found["local_scale"].p_value == 1.0
 
 

@@ -251,7 +251,8 @@ def test_a_threshold_that_misses_known_copies_bounds_nothing(found):
         (0.6, 0.001, "traces of the training set beyond chance (p = 0.0010)"),
         (0.6, 1e-208, "traces of the training set beyond chance (p < 0.0001)"),
         (0.6, 0.2, "a hint of traces"),
-        (0.4, 0.001, "no trace beyond chance was found here, but other evidence speaks"),
+        (0.4, 0.001, "traces of the training set beyond chance (p = 0.0010)"),
+        (0.4, 0.2, "no trace beyond chance was found here, but other evidence speaks"),
     ],
 )
 def test_what_the_held_out_null_says(low, p, words, found):

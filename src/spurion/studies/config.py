@@ -22,7 +22,6 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import (
     Field,
     PlainSerializer,
-    SerializationInfo,
     WrapValidator,
     field_validator,
     model_validator,
@@ -84,7 +83,7 @@ class RatioConfig(Config):
     spurious: float = Field(0.3, gt=0, le=1)
 
 
-def _plain(config: Config, info: SerializationInfo) -> dict[str, Any]:
+def _plain(config: Config, info: Any) -> dict[str, Any]:
     return config.model_dump(mode=info.mode)
 
 

@@ -4,8 +4,9 @@ __all__ = ["copied_images", "copies", "traces"]
 
 from collections.abc import Iterator
 
-from spurion.audits.claims import Asked, Claim, of_kind
+from spurion.audits.claims import Asked, Claim
 from spurion.audits.results import AuditResult
+from spurion.phases.signs import LEVEL
 from spurion.statistics.intervals import Interval
 from spurion.statistics.numbers import at_most, p_words, percent_interval, size
 
@@ -107,7 +108,7 @@ def copied_images(audit: AuditResult) -> Iterator[Claim]:
 
 
 def traces(audit: AuditResult) -> Iterator[Claim]:
-    """Whether samples lie closer to the training set than to as many held-out images, by that sign alone."""
+    """Whether samples lie closer to the training set than to as many held-out images, by its p-value."""
     null = audit.null
     share = None if null is None else null.share_closer_to_train
     if null is None or share is None:
@@ -121,7 +122,7 @@ def traces(audit: AuditResult) -> Iterator[Claim]:
         "set of images the model never saw, where 50% would mean that nothing leaked"
     )
     p = null.share_p_value
-    found = bool(of_kind(audit.claims, "sign_closer_to_train"))
+    found = p is not None and p < LEVEL and share.value > 0.5  # as the sign of it, `spurion.phases.signs`
     against = [
         claim for claim in audit.claims if claim.severity == "warning" and "closer_to_train" in claim.touches
     ]
