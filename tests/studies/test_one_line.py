@@ -45,10 +45,14 @@ def stripes(allow_download):
     return Split(ImageSet(images[:40], "stripes"), ImageSet(images[40:], "stripes:holdout"))
 
 
+SECOND = "And by that of their edges."
+
+
 def corners(audit):
-    yield Claim(
-        kind="corners", severity="doubt", sentence=SENTENCE, touches=("memorized",), forbids=("pass",)
-    )
+    for sentence in (SENTENCE, SECOND):
+        yield Claim(
+            kind="corners", severity="doubt", sentence=sentence, touches=("memorized",), forbids=("pass",)
+        )
 
 
 @pytest.fixture
@@ -59,7 +63,7 @@ def mine(monkeypatch):
     monkeypatch.setitem(STUDY_CHECKS, "corners", corners)
 
 
-def test_a_study_has_them_all(mine, tmp_path):
+def test_a_study_has_them_all(mine, tmp_path, monkeypatch):
     sets = ("data.source=stripes", "denoiser={kind: archive}", "train_sizes=[2, 6]", "sampler.steps=20")
     sets = (*sets, "sample_size=30", "gallery=2", "thresholds='fixed:0.3,0.3'", "geometry=null")
     options = [f"--set={entry}" for entry in sets]
@@ -72,7 +76,14 @@ def test_a_study_has_them_all(mine, tmp_path):
     assert [point["audit"]["fractions"]["memorized"]["value"] for point in stored["points"]] == [1, 1]
     assert "corners" in [claim["kind"] for claim in stored["claims"]]
     assert "corners" in [claim["kind"] for claim in stored["points"][0]["audit"]["claims"]]
-    assert SENTENCE in (tmp_path / "run" / "report.html").read_text()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert SENTENCE in page
+    assert SECOND in page
+    monkeypatch.setitem(
+        CHECKS, "late", lambda audit: [Claim(kind="late", severity="doubt", sentence="Late.")]
+    )
+    again = run("study", "digits", "--out", tmp_path / "run", "--workers=1", *options)
+    assert "Doubt: Late." in again.stdout  # what is stored is judged anew
 
 
 def test_an_audit_has_them_too(mine, monkeypatch, tmp_path):
