@@ -42,7 +42,7 @@ from spurion.diffusion.samplers import reverse, stream_noises
 
 
 def checks(bench, rows):
-    """Run all checks, each on its own; a quick run leaves out the whole study, which the tests have anyway."""
+    """Run all checks, each on its own; a quick run leaves out the study, which other tests run."""
     every = {**CHECKS, **GEOMETRY, **RUNS}
     if bench.quick:
         every.pop("study by the command line")
