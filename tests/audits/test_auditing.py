@@ -161,7 +161,7 @@ def test_near_duplicates_that_share_the_copies_of_a_picture_are_named(tmp_path):
     page = write_report(tmp_path).read_text()
     assert "1 of these images lie within" in page
     assert "like number" in page
-    assert "copies of 2 different training images" in page
+    assert "copies of 3 training images, 2 of them unlike each other" in page
     apart = audit(train, samples, thresholds="fixed:0.001,0.001")
     assert {image.like for image in apart.exposure} == {None}
 

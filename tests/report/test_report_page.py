@@ -222,7 +222,7 @@ def test_sections_without_data_are_left_out(make_run):
         sizes=(2, 16), samples=40, failed=(2, 16), changes={"capacities": None, "holdout": None}
     )
     kept = [section.id for section in (make(nothing) for make in SECTIONS) if section]
-    assert kept == ["points", "training", "limits", "provenance"]
+    assert kept == ["points", "training", "provenance"]
     blind = make_run(sizes=(2, 16), samples=40, blind=(2, 16), held_out=False, changes={"capacities": None})
     kept = [section.id for section in (make(blind) for make in SECTIONS) if section]
     assert kept == ["points", "distances", "classes", "gallery", "training", "limits", "provenance"]

@@ -144,27 +144,27 @@ def limits(run: CircleRun) -> Section:
     """What cannot be concluded, and why."""
     items = [
         {
-            "claim": "Anything about images",
-            "reason": "This is the paper’s toy model in two dimensions. It shows that the three phases "
+            "title": "Anything about images",
+            "sentence": "This is the paper’s toy model in two dimensions. It shows that the three phases "
             "follow from the energy; where they lie for images is for a study of images to say.",
         },
         {
-            "claim": "That a class is sharp",
-            "reason": "Memory means at least 90% of the weight, continuum a barrier below 0.1 kT. Other "
+            "title": "That a class is sharp",
+            "sentence": "Memory means at least 90% of the weight, continuum a barrier below 0.1 kT. Other "
             "conventions move the borders, not the order of the phases.",
         },
         {
-            "claim": "That every minimum of a large set was found",
-            "reason": "Above 200 patterns minima are found from the patterns and from draws of the density; "
-            "one with a basin much smaller than 1 in 500 can be missed.",
+            "title": "That every minimum of a large set was found",
+            "sentence": "Above 200 patterns minima are found from the patterns and from draws of the "
+            "density; one with a basin much smaller than 1 in 500 can be missed.",
         },
     ]
     if run.study.trained:
         items.append(
             {
-                "claim": "What other trainings would learn",
-                "reason": "Each network was trained once, for minutes and not for days. Intervals cover the "
-                "chance of sampling only. Train again with another seed.",
+                "title": "What other trainings would learn",
+                "sentence": "Each network was trained once, for minutes and not for days. Intervals cover "
+                "the chance of sampling only. Train again with another seed.",
             }
         )
     return Section(
