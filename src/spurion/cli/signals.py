@@ -12,6 +12,8 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
+from spurion.core.interruption import remember
+
 ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 SHOW_CURSOR = b"\x1b[?25h"
 AT_ONCE = b"spurion: Ended at once; files are whole or absent, and the same command may be given again.\n"
@@ -40,7 +42,7 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
     for ending in ENDING:
         if signal.getsignal(ending) is not signal.SIG_IGN:
             signal.signal(ending, _leave)
-    raise Terminated(number)
+    raise remember(Terminated(number))
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

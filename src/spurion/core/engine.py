@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from spurion.core.interruption import raise_if_asked
 from spurion.core.progress import Progress
 from spurion.core.spawning import WorkerContext, may_start_workers
 from spurion.core.worker import Result, Task, run_one, start_worker
@@ -91,6 +92,7 @@ def _pool(
         pending = set(futures)
         while pending:
             done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            raise_if_asked()
             _drain(channel, report)
             for future in done:
                 yield futures[future], future.result()
