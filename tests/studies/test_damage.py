@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from spurion.core.store import Store
+from spurion.core.tensors import load_tensors, save_tensors
 from spurion.report.run import read_run
 from spurion.studies import study
 
@@ -95,6 +97,25 @@ def test_what_is_damaged_is_said_and_made_again(whole, run, name, damage, caplog
     caplog.clear()
     again(run)
     assert not told(caplog)
+
+
+def test_results_of_other_fields_are_made_again(whole, run, caplog):
+    """Its measurement lacks the searches and its results have other fields: both are made again, no more."""
+    point = run / POINT
+    tensors, facts = load_tensors(point / "measurement.safetensors")
+    old = {name: value for name, value in tensors.items() if "." not in name}
+    save_tensors(point / "measurement.safetensors", old, facts)
+    measured, concluded = Store(point, "measure"), Store(point, "conclude")
+    measured.put(point / "samples.npz", point / "measurement.safetensors", key=measured.key)
+    (point / "point.json").write_text(json.dumps({"train_size": 2, "sample_size": 8, "status": "done"}))
+    key = concluded.key
+    concluded.put(point / "point.json", point / "samples.csv", point / "gallery.npz", key=key)
+    kept = {path: path.stat().st_mtime_ns for path in (run / WEIGHTS, point / "samples.npz")}
+    (run / "study.json").write_text(json.dumps({"schema": "spurion.study/1"}))
+    again(run)
+    assert contents(run) == contents(whole)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert "it holds no measurement" in told(caplog)[0]
 
 
 def test_only_the_damaged_piece_is_made_again(run, monkeypatch):

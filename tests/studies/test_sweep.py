@@ -97,7 +97,7 @@ def test_the_schema_in_the_package_is_current_and_holds(small):
 def test_again_is_the_same_and_computes_nothing(small, monkeypatch):
     folder, result = small
     monkeypatch.setattr("spurion.studies.point._measure", None)
-    monkeypatch.setattr("spurion.studies.point.conclude", None)
+    monkeypatch.setattr("spurion.studies.concluding.conclude", None)
     assert study("digits", out=folder, overrides=SMALL) == result
 
 

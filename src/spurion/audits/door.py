@@ -110,8 +110,6 @@ def audit(
     check_arguments(locals(), AUDIT_KINDS)
     check_sources(samples, model, generate, geometry)
     check_choice("device", device, get_args(DeviceName))
-    if out is not None and not str(out).strip():
-        raise ValueError("`out` must be the path of a folder, got an empty text.")
     request = Request(
         rule=rule_for(thresholds, holdout is not None),
         condition=None if fail_if is None else condition_of(fail_if),
@@ -125,7 +123,7 @@ def audit(
         redact=redact,
         progress=progress or silent,
     )
-    folder = None if out is None else AuditFolder(Path(out), redact)
+    folder = None if out is None else AuditFolder.at(out, redact)
     drawing = sampler or SamplerConfig()
     source = None if model is None else Model.load(model, generate, drawing, seed=seed, device=device)
     if folder is not None:

@@ -47,6 +47,17 @@ class AuditFolder:
     path: Path
     redact: bool
 
+    @classmethod
+    def at(cls, path: Path | str, redact: bool) -> "AuditFolder":
+        """The folder of a path, which must not be empty: that would be the working directory.
+
+        Raises:
+            ValueError: If it is, or as the class.
+        """
+        if not str(path).strip():
+            raise ValueError("`out` must be the path of a folder, got an empty text.")
+        return cls(Path(path), redact)
+
     def __post_init__(self) -> None:
         if (self.path / "study.json").exists() or (self.path / "config.yaml").exists():
             raise ValueError(f"`out` must not be the folder of a study, got {self.path}; choose another.")

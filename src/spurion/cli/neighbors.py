@@ -106,26 +106,20 @@ def neighbors(
     from spurion.neighbors import load_distance, nearest
 
     chosen = load_distance(distance, weights, allow_download)
-    ends = value_range_of(value_range)
-    sources = {"queries": queries, "reference": reference}
-    opened = opener(sources, allow_download=allow_download, resize=resize, value_range=ends, clip=clip)
+    opened = opener(
+        {"queries": queries, "reference": reference}, resize=resize, clip=clip,
+        value_range=value_range_of(value_range), allow_download=allow_download,
+    )  # fmt: skip
     asked, searched = opened("queries"), opened("reference")
     show_clipped(asked, searched)
     if exclude_self and asked.sha256 != searched.sha256:
         raise ValueError("`--exclude-self` needs the same images, in the same order, on both sides.")
     with progress_shown() as shown:
         found = nearest(
-            asked.images,
-            searched.images,
-            k,
-            distance=chosen,
-            exclude_self=exclude_self,
-            engine=engine.value,
-            memory_limit=_bytes(memory_limit),
-            checkpoint=checkpoint,
-            cache=cache,
+            asked.images, searched.images, k, distance=chosen, exclude_self=exclude_self, engine=engine.value,
+            memory_limit=_bytes(memory_limit), checkpoint=checkpoint, cache=cache,
             progress=partial(shown, "", "search"),
-        )
+        )  # fmt: skip
     warnings = _warnings(asked, searched, found)
     show_warnings(warnings)
     if out is not None:

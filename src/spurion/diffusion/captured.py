@@ -58,7 +58,7 @@ class CapturedStep:
             self._record(update, state, before, seed)
         except NotCaptured:
             raise
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
+        except (RuntimeError, AssertionError) as error:
             raise NotCaptured(f"{error!s:.200}".splitlines()[0] if str(error) else repr(error)) from error
         finally:
             _put_back(state, before)

@@ -12,7 +12,8 @@ from jaxtyping import Int
 from PIL import Image
 
 from spurion.phases.classification import CLASSES
-from spurion.report.run import Gallery, Run, Samples, Shown
+from spurion.report.evidence import Gallery, Samples
+from spurion.report.run import Run, Shown
 
 BUDGET = 12_000_000
 """Bytes of raw pixels that all sprites together may hold."""

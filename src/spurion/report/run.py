@@ -5,88 +5,26 @@ nobody reads a report made from half of a run.
 """
 
 __all__ = [
-    "Gallery",
-    "LossCurve",
     "Run",
-    "Samples",
     "Shown",
-    "read_gallery",
     "read_run",
-    "read_samples",
 ]
 
-import math
-from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float, Int, UInt8
-
 from spurion.audits.claims import Claim
-from spurion.audits.findings import SAMPLE_COLUMNS, TRANSFORM_COLUMN
 from spurion.audits.results import AuditResult
-from spurion.core.quantities import LARGEST
 from spurion.core.store import Store
-from spurion.core.tensors import Damaged
 from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.groups.results import GeometryResult, ScanResult
-from spurion.phases.classification import CLASSES
 from spurion.phases.transitions import Capacities
-from spurion.report.stored import read_arrays, read_loss, read_rows, read_stored
+from spurion.report.evidence import Gallery, LossCurve, Samples, read_gallery, read_loss_curve, read_samples
+from spurion.report.stored import read_stored
 from spurion.studies.results import Point, StudyResult
-
-LABELS = {"": -1, **{name: index for index, name in enumerate(CLASSES)}}
-"""What `samples.csv` calls the classes; nothing where no threshold gave one."""
 
 REMEDY = "run the study again to have it made again, or delete `.seals` beside it to have it read as it is"
 """What to do about a file that is not as it was written."""
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The rows of `samples.csv` that the report shows.
-
-    Attributes:
-        label: Class of each sample as an index into `CLASSES`; -1 where no threshold gave it one.
-        distance_train: Distance to the nearest training image (the olive histogram).
-        nearest_train: Index of that image in the training set.
-        distance_sample: Distance to the nearest other sample (the gray histogram); NaN if there is none.
-        nearest_sample: Index of that sample; -1 if there is none.
-    """
-
-    label: Int[np.ndarray, " n"]
-    distance_train: Float[np.ndarray, " n"]
-    nearest_train: Int[np.ndarray, " n"]
-    distance_sample: Float[np.ndarray, " n"]
-    nearest_sample: Int[np.ndarray, " n"]
-
-    def __len__(self) -> int:
-        """Number of samples."""
-        return len(self.label)
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Samples kept for the eye, each with its nearest training image and its nearest other sample."""
-
-    index: Int[np.ndarray, " g"]
-    label: Int[np.ndarray, " g"]
-    sample: UInt8[np.ndarray, "g c h w"]
-    train: UInt8[np.ndarray, "g c h w"]
-    other: UInt8[np.ndarray, "g c h w"]
-
-    def __len__(self) -> int:
-        """Number of samples kept."""
-        return len(self.index)
-
-
-@dataclass(frozen=True)
-class LossCurve:
-    """The training loss as logged."""
-
-    step: Int[np.ndarray, " s"]
-    loss: Float[np.ndarray, " s"]
 
 
 @dataclass(frozen=True)
@@ -201,7 +139,7 @@ def _read_study(folder: Path) -> Run:
         place = folder / "points" / f"{point.train_size:06d}"
         loss = place / "training.jsonl"
         if point.audit is None:
-            failed.append((point, _read_loss(loss) if loss.is_file() else None))
+            failed.append((point, read_loss_curve(loss) if loss.is_file() else None))
         else:
             done.append(_read_point(place, point, point.audit))
     return Run(tuple(done), study, tuple(failed))
@@ -210,7 +148,9 @@ def _read_study(folder: Path) -> Run:
 def _read_point(folder: Path, point: Point, audit: AuditResult) -> Shown:
     loss = folder / "training.jsonl"
     samples, gallery = _read_evidence(folder, audit)
-    found = Shown(audit, samples, gallery, _read_loss(loss) if point.training is not None else None, point)
+    found = Shown(
+        audit, samples, gallery, read_loss_curve(loss) if point.training is not None else None, point
+    )
     Store(folder, "conclude").check(REMEDY, folder / "samples.csv", folder / "gallery.npz")
     Store(folder, "train").check(REMEDY, loss)
     return found
@@ -219,97 +159,3 @@ def _read_point(folder: Path, point: Point, audit: AuditResult) -> Shown:
 def _read_evidence(folder: Path, audit: AuditResult) -> tuple[Samples, Gallery]:
     samples = read_samples(folder / "samples.csv", audit.sample_size, audit.train_size)
     return samples, read_gallery(folder / "gallery.npz", len(samples))
-
-
-def read_samples(path: Path, count: int, images: int) -> Samples:
-    """Read `samples.csv`.
-
-    Arguments:
-        path: The file.
-        count: How many rows it must have.
-        images: How many training images its indices may count.
-
-    Raises:
-        ValueError: If it is missing or damaged.
-    """
-    labels, to_train, trains, to_sample, others = array("b"), array("d"), array("q"), array("d"), array("q")
-    for number, row in enumerate(read_rows(path, SAMPLE_COLUMNS, count, more=TRANSFORM_COLUMN)):
-        try:
-            index, label, distance_train, nearest_train, second, distance_sample, nearest_sample, *_ = row
-            if label not in LABELS:
-                raise ValueError(f"`label` must be a class or empty, got {label!r:.40}")
-            if index != str(number):
-                raise ValueError(f"`index` must be {number}, got {index!r:.40}")
-            labels.append(LABELS[label])
-            to_train.append(_distance(distance_train, "distance_train"))
-            trains.append(_index(nearest_train, "nearest_train", images))
-            if second:
-                _distance(second, "distance_train_2")
-            to_sample.append(_distance(distance_sample, "distance_sample") if distance_sample else math.nan)
-            others.append(_index(nearest_sample, "nearest_sample", count) if nearest_sample else -1)
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged (row {number + 1}: {error}).") from None
-    return Samples(
-        label=np.array(labels, dtype=np.int64),
-        distance_train=np.array(to_train),
-        nearest_train=np.array(trains, dtype=np.int64),
-        distance_sample=np.array(to_sample),
-        nearest_sample=np.array(others, dtype=np.int64),
-    )
-
-
-def _distance(text: str, column: str) -> float:
-    value = float(text) if len(text) < 40 else math.inf
-    if not 0 <= value <= LARGEST:
-        raise ValueError(f"`{column}` must be a distance, neither negative or infinite, got {text!r:.40}")
-    return value
-
-
-def _index(text: str, column: str, size: int) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text) < size):
-        raise ValueError(f"`{column}` must be an index below {size}, got {text!r:.40}")
-    return int(text)
-
-
-def read_gallery(path: Path, samples: int) -> Gallery:
-    """Read `gallery.npz`.
-
-    Arguments:
-        path: The file.
-        samples: How many samples its indices may count.
-
-    Raises:
-        ValueError: If it is missing or damaged.
-    """
-    arrays = read_arrays(path, ("index", "label", "sample", "train", "other"))
-    try:
-        _check_gallery(arrays, samples)
-    except ValueError as error:
-        raise Damaged(f"{path} is damaged ({error}).") from None
-    index, label = (arrays[name].astype(np.int64) for name in ("index", "label"))
-    return Gallery(index, label, arrays["sample"], arrays["train"], arrays["other"])
-
-
-def _check_gallery(arrays: dict[str, np.ndarray], samples: int) -> None:
-    index, label, *images = arrays.values()
-    shape = images[0].shape
-    if len(shape) != 4 or shape[1] not in (1, 3) or 0 in shape[2:]:
-        raise ValueError(f"images must have the shape (g, 1 or 3, H, W), got {shape!s:.80}")
-    if any(image.shape != shape or image.dtype != np.uint8 for image in images):
-        raise ValueError("sample, train and other must be uint8 images of one shape")
-    if index.shape != shape[:1] or label.shape != shape[:1]:
-        raise ValueError("index and label must have one entry for each image")
-    if index.dtype.kind == "f" or label.dtype.kind == "f":
-        raise ValueError("index and label must be whole numbers")
-    if ((index < 0) | (index >= samples)).any():
-        raise ValueError(f"an index is outside the {samples} samples")
-    if ((label < -1) | (label >= len(CLASSES))).any():
-        raise ValueError("a label is not a class")
-
-
-def _read_loss(path: Path) -> LossCurve:
-    rows = read_loss(path)
-    return LossCurve(
-        np.array([step for step, _ in rows], dtype=np.int64),
-        np.array([loss for _, loss in rows], dtype=np.float64),
-    )

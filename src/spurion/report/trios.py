@@ -11,8 +11,9 @@ from PIL import Image
 
 from spurion.audits.gallery import COPIED
 from spurion.phases.classification import CLASSES
+from spurion.report.evidence import Gallery, Samples
 from spurion.report.gallery import sprite
-from spurion.report.run import Gallery, Samples, Shown
+from spurion.report.run import Shown
 from spurion.statistics.numbers import percent, value
 
 WIDEST = 96

@@ -1,4 +1,4 @@
-"""One training size of a study: train, sample, measure, and later conclude.
+"""One training size of a study: train, sample, measure; `spurion.studies.concluding` concludes.
 
 Every stage leaves its result in the point's folder, under checksums, and is never computed twice; a stage
 that was interrupted goes on where it was, and what was damaged since is told and made again. What goes wrong
@@ -8,17 +8,16 @@ with one model (a loss that is not a number) is recorded as a failed point; what
 
 __all__ = [
     "PointTask",
-    "conclude_point",
     "concluded_from",
     "load_samples",
     "measure_point",
     "measured_from",
     "parameter_count",
     "point_data",
+    "point_images",
     "train_point",
 ]
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,28 +30,20 @@ from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor
 
-from spurion.audits.checks import checked
-from spurion.audits.classes import AuditRules, labels_of
-from spurion.audits.conclusion import conclude
 from spurion.audits.measurement import load_measurement, measure, save_measurement
-from spurion.audits.request import Request
-from spurion.audits.results import ModelInfo
 from spurion.audits.sources import Images, drawn_set
-from spurion.audits.written import gallery_indices, write_gallery, write_samples_csv
 from spurion.core.failures import FAILURES, one_sentence, raise_if_refused
-from spurion.core.progress import Progress, silent
+from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
 from spurion.core.store import AGAIN, Store
 from spurion.core.tensors import Damaged, load_arrays, tell
 from spurion.data import ImageSet, Split, load_split, nested_order
 from spurion.diffusion.denoiser import Denoiser
-from spurion.diffusion.folder import folder_hash
 from spurion.diffusion.sampleset import sample_to_folder
 from spurion.diffusion.training import is_trained, train
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
-from spurion.studies.folder import stage_seconds, timed, vectors_of
-from spurion.studies.results import Point, TrainingSummary
+from spurion.studies.folder import timed, vectors_of
 
 
 @dataclass(frozen=True)
@@ -160,7 +151,9 @@ def _is_measured(task: PointTask) -> bool:
     """
     store, folder = Store(task.folder, "measure"), task.folder
     files = {folder / "samples.npz": load_samples, task.measurement_file: load_measurement}
-    damage = store.damage() if store.key is not None else _unreadable(files)
+    sealed = store.key is not None
+    damage = store.damage() if sealed else {}
+    damage |= _unreadable({task.measurement_file: load_measurement} if sealed else files)
     for path, error in damage.items():
         tell(error, AGAIN)
         path.unlink(missing_ok=True)
@@ -204,7 +197,7 @@ def _measure(task: PointTask, report: Progress) -> None:
     if store.key is not None and not store.damage():
         return
     with timed(task.folder, "measure"):
-        images, seed = _images(task, samples), derive_seed(task.seed, "measure")
+        images, seed = point_images(task, samples), derive_seed(task.seed, "measure")
         distance = config.load_distance(task.allow_download).kept(vectors_of(task.folder))
         told = partial(report, task.name)
         found = measure(*images.tensors, distance=distance, seed=seed, progress=told)
@@ -221,85 +214,10 @@ def load_samples(path: Path) -> Float[Tensor, "n channels height width"]:
     return torch.from_numpy(load_arrays(path, "samples")["samples"])
 
 
-def conclude_point(task: PointTask, report: Progress) -> Point:
-    """Classify the samples of one training size and write `samples.csv`, `gallery.npz` and `point.json`."""
-    config, thresholds = task.config, task.thresholds
-    if thresholds is None:
-        raise ValueError("`thresholds` must be known before a point is concluded.")
-    store, stored = Store(task.folder, "conclude"), task.folder / "point.json"
-    key = concluded_from(task.folder)
-    beside = (task.folder / "samples.csv", task.folder / "gallery.npz")
-    known = store.recall(stored, Point.model_validate, *beside, key=key)
-    if known is not None and known.audit and known.audit.thresholds == thresholds:
-        return known.model_copy(update={"audit": checked(known.audit)})
-    store.remove(stored)
-    measurement = load_measurement(task.measurement_file)
-    images = _images(task, load_samples(task.folder / "samples.npz"))
-    with timed(task.folder, "conclude"):
-        request = _request(task)
-        audit = conclude(request, images, measurement, thresholds, model=_model(task))
-        labels = labels_of(measurement, thresholds)
-        write_samples_csv(beside[0], measurement, labels)
-        shown = gallery_indices(measurement.distance_train, labels, config.gallery)
-        write_gallery(beside[1], measurement, labels, images.samples.images, images.train.images, shown)
-    result = Point(
-        train_size=task.train_size,
-        sample_size=task.sample_size,
-        training=_training_summary(task.folder),
-        audit=audit,
-        seconds=stage_seconds(task.folder),
-    )
-    store.keep(stored, result.model_dump(mode="json", by_alias=True), *beside, key=key)
-    report(task.name, "conclude", 1, 1)
-    return result
-
-
-def _images(task: PointTask, samples: Float[Tensor, "n *shape"]) -> Images:
+def point_images(task: PointTask, samples: Float[Tensor, "n *shape"]) -> Images:
     """The sets of the audit of a point."""
     pool, holdout = point_data(task.config, task.allow_download)
     return Images(pool.subset(range(task.train_size)), drawn_set(samples, task.name), holdout)
-
-
-def _request(task: PointTask) -> Request:
-    """What a study asks of the audit of a point."""
-    config, seed = task.config, derive_seed(task.seed, "conclude")
-    return Request(
-        rule=config.thresholds,
-        condition=None,
-        distance=config.load_distance(task.allow_download).kept(vectors_of(task.folder)),
-        transforms=(),
-        seed=seed,
-        resize=config.data.resize,
-        value_range=config.data.value_range,
-        clip=config.data.clip,
-        points=0,
-        redact=False,
-        progress=silent,
-        rules=AuditRules(
-            holdout_alpha=config.holdout_alpha,
-            ratio_memorized=config.ratio.memorized,
-            ratio_spurious=config.ratio.spurious,
-        ),
-    )
-
-
-def _model(task: PointTask) -> ModelInfo:
-    return ModelInfo(
-        name=task.name,
-        sha256=folder_hash(task.folder / "model"),
-        sampler=task.config.sampler.model_dump(mode="json"),
-        seed=derive_seed(task.seed, "sample"),
-    )
-
-
-def _training_summary(folder: Path) -> TrainingSummary | None:
-    log = folder / "training.jsonl"
-    if not log.exists():
-        return None
-    last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
-    return TrainingSummary(
-        iterations=last["step"], final_loss=last["loss"], parameters=parameter_count(folder / "model")
-    )
 
 
 def parameter_count(model: Path) -> int:

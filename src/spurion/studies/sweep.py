@@ -28,11 +28,12 @@ from spurion.phases.rarefied import Rarefaction
 from spurion.phases.thresholds import ThresholdInfo
 from spurion.phases.transitions import Capacities, capacities
 from spurion.studies.checks import checked
+from spurion.studies.concluding import conclude_point
 from spurion.studies.config import StudyConfig
 from spurion.studies.crew import crew_for
 from spurion.studies.folder import RunFolder, stage_seconds
 from spurion.studies.geometry.sweep import add_geometry
-from spurion.studies.point import PointTask, conclude_point, measure_point, point_data
+from spurion.studies.point import PointTask, measure_point, point_data
 from spurion.studies.recipes import named_config
 from spurion.studies.results import Point, StudyResult
 

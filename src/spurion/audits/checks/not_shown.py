@@ -45,19 +45,7 @@ def _limits(audit: AuditResult) -> Iterator[tuple[str, str, str]]:
         f"That no copy is missed in a sense other than the {audit.distance.name} distance",
         _distance(audit),
     )
-    if audit.model is None or audit.model.sampler is None:
-        yield (
-            "unknown_sampler",
-            "How the samples were chosen",
-            "How the samples were drawn is not known here: prompts, samplers and numbers of steps change "
-            "the share of copies, and so does choosing among samples.",
-        )
-    else:
-        yield (
-            "sampler",
-            "That another sampler would give the same shares",
-            "Fewer or other sampling steps from the same model change the memorized share considerably.",
-        )
+    yield _drawing(audit)
     yield (
         "sample_size",
         "That the spurious share is a property of the model",
@@ -67,6 +55,21 @@ def _limits(audit: AuditResult) -> Iterator[tuple[str, str, str]]:
         "one_model",
         "How much the shares vary from one training run to the next",
         "Intervals cover the chance of drawing these samples, not that of training the model again.",
+    )
+
+
+def _drawing(audit: AuditResult) -> tuple[str, str, str]:
+    if audit.sampler:
+        return (
+            "sampler",
+            "That another sampler would give the same shares",
+            "Fewer or other sampling steps from the same model change the memorized share considerably.",
+        )
+    return (
+        "unknown_sampler",
+        "How the samples were chosen",
+        "How the samples were drawn is not known here: prompts, samplers and numbers of steps change the "
+        "share of copies, and so does choosing among samples.",
     )
 
 

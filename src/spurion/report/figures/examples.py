@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from spurion.report.evidence import Gallery, Samples
 from spurion.report.figures.canvas import CLASS_COLORS, INK, MUTED, Width, width_of
-from spurion.report.run import Gallery, Run, Samples
+from spurion.report.run import Run
 from spurion.statistics.numbers import size
 
 ROW_LABELS = ("sample", "nearest\ntraining image", "nearest\nother sample")

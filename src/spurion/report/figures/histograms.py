@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spurion.phases.thresholds import ThresholdInfo
+from spurion.report.evidence import Samples
 from spurion.report.figures.canvas import (
     GRAY,
     INK,
@@ -21,7 +22,7 @@ from spurion.report.figures.canvas import (
     panels,
     plain_log_axis,
 )
-from spurion.report.run import Run, Samples, Shown
+from spurion.report.run import Run, Shown
 from spurion.statistics.numbers import size
 
 BINS = 56

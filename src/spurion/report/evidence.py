@@ -1,0 +1,165 @@
+"""The evidence beside a stored audit: rows of samples, images for the eye, the loss of a training."""
+
+__all__ = ["Gallery", "LossCurve", "Samples", "read_gallery", "read_loss_curve", "read_samples"]
+
+import math
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from spurion.audits.findings import SAMPLE_COLUMNS, TRANSFORM_COLUMN
+from spurion.core.quantities import LARGEST
+from spurion.core.tensors import Damaged
+from spurion.phases.classification import CLASSES
+from spurion.report.stored import read_arrays, read_loss, read_rows
+
+LABELS = {"": -1, **{name: index for index, name in enumerate(CLASSES)}}
+"""What `samples.csv` calls the classes; nothing where no threshold gave one."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The rows of `samples.csv` that the report shows.
+
+    Attributes:
+        label: Class of each sample as an index into `CLASSES`; -1 where no threshold gave it one.
+        distance_train: Distance to the nearest training image (the olive histogram).
+        nearest_train: Index of that image in the training set.
+        distance_sample: Distance to the nearest other sample (the gray histogram); NaN if there is none.
+        nearest_sample: Index of that sample; -1 if there is none.
+    """
+
+    label: Int[np.ndarray, " n"]
+    distance_train: Float[np.ndarray, " n"]
+    nearest_train: Int[np.ndarray, " n"]
+    distance_sample: Float[np.ndarray, " n"]
+    nearest_sample: Int[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.label)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Samples kept for the eye, each with its nearest training image and its nearest other sample."""
+
+    index: Int[np.ndarray, " g"]
+    label: Int[np.ndarray, " g"]
+    sample: UInt8[np.ndarray, "g c h w"]
+    train: UInt8[np.ndarray, "g c h w"]
+    other: UInt8[np.ndarray, "g c h w"]
+
+    def __len__(self) -> int:
+        """Number of samples kept."""
+        return len(self.index)
+
+
+@dataclass(frozen=True)
+class LossCurve:
+    """The training loss as logged."""
+
+    step: Int[np.ndarray, " s"]
+    loss: Float[np.ndarray, " s"]
+
+
+def read_samples(path: Path, count: int, images: int) -> Samples:
+    """Read `samples.csv`.
+
+    Arguments:
+        path: The file.
+        count: How many rows it must have.
+        images: How many training images its indices may count.
+
+    Raises:
+        ValueError: If it is missing or damaged.
+    """
+    labels, to_train, trains, to_sample, others = array("b"), array("d"), array("q"), array("d"), array("q")
+    for number, row in enumerate(read_rows(path, SAMPLE_COLUMNS, count, more=TRANSFORM_COLUMN)):
+        try:
+            index, label, distance_train, nearest_train, second, distance_sample, nearest_sample, *_ = row
+            if label not in LABELS:
+                raise ValueError(f"`label` must be a class or empty, got {label!r:.40}")
+            if index != str(number):
+                raise ValueError(f"`index` must be {number}, got {index!r:.40}")
+            labels.append(LABELS[label])
+            to_train.append(_distance(distance_train, "distance_train"))
+            trains.append(_index(nearest_train, "nearest_train", images))
+            if second:
+                _distance(second, "distance_train_2")
+            to_sample.append(_distance(distance_sample, "distance_sample") if distance_sample else math.nan)
+            others.append(_index(nearest_sample, "nearest_sample", count) if nearest_sample else -1)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged (row {number + 1}: {error}).") from None
+    return Samples(
+        label=np.array(labels, dtype=np.int64),
+        distance_train=np.array(to_train),
+        nearest_train=np.array(trains, dtype=np.int64),
+        distance_sample=np.array(to_sample),
+        nearest_sample=np.array(others, dtype=np.int64),
+    )
+
+
+def _distance(text: str, column: str) -> float:
+    value = float(text) if len(text) < 40 else math.inf
+    if not 0 <= value <= LARGEST:
+        raise ValueError(f"`{column}` must be a distance, neither negative or infinite, got {text!r:.40}")
+    return value
+
+
+def _index(text: str, column: str, size: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text) < size):
+        raise ValueError(f"`{column}` must be an index below {size}, got {text!r:.40}")
+    return int(text)
+
+
+def read_gallery(path: Path, samples: int) -> Gallery:
+    """Read `gallery.npz`.
+
+    Arguments:
+        path: The file.
+        samples: How many samples its indices may count.
+
+    Raises:
+        ValueError: If it is missing or damaged.
+    """
+    arrays = read_arrays(path, ("index", "label", "sample", "train", "other"))
+    try:
+        _check_gallery(arrays, samples)
+    except ValueError as error:
+        raise Damaged(f"{path} is damaged ({error}).") from None
+    index, label = (arrays[name].astype(np.int64) for name in ("index", "label"))
+    return Gallery(index, label, arrays["sample"], arrays["train"], arrays["other"])
+
+
+def _check_gallery(arrays: dict[str, np.ndarray], samples: int) -> None:
+    index, label, *images = arrays.values()
+    shape = images[0].shape
+    if len(shape) != 4 or shape[1] not in (1, 3) or 0 in shape[2:]:
+        raise ValueError(f"images must have the shape (g, 1 or 3, H, W), got {shape!s:.80}")
+    if any(image.shape != shape or image.dtype != np.uint8 for image in images):
+        raise ValueError("sample, train and other must be uint8 images of one shape")
+    if index.shape != shape[:1] or label.shape != shape[:1]:
+        raise ValueError("index and label must have one entry for each image")
+    if index.dtype.kind == "f" or label.dtype.kind == "f":
+        raise ValueError("index and label must be whole numbers")
+    if ((index < 0) | (index >= samples)).any():
+        raise ValueError(f"an index is outside the {samples} samples")
+    if ((label < -1) | (label >= len(CLASSES))).any():
+        raise ValueError("a label is not a class")
+
+
+def read_loss_curve(path: Path) -> LossCurve:
+    """Read `training.jsonl`.
+
+    Raises:
+        ValueError: If it is missing or damaged.
+    """
+    rows = read_loss(path)
+    return LossCurve(
+        np.array([step for step, _ in rows], dtype=np.int64),
+        np.array([loss for _, loss in rows], dtype=np.float64),
+    )
