@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.isotonic import isotonic_regression
 
-from spurion.phases.transitions import _falling_fit, capacities
+from spurion.phases.passage import falling_fit
+from spurion.phases.transitions import capacities
 
 GRID = [2, 8, 32, 128, 512]
 MEMORIZED = np.array([1.0, 0.95, 0.6, 0.1, 0.0])
@@ -63,12 +64,12 @@ def test_the_monotone_fit_is_isotonic_regression(seed):
     total = draw.integers(1, 50, size=12)
     counts = draw.binomial(total, 0.5, size=(4, 12))
     expected = [isotonic_regression(row / total, sample_weight=total, increasing=False) for row in counts]
-    assert np.allclose(_falling_fit(counts, total), expected, atol=1e-13)
+    assert np.allclose(falling_fit(counts, total), expected, atol=1e-13)
 
 
 def test_the_monotone_fit_leaves_a_monotone_curve_alone():
     counts = np.array([[10, 9, 9, 3, 0]])
-    assert (_falling_fit(counts, np.array([10, 10, 10, 7, 3])) == counts / [10, 10, 10, 7, 3]).all()
+    assert (falling_fit(counts, np.array([10, 10, 10, 7, 3])) == counts / [10, 10, 10, 7, 3]).all()
 
 
 def test_intervals_cover_the_truth_of_simulated_studies():

@@ -22,7 +22,7 @@ from spurion.cli.show import (
 )
 
 if TYPE_CHECKING:
-    from spurion.phases.transitions import Capacity
+    from spurion.phases.passage import Capacity
     from spurion.studies.planning import Plan
     from spurion.studies.results import StudyResult
 

@@ -49,6 +49,7 @@ from spurion.phases.exposed import Exposure, duplicate_groups, exposure
 from spurion.phases.gate import Condition, Verdict, decide, parse_condition
 from spurion.phases.leaks import near_leaks
 from spurion.phases.null import NullTest, null_test
+from spurion.phases.passage import Capacity
 from spurion.phases.rarefied import Rarefaction, rarefaction
 from spurion.phases.scaled import Sensitivity, sensitivity
 from spurion.phases.thresholds import (
@@ -63,4 +64,4 @@ from spurion.phases.thresholds import (
     thresholds_by_rule,
     valley_thresholds,
 )
-from spurion.phases.transitions import Capacities, Capacity, capacities
+from spurion.phases.transitions import Capacities, capacities

@@ -3,7 +3,7 @@
 __all__ = ["tiles"]
 
 from spurion.audits.results import AuditResult
-from spurion.phases.transitions import Capacity
+from spurion.phases.passage import Capacity
 from spurion.report.blocks import Tile
 from spurion.report.run import Run
 from spurion.statistics.numbers import fraction, percent, size

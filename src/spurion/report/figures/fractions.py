@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spurion.phases.transitions import Capacities, Capacity
+from spurion.phases.passage import Capacity
+from spurion.phases.transitions import Capacities
 from spurion.report.figures.canvas import (
     CLASS_COLORS,
     CLASS_MARKERS,

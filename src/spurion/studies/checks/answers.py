@@ -8,7 +8,7 @@ __all__ = ["foremost", "generalization", "memorization", "peak"]
 from collections.abc import Iterator
 
 from spurion.audits.claims import Claim, of_kind
-from spurion.phases.transitions import Capacity
+from spurion.phases.passage import Capacity
 from spurion.statistics.numbers import at_most, percent, percent_interval, size
 from spurion.studies.checks.points import classified, leak, peak_point, share
 from spurion.studies.results import StudyResult
