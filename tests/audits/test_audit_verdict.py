@@ -15,9 +15,9 @@ from spurion.audits.verdict import verdict
 from spurion.core.random import generator
 from spurion.phases.detection import power
 from spurion.phases.gate import parse_condition
+from spurion.phases.rules import ThresholdInfo
 from spurion.phases.separation import Separation
 from spurion.phases.signs import Sign
-from spurion.phases.thresholds import ThresholdInfo
 from spurion.report import write_report
 from spurion.statistics.intervals import ClassFractions, proportion
 

@@ -7,8 +7,8 @@ import torch
 
 from spurion.core.random import generator
 from spurion.phases.classification import classify
+from spurion.phases.rules import Identifiable, ThresholdInfo
 from spurion.phases.scaled import FACTORS, sensitivity
-from spurion.phases.thresholds import Identifiable, ThresholdInfo
 
 
 def thresholds(memorized, spurious):

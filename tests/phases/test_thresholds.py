@@ -4,17 +4,8 @@ import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.phases.thresholds import (
-    FixedRule,
-    HoldoutRule,
-    ThresholdInfo,
-    ValleyRule,
-    fixed,
-    holdout,
-    parse_rule,
-    thresholds_by_rule,
-    valley_thresholds,
-)
+from spurion.phases.rules import FixedRule, HoldoutRule, ThresholdInfo, ValleyRule, parse_rule
+from spurion.phases.thresholds import fixed, holdout, thresholds_by_rule, valley_thresholds
 
 DATA = {"olive": torch.ones(5), "gray": torch.ones(5)}
 

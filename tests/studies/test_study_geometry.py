@@ -18,7 +18,7 @@ from spurion.geometry.groups.measuring import measure, usual_measures
 from spurion.geometry.measures import MEASURES
 from spurion.geometry.stiffness import FULL_DIM
 from spurion.neighbors.distances import L2
-from spurion.phases.thresholds import ThresholdInfo
+from spurion.phases.rules import ThresholdInfo
 from spurion.report.html import render
 from spurion.report.run import read_run
 from spurion.studies import study

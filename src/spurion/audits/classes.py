@@ -1,7 +1,8 @@
 """From distances to classes, and what follows from them alone; the rest is in `spurion.audits.conclusion`."""
 
-__all__ = ["AuditRules", "classified", "labels_of", "thresholds_for"]
+__all__ = ["AuditRules", "classified", "labels_of"]
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,7 +10,8 @@ from jaxtyping import Bool, Float, Int64
 from pydantic import Field
 from torch import Tensor
 
-from spurion.audits.findings import Controls, Findings
+from spurion.audits.findings import AtAlpha, Controls, Findings
+from spurion.audits.ground import AllShares, Ground, all_shares, ground_for
 from spurion.audits.measurement import COPY_NOISE, Measurement
 from spurion.core.config import Config
 from spurion.core.random import derive_seed
@@ -17,8 +19,8 @@ from spurion.neighbors import Distance, DistanceInfo, Pairs, as_distance, within
 from spurion.phases.attractors import census
 from spurion.phases.classification import classify, classify_by_ratio
 from spurion.phases.rarefied import collision_rate, rarefaction
+from spurion.phases.rules import ThresholdInfo
 from spurion.phases.scaled import sensitivity
-from spurion.phases.thresholds import ThresholdInfo, thresholds_by_rule
 from spurion.statistics.intervals import ClassFractions, Interval, class_fractions, proportion
 
 
@@ -34,34 +36,20 @@ class AuditRules(Config):
     ratio_spurious: float = Field(0.3, gt=0, le=1)
 
 
-def thresholds_for(rule: str, *measurements: Measurement) -> ThresholdInfo:
-    """Thresholds by a rule, from the pooled distances of one or several measurements.
-
-    Raises:
-        ValueError: If the rule is unknown, or needs held-out images that were not given.
-    """
-    return thresholds_by_rule(
-        rule,
-        olive=torch.cat([m.distance_train for m in measurements]),
-        gray=torch.cat([m.distance_sample for m in measurements]),
-        holdout_to_train=torch.cat([m.holdout_train for m in measurements]),
-        holdout_to_holdout=torch.cat([m.holdout_holdout for m in measurements]),
-    )
-
-
 def labels_of(measurement: Measurement, thresholds: ThresholdInfo) -> Int64[Tensor, " n"] | None:
     """Class of every sample by absolute distance (Eq. 9-11), or None without a threshold."""
     if thresholds.memorized is None or thresholds.spurious is None:
         return None
-    return classify(measurement.distance_train, measurement.distance_sample, thresholds)
+    return classify(measurement.distance_train, measurement.to_samples.distances, thresholds)
 
 
 def classified(
     measurement: Measurement,
-    thresholds: ThresholdInfo,
+    ground: Ground,
     samples: Float[Tensor, "n *shape"],
     rules: AuditRules,
     *,
+    shares: AllShares,
     distance: str | Distance = "l2",
     seed: int = 0,
 ) -> Findings:
@@ -69,16 +57,17 @@ def classified(
 
     Arguments:
         measurement: The distances.
-        thresholds: The thresholds of the main rule.
+        ground: The thresholds of the main rule, and what they hang on.
         samples: The samples that were measured, for their pairs within the spurious threshold.
         rules: The rules shown beside the main one.
+        shares: The class shares of the samples under all rules of the ground.
         distance: The distance that was measured.
         seed: Seed of the bootstrap.
 
     Raises:
         ValueError: If another distance was measured.
     """
-    distance = as_distance(distance)
+    distance, thresholds = as_distance(distance), ground.thresholds
     if distance.info != measurement.distance:
         raise ValueError(
             f"{_in_words(measurement.distance)} was measured, but `distance` is {_in_words(distance.info)}; "
@@ -89,38 +78,36 @@ def classified(
     found: dict[str, Any] = {
         "distance": measurement.distance,
         "thresholds": thresholds,
+        "by_alpha": tuple(_at_alphas(shares)),
         "ratio_fractions": _by_ratio(measurement, rules, notes, seed),
-        **_by_holdout(measurement, rules, seed),
+        **_by_holdout(measurement, rules, distance, seed),
         "null": measurement.null,
-        "controls": _controls(measurement, thresholds, seed),
+        "controls": _controls(measurement, thresholds),
     }
-    if labels is None or thresholds.spurious is None:
+    if labels is None or thresholds.spurious is None or shares.main is None:
         notes.append("No threshold could be identified, so no sample was classified by absolute distance.")
         return Findings(**found, notes=tuple(notes))
     pairs = within(samples, samples, thresholds.spurious, distance=distance, exclude_self=True)
     return Findings(
         **found,
-        **_by_class(measurement, thresholds, pairs, labels, seed),
+        fractions=shares.main.fractions,
+        **_by_class(measurement, thresholds, pairs, labels),
         notes=tuple(notes),
     )
 
 
 def _by_class(
-    measurement: Measurement,
-    thresholds: ThresholdInfo,
-    pairs: Pairs,
-    labels: Int64[Tensor, " n"],
-    seed: int,
+    measurement: Measurement, thresholds: ThresholdInfo, pairs: Pairs, labels: Int64[Tensor, " n"]
 ) -> dict[str, Any]:
     memorized = labels == 0
+    near = measurement.to_samples.distances
     return {
-        "fractions": _fractions(labels, seed, "main"),
         "counts": tuple(torch.bincount(labels, minlength=3).tolist()),
         "duplicated_memorized": _mean(pairs.counts[memorized] > 0),
         "rarefaction": rarefaction(pairs.counts, ~memorized),
         "collision_rate": collision_rate(pairs.counts),
         "census": census(pairs, labels),
-        "sensitivity": sensitivity(measurement.distance_train, measurement.distance_sample, thresholds),
+        "sensitivity": sensitivity(measurement.distance_train, near, thresholds),
     }
 
 
@@ -130,6 +117,17 @@ def _in_words(distance: DistanceInfo) -> str:
 
 def _mean(flags: Bool[Tensor, " n"]) -> float | None:
     return float(flags.double().mean()) if len(flags) else None
+
+
+def _at_alphas(shares: AllShares) -> Iterator[AtAlpha]:
+    for alpha, thresholds, found in shares.others:
+        if thresholds.memorized is not None and thresholds.spurious is not None:
+            yield AtAlpha(
+                alpha=alpha,
+                memorized=thresholds.memorized,
+                spurious=thresholds.spurious,
+                fractions=found.fractions,
+            )
 
 
 def _by_ratio(
@@ -145,19 +143,22 @@ def _by_ratio(
         memorized=rules.ratio_memorized,
         spurious=rules.ratio_spurious,
     )
-    return _fractions(labels, seed, "ratio")
+    return class_fractions(labels, seed=derive_seed(seed, "bootstrap", "ratio"))
 
 
-def _by_holdout(measurement: Measurement, rules: AuditRules, seed: int) -> dict[str, Any]:
+def _by_holdout(measurement: Measurement, rules: AuditRules, distance: Distance, seed: int) -> dict[str, Any]:
     if not len(measurement.holdout_train):
         return {}
-    thresholds = thresholds_for(f"holdout:{rules.holdout_alpha:g}", measurement)
-    labels = labels_of(measurement, thresholds)
-    fractions = None if labels is None else _fractions(labels, seed, "holdout")
-    return {"holdout_thresholds": thresholds, "holdout_fractions": fractions}
+    rule = f"holdout:{rules.holdout_alpha:g}"
+    ground = ground_for(rule, measurement, anchor=None, distance=distance, seed=seed)
+    shares = all_shares(measurement, ground, seed=derive_seed(seed, "shares", "holdout")).main
+    return {
+        "holdout_thresholds": ground.thresholds,
+        "holdout_fractions": None if shares is None else shares.fractions,
+    }
 
 
-def _controls(measurement: Measurement, thresholds: ThresholdInfo, seed: int) -> Controls | None:
+def _controls(measurement: Measurement, thresholds: ThresholdInfo) -> Controls | None:
     if thresholds.memorized is None:
         return None
     return Controls(
@@ -169,7 +170,3 @@ def _controls(measurement: Measurement, thresholds: ThresholdInfo, seed: int) ->
 
 def _share_within(distances: Float[Tensor, " c"], threshold: float) -> Interval | None:
     return proportion(int((distances <= threshold).sum()), len(distances)) if len(distances) else None
-
-
-def _fractions(labels: Int64[Tensor, " n"], seed: int, rule: str) -> ClassFractions:
-    return class_fractions(labels, seed=derive_seed(seed, "bootstrap", rule))

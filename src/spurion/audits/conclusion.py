@@ -14,10 +14,12 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from spurion.audits.beyond import beyond_honest
 from spurion.audits.checks import checked
 from spurion.audits.classes import classified, labels_of
 from spurion.audits.copies import copies, transformed_copies
 from spurion.audits.findings import Findings, SourceInfo
+from spurion.audits.ground import AllShares, Ground
 from spurion.audits.histograms import histograms
 from spurion.audits.measurement import Measurement
 from spurion.audits.metrics import metrics, missed
@@ -29,14 +31,14 @@ from spurion.audits.signs import signs_and_separation
 from spurion.audits.sources import Images
 from spurion.audits.verdict import verdict
 from spurion.neighbors import DistanceInfo
-from spurion.phases.thresholds import ThresholdInfo
 
 
 def conclude(
     request: Request,
     images: Images,
     found: Measurement,
-    thresholds: ThresholdInfo,
+    ground: Ground,
+    shares: AllShares,
     *,
     model: ModelInfo | None = None,
     environment: dict[str, Any] | None = None,
@@ -49,7 +51,8 @@ def conclude(
         request: What was asked.
         images: The sets.
         found: Their distances.
-        thresholds: The thresholds of the main rule.
+        ground: The thresholds of the main rule, and what they hang on.
+        shares: The class shares of the samples.
         model: The model that drew the samples, or was measured.
         environment: Versions and hardware; None within a study.
         by: The transform that brings each sample nearest; None if none were looked at.
@@ -59,13 +62,13 @@ def conclude(
         ValueError: If another distance was measured.
     """
     distance, search, seed = request.distance, request.search, request.seed
+    thresholds = ground.thresholds
     labels, radius = labels_of(found, thresholds), thresholds.memorized
     findings = classified(
-        found, thresholds, images.samples.images, request.rules, distance=distance, seed=seed
+        found, ground, images.samples.images, request.rules, shares=shares, distance=distance, seed=seed
     )
     controls = _controls(findings, request, images.train.images)
     signs, separation = signs_and_separation(images, found, radius, distance, search, seed=seed)
-    by_holdout = thresholds.rule.startswith("holdout")
     result = AuditResult(
         **dict(findings)
         | {"notes": (*findings.notes, *more.pop("notes", ()), *readings(images)), "controls": controls},
@@ -75,13 +78,14 @@ def conclude(
         train_duplicates=found.groups,
         transforms=request.transforms,
         power=missed(len(images.samples), thresholds, len(found.holdout_train)),
+        **beyond_honest(found, ground, distance),
         metrics=metrics(images, found, distance, seed=seed),
         signs=signs,
         separation=separation,
         histograms=histograms(found),
         seed=seed,
         environment=environment or {},
-        claims=mistakes(images, found, distance, seed=seed, by_holdout=by_holdout, search=search),
+        claims=mistakes(images, found, distance, seed=seed, by_holdout=thresholds.held_out, search=search),
         **copies(images, found, labels, radius, distance, by),
         **more,
     )

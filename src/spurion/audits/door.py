@@ -15,12 +15,13 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from spurion.audits.classes import labels_of, thresholds_for
+from spurion.audits.classes import labels_of
 from spurion.audits.conclusion import conclude, inputs
 from spurion.audits.copies import changes
 from spurion.audits.folder import AuditFolder
+from spurion.audits.ground import Ground, all_shares, ground_for, real_images
 from spurion.audits.landscape import model_geometry
-from spurion.audits.measurement import measure
+from spurion.audits.measurement import Measurement, measure
 from spurion.audits.request import (
     AUDIT_KINDS,
     Request,
@@ -42,7 +43,7 @@ from spurion.diffusion.device import DeviceName
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.geometry.groups.results import NOT_MEASURED
 from spurion.neighbors import Distance, as_distance
-from spurion.phases.thresholds import ThresholdInfo
+from spurion.phases.rules import NullRule, ThresholdInfo, ValleyRule, parse_rule
 
 
 def audit(
@@ -79,8 +80,8 @@ def audit(
         model: A model folder, of Spurion or diffusers, to draw samples from or to measure the geometry of.
         generate: How many samples to draw from the model, instead of `samples`.
         sampler: How to draw them; by default ancestral sampling with 1,000 steps.
-        thresholds: "fixed:DM,DS", "valley" or "holdout:ALPHA"; by default "holdout:0.01" with held-out
-            images, else "valley".
+        thresholds: "null:ALPHA" (by default "null:0.01"), "holdout:ALPHA", "fixed:DM,DS", or "valley", which
+            decides nothing; see `spurion.phases.thresholds`.
         distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
         transforms: Look for transformed copies too: "all", or names in `spurion.data.transforms.TRANSFORMS`
             with commas between. The search then takes as many times as long as there are versions.
@@ -111,7 +112,7 @@ def audit(
     check_sources(samples, model, generate, geometry)
     check_choice("device", device, get_args(DeviceName))
     request = Request(
-        rule=rule_for(thresholds, holdout is not None),
+        rule=rule_for(thresholds, gate=fail_if is not None),
         condition=None if fail_if is None else condition_of(fail_if),
         distance=as_distance(distance).kept(cache),
         transforms=() if transforms is None else parse_transforms(transforms),
@@ -170,8 +171,9 @@ def _measure(
         progress=request.progress,
         search=request.search,
     )
-    thresholds = thresholds_for(request.rule, found)
-    labels = labels_of(found, thresholds)
+    ground = _ground(request, images, found)
+    labels = labels_of(found, ground.thresholds)
+    shares = all_shares(found, ground, seed=derive_seed(request.seed, "shares"))
     by = changes(images, found, request.transforms, request.distance)
     request.progress("conclude", 0, 1)
     device = "cpu" if model is None else str(model.denoiser.device)
@@ -179,16 +181,36 @@ def _measure(
         request,
         images,
         found,
-        thresholds,
+        ground,
+        shares,
         model=None if model is None else model.info(request.redact),
         environment=environment(Crew(1, torch.get_num_threads(), device)),
         by=by,
-        **_geometry(request, images, thresholds, labels, model),
+        **_geometry(request, images, ground.thresholds, labels, model),
     )
     request.progress("conclude", 1, 1)
     if folder is not None:
         folder.write(result, images, found, labels, by)
     return result
+
+
+def _ground(request: Request, images: Images, found: Measurement) -> Ground:
+    """The thresholds, and the real images that they hang on."""
+    rule, anchor = parse_rule(request.rule), None
+    if isinstance(rule, NullRule | ValleyRule):
+        request.progress("real images", 0, 1)
+        near = found.holdout_to_train
+        anchor = real_images(
+            images.train.images,
+            images.holdout.images if images.holdout and isinstance(rule, NullRule) else None,
+            None if near is None else near.distances[:, 0],
+            request.distance,
+            seed=derive_seed(request.seed, "anchor"),
+            search=request.search,
+        )
+        request.progress("real images", 1, 1)
+    seed = derive_seed(request.seed, "ground")
+    return ground_for(request.rule, found, anchor=anchor, distance=request.distance, seed=seed)
 
 
 def _geometry(

@@ -7,6 +7,7 @@ all fractions lie in [0, 1]; a value that could not be computed is null, with th
 __all__ = [
     "SAMPLE_COLUMNS",
     "TRANSFORM_COLUMN",
+    "AtAlpha",
     "Controls",
     "DistanceInfo",
     "Findings",
@@ -27,8 +28,8 @@ from spurion.neighbors import DistanceInfo
 from spurion.phases.attractors import Census
 from spurion.phases.null import NullTest
 from spurion.phases.rarefied import Rarefaction
+from spurion.phases.rules import ThresholdInfo
 from spurion.phases.scaled import Sensitivity
-from spurion.phases.thresholds import ThresholdInfo
 from spurion.statistics.intervals import ClassFractions, ShareInterval
 
 SAMPLE_COLUMNS = (
@@ -102,6 +103,15 @@ class Controls(Config):
     )
 
 
+class AtAlpha(Config):
+    """Classes under the `null` rule at one share of honest samples that may be called copies."""
+
+    alpha: Share
+    memorized: Distance = Field(description="The threshold of memorization.")
+    spurious: Distance = Field(description="The threshold of repetition.")
+    fractions: ClassFractions
+
+
 class Findings(Config):
     """What a set of samples is, measured against a training set."""
 
@@ -109,7 +119,12 @@ class Findings(Config):
     thresholds: ThresholdInfo | None = None
     fractions: ClassFractions | None = None
     counts: tuple[Count, Count, Count] | None = Field(
-        None, description="Number of memorized, spurious and generalized samples."
+        None,
+        description="Number of samples called memorized, spurious and generalized; where thresholds hold for "
+        "fewer samples than there are, a spurious one is more likely than not met again among so many.",
+    )
+    by_alpha: tuple[AtAlpha, ...] = Field(
+        (), max_length=100, description="Fractions under the null rule at other shares, largest first."
     )
     ratio_fractions: ClassFractions | None = None
     holdout_thresholds: ThresholdInfo | None = None

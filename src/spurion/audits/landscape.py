@@ -19,7 +19,7 @@ from spurion.geometry.groups.measuring import measure, usual_measures
 from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.geometry.groups.scan import scan
 from spurion.neighbors import Distance
-from spurion.phases.thresholds import ThresholdInfo
+from spurion.phases.rules import ThresholdInfo
 
 
 def model_geometry(

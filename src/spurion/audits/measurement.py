@@ -5,12 +5,13 @@ For samples S', a training set S and, if there is one, a held-out set H:
 - ``distance_train``, ``nearest_train``: from each sample to its nearest training image (the paper's olive
   histogram), ``distance_train_2``: to the nearest that is no duplicate of that image (infinite if S holds but
   one image, once or often);
-- ``distance_sample``, ``nearest_sample``: to the nearest other sample (the gray histogram);
+- ``distance_sample``, ``nearest_sample``: to the nearest other sample (the gray histogram), and
+  ``to_samples`` to as many others as repetitions among fewer samples take (`spurion.phases.repeats`);
 - ``copies``: from training images with a whisper of noise to the training set (control; none if the distance
   knows no other images than it was given);
 - ``holdout_train``, ``holdout_holdout``: from held-out images to the training set, and to the nearest other
-  held-out image at the number of samples (the null of the `holdout` threshold rule); the former without
-  images that are also in the training set, unless all of them are: they are not held out.
+  one of at most as many as there are samples (the `holdout` threshold rule); the former without images that
+  are also in the training set, unless all of them are: they are not held out.
 
 - ``first_equal``: for each training image the first one that is equal to it, often itself.
 
@@ -42,8 +43,10 @@ from spurion.core.random import generator
 from spurion.core.tensors import holding, load_tensors, save_tensors
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, DistanceInfo, Neighbors, Searcher, as_distance, nearest
+from spurion.phases.anchor import LEAST
 from spurion.phases.exposed import digests, duplicate_groups, second_outside
 from spurion.phases.null import DEPTH, NullTest, Searches, null_test, searches
+from spurion.phases.repeats import USUAL, depth
 
 COPY_NOISE = 0.01
 """Standard deviation of the noise on control copies, in the unit of the images ([-1, 1])."""
@@ -57,14 +60,14 @@ class Measurement:
     """Distances of samples, controls and held-out images; see the module. Floats are float64.
 
     Beside the distances stand the searches that they are read off: `to_train`, up to `DEPTH` training images
-    nearest to each sample, and with held-out images the two others of the null test, else None.
+    nearest to each sample, `to_samples`, some other samples nearest to each, and with held-out images the two
+    others of the null test, else None.
     """
 
     distance: DistanceInfo
     to_train: Neighbors
+    to_samples: Neighbors
     distance_train_2: Float[Tensor, " n"]
-    distance_sample: Float[Tensor, " n"]
-    nearest_sample: Int64[Tensor, " n"]
     copies: Float[Tensor, " c"]
     first_equal: Int64[Tensor, " k"]
     holdout_train: Float[Tensor, " h"]
@@ -82,6 +85,16 @@ class Measurement:
     def nearest_train(self) -> Int64[Tensor, " n"]:
         """The training image nearest to each sample."""
         return self.to_train.indices[:, 0]
+
+    @property
+    def distance_sample(self) -> Float[Tensor, " n"]:
+        """The distance of each sample to its nearest other sample."""
+        return self.to_samples.distances[:, 0]
+
+    @property
+    def nearest_sample(self) -> Int64[Tensor, " n"]:
+        """The other sample nearest to each sample."""
+        return self.to_samples.indices[:, 0]
 
     @cached_property
     def groups(self) -> tuple[tuple[int, ...], ...]:
@@ -104,6 +117,7 @@ def measure(
     *,
     distance: str | Distance = "l2",
     seed: int = 0,
+    sample_size: int = USUAL,
     progress: Progress = silent,
     search: Searcher = nearest,
 ) -> Measurement:
@@ -115,6 +129,7 @@ def measure(
         holdout: Images from the same source that the model never saw, with shape (h, *shape).
         distance: A distance, or the name of one that needs no `weights`; see `load_distance`.
         seed: Seed of the controls and of the null test's subsets.
+        sample_size: The smallest number of samples at which repetitions will be counted.
         progress: Called with the stage and how far it is.
         search: What finds the training and the held-out images nearest to others.
 
@@ -138,15 +153,14 @@ def measure(
             search=search,
         )
     olive = known.to_train if known else _to_train(samples, train, distance, progress, search)
-    told = partial(progress, "search samples")
-    gray = nearest(samples, samples, 1, distance=distance, exclude_self=True, progress=told)
+    told, among = partial(progress, "search samples"), _depth(len(samples), holdout, sample_size)
+    gray = nearest(samples, samples, among, distance=distance, exclude_self=True, progress=told)
     progress("controls and null", 0, 1)
     measurement = Measurement(
         distance=distance.info,
         to_train=olive,
+        to_samples=gray,
         distance_train_2=second_outside(olive, groups, samples, train, distance=distance, search=search),
-        distance_sample=gray.distances[:, 0],
-        nearest_sample=gray.indices[:, 0],
         copies=_copy_distances(train, distance, seed, search),
         first_equal=_first_equal(len(train), groups),
         to_holdout=None if known is None else known.to_holdout,
@@ -157,7 +171,7 @@ def measure(
     return measurement
 
 
-SEARCHES = ("to_train", "to_holdout", "holdout_to_train")
+SEARCHES = ("to_train", "to_samples", "to_holdout", "holdout_to_train")
 
 
 def save_measurement(measurement: Measurement, path: Path) -> None:
@@ -182,7 +196,7 @@ def load_measurement(path: Path) -> Measurement:
     searches: dict[str, Any] = dict.fromkeys(SEARCHES)
     with holding(path, "measurement"):
         for name in SEARCHES:
-            if name == SEARCHES[0] or f"{name}.distances" in tensors:
+            if name in SEARCHES[:2] or f"{name}.distances" in tensors:
                 searches[name] = Neighbors(tensors.pop(f"{name}.distances"), tensors.pop(f"{name}.indices"))
         null = json.loads(facts["null"])
         return Measurement(
@@ -202,6 +216,12 @@ def _check(train: Tensor, samples: Tensor, holdout: Tensor | None) -> None:
             raise ValueError(
                 f"`{name}` must have the training images' shape {kinds[0]}, got {kinds[1]}; {remedy}."
             )
+
+
+def _depth(samples: int, holdout: Tensor | None, sample_size: int) -> int:
+    """How many other samples must be known, to count repetitions as the rules do."""
+    sizes = [sample_size] if holdout is None or len(holdout) < LEAST else [sample_size, len(holdout)]
+    return max(depth(samples, size) for size in sizes)
 
 
 def _to_train(
@@ -248,7 +268,7 @@ def _held_out(
         return {"holdout_train": empty, "holdout_holdout": empty, "null": None}
     chosen = torch.randperm(len(holdout), generator=generator(seed, "holdout", "matched"))[: len(samples)]
     among = empty
-    if len(chosen) > 1:
+    if len(chosen) >= LEAST:
         matched = taken(holdout, chosen)
         among = nearest(matched, matched, 1, distance=distance, exclude_self=True).distances[:, 0]
     null = null_test(

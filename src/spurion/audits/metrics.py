@@ -14,17 +14,21 @@ from spurion.neighbors import Distance, Neighbors
 from spurion.neighbors.distances.l2 import L2
 from spurion.neighbors.embedding import embedded
 from spurion.neighbors.rows import Rows
+from spurion.phases.anchor import RANK
 from spurion.phases.detection import Power, power
 from spurion.phases.metrics import Evidence, Metric, all_metrics
-from spurion.phases.thresholds import HoldoutRule, ThresholdInfo, parse_rule
+from spurion.phases.rules import ThresholdInfo
 
 
 def missed(samples: int, thresholds: ThresholdInfo, held_out: int) -> Power:
     """The copy rates that a number of samples could have missed, under a rule."""
-    rule = parse_rule(thresholds.rule)
-    if isinstance(rule, HoldoutRule) and thresholds.memorized is not None:
-        return power(samples, false_positive_rate=rule.alpha, held_out=held_out)
-    return power(samples)
+    if thresholds.alpha is None or thresholds.memorized is None:
+        return power(samples)
+    fit = thresholds.null
+    if fit is None:
+        return power(samples, false_positive_rate=thresholds.alpha, held_out=held_out)
+    carried = RANK if fit.carried[0] else None
+    return power(samples, false_positive_rate=thresholds.alpha, held_out=fit.images, rank=carried)
 
 
 def metrics(images: Images, found: Measurement, distance: Distance, *, seed: int) -> tuple[Metric, ...]:

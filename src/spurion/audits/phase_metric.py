@@ -53,8 +53,7 @@ class PhaseMetric:
     """Fractions of memorized, spurious and generalized samples, in the manner of torchmetrics.
 
     Arguments:
-        thresholds: "fixed:DM,DS", "valley" or "holdout:ALPHA"; by default "holdout:0.01" with held-out
-            images, else "valley".
+        thresholds: "null:ALPHA" (by default "null:0.01"), "holdout:ALPHA", "fixed:DM,DS" or "valley".
         distance: A distance, or the name of one that needs no weights.
         value_range: What stands for black and for white in images of floats, (-1, 1) if not given; (0, 1) is
             what `normalize=True` means in other metrics. It is not that of uint8, which has its own. Or
@@ -85,7 +84,7 @@ class PhaseMetric:
         sync_on_compute: bool = True,
     ) -> None:
         check_arguments(locals(), METRIC_KINDS)
-        rule_for(thresholds, held_out=False)
+        rule_for(thresholds)
         if isinstance(distance, str):
             check_choice("distance", distance, DISTANCES)
         if seed < 0:

@@ -1,6 +1,6 @@
 """What an audit was asked to do, checked before anything is read."""
 
-__all__ = ["AUDIT_KINDS", "DEFAULT_ALPHA", "Request", "check_sources", "condition_of", "rule_for"]
+__all__ = ["AUDIT_KINDS", "DEFAULT_RULE", "Request", "check_sources", "condition_of", "rule_for"]
 
 import os
 from collections.abc import Callable, Mapping
@@ -21,10 +21,10 @@ from spurion.data.open import Source
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import Distance, Searcher, TransformedSearch, nearest
 from spurion.phases.gate import Condition, decide, parse_condition
-from spurion.phases.thresholds import parse_rule
+from spurion.phases.rules import ValleyRule, parse_rule
 
-DEFAULT_ALPHA = 0.01
-"""The share of the held-out rule where no rule is named."""
+DEFAULT_RULE = "null:0.01"
+"""The rule of the thresholds where none is named."""
 
 _IMAGES = "an image set, a tensor, an array or a path"
 _SOURCE = PATH[0] | ImageSet | Tensor | np.ndarray
@@ -36,7 +36,7 @@ AUDIT_KINDS: dict[str, Kind] = {
     "model": (str | os.PathLike | None, "the path of a folder"),
     "generate": (Integral | None, "a whole number"),
     "sampler": (SamplerConfig | None, "a SamplerConfig"),
-    "thresholds": (str | None, 'a text such as "valley"'),
+    "thresholds": (str | None, 'a text such as "null:0.01"'),
     "distance": (str | Distance, "a distance or the name of one"),
     "transforms": (str | tuple | list | None, 'a text such as "all"'),
     "fail_if": (str | None, 'a text such as "memorized > 0.01"'),
@@ -120,16 +120,23 @@ def check_sources(
         raise ValueError(f"`geometry` must be at least 6 points of each class, got {points}.")
 
 
-def rule_for(thresholds: str | None, held_out: bool) -> str:
-    """The rule that was asked for, or the one that the sets allow.
+def rule_for(thresholds: str | None, *, gate: bool = False) -> str:
+    """The rule that was asked for, or the default.
+
+    Arguments:
+        thresholds: The rule; None for the default.
+        gate: Whether it is to decide anything.
 
     Raises:
-        ValueError: If it cannot be read.
+        ValueError: If it cannot be read, or is to decide and only describes.
     """
-    if thresholds is None:
-        return f"holdout:{DEFAULT_ALPHA:g}" if held_out else "valley"
-    parse_rule(thresholds)
-    return thresholds
+    rule = DEFAULT_RULE if thresholds is None else thresholds
+    if isinstance(parse_rule(rule), ValleyRule) and gate:
+        raise ValueError(
+            "`fail_if` cannot be decided by `thresholds=valley`: a valley of the histogram describes these "
+            f"samples, and takes two kinds of images for copies and the rest; use {DEFAULT_RULE}."
+        )
+    return rule
 
 
 def condition_of(text: str) -> Condition:

@@ -79,6 +79,14 @@ class AuditResult(StoredResult, Findings):
     exact_copies: tuple[Count, ...] = Field(
         (), description="Samples that are byte for byte training images, copies under any rule, by index."
     )
+    excess: Interval | None = Field(
+        None, description="Share of copies beyond what honest images show; see `spurion.statistics.excess`."
+    )
+    listed: tuple[Count, ...] | None = Field(
+        None,
+        description="Samples listed as copies by index, of which 5 % are none, on average (Benjamini and "
+        "Hochberg); null without p-values.",
+    )
     exposure: tuple[Exposure, ...] = Field((), description="Copied training images, most copied first.")
     train_duplicates: tuple[tuple[Count, ...], ...] = Field(
         (), description="Groups of equal training images, by index."
@@ -113,6 +121,7 @@ class AuditResult(StoredResult, Findings):
         repeated = [index for group in self.train_duplicates for index in group]
         for name, indices, size in (
             ("exact_copies", self.exact_copies, samples),
+            ("listed", self.listed or (), samples),
             ("exposure", exposed, images),
             ("train_duplicates", repeated, images),
         ):

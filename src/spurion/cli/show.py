@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from spurion.audits.findings import Findings, SourceInfo
     from spurion.audits.results import AuditResult, Inputs
     from spurion.data import ImageSet
-    from spurion.phases.thresholds import ThresholdInfo
+    from spurion.phases.rules import ThresholdInfo
     from spurion.statistics.intervals import Interval
 
 CLASSES = ("memorized", "spurious", "generalized")

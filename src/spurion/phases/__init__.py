@@ -2,6 +2,7 @@
 
 __all__ = [
     "CLASSES",
+    "Anchor",
     "Capacities",
     "Capacity",
     "Census",
@@ -10,6 +11,7 @@ __all__ = [
     "Exposure",
     "FixedRule",
     "HoldoutRule",
+    "NullRule",
     "NullTest",
     "Power",
     "Rarefaction",
@@ -18,6 +20,8 @@ __all__ = [
     "ThresholdInfo",
     "ValleyRule",
     "Verdict",
+    "anchor_among",
+    "anchor_of",
     "authenticity",
     "c_t",
     "capacities",
@@ -31,16 +35,19 @@ __all__ = [
     "holdout",
     "near_leaks",
     "null_test",
+    "null_thresholds",
     "parse_condition",
     "parse_rule",
     "power",
     "rarefaction",
+    "repeats",
     "samples_needed",
     "sensitivity",
     "thresholds_by_rule",
     "valley_thresholds",
 ]
 
+from spurion.phases.anchor import Anchor, anchor_among, anchor_of
 from spurion.phases.attractors import Census, census
 from spurion.phases.classification import CLASSES, classify, classify_by_ratio
 from spurion.phases.copying import CopyTest, authenticity, c_t
@@ -51,17 +58,8 @@ from spurion.phases.leaks import near_leaks
 from spurion.phases.null import NullTest, null_test
 from spurion.phases.passage import Capacity
 from spurion.phases.rarefied import Rarefaction, rarefaction
+from spurion.phases.repeats import repeats
+from spurion.phases.rules import FixedRule, HoldoutRule, NullRule, Rule, ThresholdInfo, ValleyRule, parse_rule
 from spurion.phases.scaled import Sensitivity, sensitivity
-from spurion.phases.thresholds import (
-    FixedRule,
-    HoldoutRule,
-    Rule,
-    ThresholdInfo,
-    ValleyRule,
-    fixed,
-    holdout,
-    parse_rule,
-    thresholds_by_rule,
-    valley_thresholds,
-)
+from spurion.phases.thresholds import fixed, holdout, null_thresholds, thresholds_by_rule, valley_thresholds
 from spurion.phases.transitions import Capacities, capacities

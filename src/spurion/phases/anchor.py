@@ -108,7 +108,8 @@ class Anchor:
     @cached_property
     def dimension(self) -> float | None:
         """The exponent d; None where the distances do not tell (all equal, or too many of them 0)."""
-        return dimension(self.distances)
+        found = dimension(self.distances[None])[0]
+        return float(found) if bool(found.isfinite()) and found > 0 else None
 
     @property
     def beta(self) -> float:
@@ -137,7 +138,7 @@ class Anchor:
             distances: Euclidean distances of images to their nearest training image, with shape (M,).
         """
         ordered = self.to_train.sort().values
-        counted = (1.0 + torch.searchsorted(ordered, distances, right=True)) / (len(self) + 1)
+        counted = (1.0 + torch.searchsorted(ordered, distances.contiguous(), right=True)) / (len(self) + 1)
         quantile, d = float(ordered[min(RANK, len(self)) - 1]), self.dimension
         if d is None or quantile == 0 or not self.nearness(1 / (len(self) + 1)).lawful:
             return counted
@@ -145,18 +146,21 @@ class Anchor:
         return torch.where(distances < quantile, carried.minimum(counted), counted).clamp(max=1.0)
 
 
-def dimension(distances: Float64[Tensor, "*r h k"]) -> Float64[Tensor, "*r"] | float | None:
+def dimension(distances: Float64[Tensor, "r h k"]) -> Float64[Tensor, " r"]:
     r"""The pooled maximum-likelihood dimension :math:`(k - 1) h / \sum_j \sum_i \ln(r_{j,k} / r_{j,i})`.
 
     Distances of 0, which have no logarithm, and infinite ones are left out.
+
+    Arguments:
+        distances: The distances of h images to some others, in R replicates, with shape (R, h, k).
+
+    Returns:
+        The dimensions, infinite or NaN where all distances of an image are alike, with shape (R,).
     """
     farthest = distances.masked_fill(distances.isinf(), 0.0).amax(dim=-1, keepdim=True)
     known = (distances > 0) & distances.isfinite()
     logs = torch.where(known, (farthest / distances.clamp(min=1e-300)).log(), 0.0).sum(dim=(-2, -1))
-    terms = (known.sum(dim=-1) - 1).clamp(min=0).sum(dim=-1).double()
-    if distances.ndim == 2:
-        return float(terms / logs) if logs > 0 else None
-    return terms / logs
+    return (known.sum(dim=-1) - 1).clamp(min=0).sum(dim=-1).double() / logs
 
 
 def anchor_of(

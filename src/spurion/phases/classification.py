@@ -15,30 +15,35 @@ References:
     | Memorization to Generalization: workshop version (Pham et al., 2025), Eq. 4-6
 """
 
-__all__ = ["CLASSES", "classify", "classify_by_ratio"]
+__all__ = ["CLASSES", "class_shares", "classify", "classify_by_ratio"]
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from spurion.core.arguments import TENSOR, check_arguments
-from spurion.phases.thresholds import ThresholdInfo
+from spurion.phases.repeats import repeats
+from spurion.phases.rules import ThresholdInfo
 
 CLASSES = ("memorized", "spurious", "generalized")
 """Names of the labels 0, 1 and 2."""
 
 RATIO_EPSILON = 1e-6
 
+CALLED = 0.5
+"""A sample is called spurious if it is at least so likely to be met again."""
+
 
 def classify(
-    distance_train: Float[Tensor, " n"], distance_sample: Float[Tensor, " m"], thresholds: ThresholdInfo
+    distance_train: Float[Tensor, " n"], distance_sample: Float[Tensor, "m *k"], thresholds: ThresholdInfo
 ) -> Int64[Tensor, " n"]:
     """Classify samples by absolute distance (Eq. 9-11).
 
     Arguments:
         distance_train: Distance of each sample to its nearest training image, with shape (n,).
         distance_sample: Distance of each sample to its nearest other sample, with shape (n,); infinite
-            where there is no other.
+            where there is no other. Where thresholds hold for fewer than n samples, the distances to the
+            k nearest others, with shape (n, k); see `spurion.phases.repeats`.
         thresholds: Both thresholds, in the unit of the distances.
 
     Returns:
@@ -53,14 +58,44 @@ def classify(
         >>> [CLASSES[label] for label in classify(a, b, fixed(0.5, 0.2))]
         ['memorized', 'spurious', 'generalized']
     """
+    copied, met = _read(distance_train, distance_sample, thresholds)
+    return _labels(copied, met >= CALLED)
+
+
+def class_shares(
+    distance_train: Float[Tensor, " n"], distance_sample: Float[Tensor, "m *k"], thresholds: ThresholdInfo
+) -> tuple[float, float, float]:
+    """Shares of memorized, spurious and generalized samples, at the number of samples of the thresholds.
+
+    They sum to 1. The spurious share is the expected one of a random subset, exactly
+    (`spurion.phases.repeats`); arguments and errors as for `classify`, and at least one sample.
+
+    Example:
+        >>> from spurion.phases.thresholds import fixed
+        >>> class_shares(torch.tensor([0.1, 0.9]), torch.tensor([0.9, 0.2]), fixed(0.5, 0.2))
+        (0.5, 0.5, 0.0)
+    """
+    copied, met = _read(distance_train, distance_sample, thresholds)
+    if not len(copied):
+        raise ValueError("`distance_train` must hold at least one sample, got none.")
+    memorized, spurious = float(copied.double().mean()), float((met * ~copied).mean())
+    return memorized, spurious, max(0.0, 1.0 - memorized - spurious)
+
+
+def _read(
+    distance_train: Float[Tensor, " n"], distance_sample: Float[Tensor, "m *k"], thresholds: ThresholdInfo
+) -> tuple[Bool[Tensor, " n"], Float64[Tensor, " n"]]:
+    """Which samples are copies, and how probably each is met again."""
     check_arguments(locals(), {"thresholds": (ThresholdInfo, "what a threshold rule returns")})
     if thresholds.memorized is None or thresholds.spurious is None:
         raise ValueError(
             f"the rule `{thresholds.rule}` found no threshold in these data; use another rule, such as "
-            "`fixed:DM,DS` or `holdout:ALPHA`."
+            "`fixed:DM,DS` or `null:ALPHA`."
         )
     _check(distance_train=distance_train, distance_sample=distance_sample)
-    return _labels(distance_train <= thresholds.memorized, distance_sample <= thresholds.spurious)
+    near = distance_sample[:, None] if distance_sample.ndim == 1 else distance_sample
+    met = repeats(near, thresholds.spurious, thresholds.sample_size)
+    return distance_train <= thresholds.memorized, met
 
 
 def classify_by_ratio(
@@ -121,7 +156,7 @@ def _labels(memorized: Bool[Tensor, " n"], repeated: Bool[Tensor, " n"]) -> Int6
     return labels
 
 
-def _check(**distances: Float[Tensor, " _"]) -> None:
+def _check(**distances: Float[Tensor, "_ *k"]) -> None:
     check_arguments(distances, dict.fromkeys(distances, TENSOR))
     lengths = [str(len(values)) for values in distances.values()]
     if len(set(lengths)) > 1:

@@ -65,7 +65,13 @@ class Power(Config):
         )
 
 
-def power(samples: int, *, false_positive_rate: float | None = None, held_out: int | None = None) -> Power:
+def power(
+    samples: int,
+    *,
+    false_positive_rate: float | None = None,
+    held_out: int | None = None,
+    rank: int | None = None,
+) -> Power:
     r"""The copy rates that a number of samples could have missed; see the module.
 
     Arguments:
@@ -73,6 +79,8 @@ def power(samples: int, *, false_positive_rate: float | None = None, held_out: i
         false_positive_rate: The promised share :math:`\alpha` of honest samples called memorized, in [0, 1);
             None where thresholds promise none.
         held_out: The number h of held-out images that set the threshold; None if :math:`\alpha` is exact.
+        rank: The rank of the order statistic from which it was carried on to :math:`\alpha`; None for that of
+            :math:`\alpha` itself.
 
     Raises:
         ValueError: If a number is out of range, or the held-out images are too few for the promised share.
@@ -89,7 +97,7 @@ def power(samples: int, *, false_positive_rate: float | None = None, held_out: i
         return seen
     if not 0 <= false_positive_rate < 1:
         raise ValueError(f"`false_positive_rate` must be in [0, 1), got {false_positive_rate}.")
-    rates = _rates(false_positive_rate, held_out)
+    rates = _rates(false_positive_rate, held_out, rank)
     count = _count_needed(samples, rates)
     return seen.model_copy(
         update={
@@ -115,17 +123,19 @@ def samples_needed(rate: float) -> int:
     return math.ceil(math.log(MISS) / math.log1p(-rate))
 
 
-def _rates(alpha: float, held_out: int | None) -> Float64[np.ndarray, " points"]:
+def _rates(alpha: float, held_out: int | None, rank: int | None) -> Float64[np.ndarray, " points"]:
     """Equally likely values of the share q of honest samples called memorized."""
     if held_out is None:
         return np.array([alpha])
-    rank = math.floor(alpha * (held_out + 1))
+    scale = 1.0 if rank is None else alpha * (held_out + 1) / rank
+    rank = math.floor(alpha * (held_out + 1) + 1e-9) if rank is None else rank
     if rank < 1:
         raise ValueError(
             f"`held_out` must be at least {math.ceil(1 / alpha) - 1 if alpha else 'infinite'} to promise a "
             f"share of {alpha:g}, got {held_out}."
         )
-    return np.asarray(beta.ppf((np.arange(QUADRATURE) + 0.5) / QUADRATURE, rank, held_out + 1 - rank))
+    levels = (np.arange(QUADRATURE) + 0.5) / QUADRATURE
+    return np.minimum(1.0, scale * np.asarray(beta.ppf(levels, rank, held_out + 1 - rank)))
 
 
 def _count_needed(samples: int, rates: Float64[np.ndarray, " points"]) -> int | None:

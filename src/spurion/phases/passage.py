@@ -11,7 +11,7 @@ Shares are known on a grid of training sizes K only and with noise, so:
 __all__ = ["Capacity", "crossings", "falling_fit", "middle", "passage"]
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Num
 
 from spurion.core.config import Config
 from spurion.core.quantities import Count, Distance
@@ -29,14 +29,17 @@ class Capacity(Config):
 
 def passage(
     sizes: Int64[np.ndarray, " p"],
-    counts: Int64[np.ndarray, "r p"],
-    total: Int64[np.ndarray, " p"],
+    counts: Num[np.ndarray, "r p"],
+    total: Num[np.ndarray, " p"],
     level: float,
     name: str,
     *,
     falling: bool,
 ) -> Capacity:
-    """Where a falling (else rising) fraction passes a level: of the study, first row, and its resamples."""
+    """Where a falling (else rising) fraction passes a level: of the study, first row, and its resamples.
+
+    Counts may be expected ones, of fractions times `total`.
+    """
     if not falling:
         sizes, counts, total = sizes[::-1], counts[:, ::-1], total[::-1]
     fitted = falling_fit(counts, total)
@@ -83,9 +86,7 @@ def middle(
     )
 
 
-def falling_fit(
-    counts: Int64[np.ndarray, "r p"], total: Int64[np.ndarray, " p"]
-) -> Float64[np.ndarray, "r p"]:
+def falling_fit(counts: Num[np.ndarray, "r p"], total: Num[np.ndarray, " p"]) -> Float64[np.ndarray, "r p"]:
     r"""The falling curve nearest to the fractions, weighted by the number of samples.
 
     By the min-max formula :math:`g_k = \min_{i \leq k} \max_{j \geq k} A_{ij}` of isotonic regression, with

@@ -2,7 +2,8 @@ r"""Repetitions at a stated number of samples.
 
 How many samples have another one within :math:`\delta_s` grows with their number, so a threshold that keeps
 a promise does so for one number :math:`m_0` of samples. Of M samples, of which sample i has :math:`n_i`
-others within :math:`\delta_s`, a random subset of :math:`m_0` that holds i holds one of these with probability
+others within :math:`\delta_s`, a random subset of :math:`m_0` that holds i holds one of these with
+probability
 
 .. math:: w_i = 1 - \binom{M - 1 - n_i}{m_0 - 1} \Big/ \binom{M - 1}{m_0 - 1} ,
 
@@ -74,8 +75,8 @@ def repeats(
     size, needed = size_of(sample_size, samples), depth(samples, sample_size)
     if known < needed:
         raise ValueError(
-            f"`to_samples` must hold the {needed} nearest others of each of {samples} samples for repetitions "
-            f"among {size}, got {known}."
+            f"`to_samples` must hold the {needed} nearest others of each of {samples} samples, for "
+            f"repetitions among {size} of them, got {known}."
         )
     table = _met_again(samples, size, known)
     if not isinstance(thresholds, Tensor):
@@ -84,7 +85,7 @@ def repeats(
 
 
 def _met_again(samples: int, size: int, most: int) -> Float64[Tensor, " most_plus_1"]:
-    """w for 0 to `most` duplicates; the ratio of binomials is the product of 1 - (m - 1) / (M - 1 - j)."""
+    """W for 0 to `most` duplicates; the ratio of binomials is the product of 1 - (m - 1) / (M - 1 - j)."""
     left = samples - 1.0 - torch.arange(most, dtype=torch.float64)
     log_missed = torch.log1p(-((size - 1) / left).clamp(max=1.0)).cumsum(0)
     return torch.cat([torch.zeros(1, dtype=torch.float64), -torch.expm1(log_missed)])

@@ -7,15 +7,14 @@ classes are a matter of where one draws the line.
 
 __all__ = ["FACTORS", "Sensitivity", "sensitivity"]
 
-import torch
 from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from spurion.core.config import Config
 from spurion.core.quantities import Positive, Share, check_lengths
-from spurion.phases.classification import CLASSES, classify
-from spurion.phases.thresholds import ThresholdInfo
+from spurion.phases.classification import CLASSES, class_shares
+from spurion.phases.rules import ThresholdInfo
 
 FACTORS = tuple(2.0 ** (step / 8) for step in range(-16, 17))
 """The factors: 8 to the octave, from 1/4 to 4, 1 among them."""
@@ -37,13 +36,14 @@ class Sensitivity(Config):
 
 
 def sensitivity(
-    distance_train: Float[Tensor, " n"], distance_sample: Float[Tensor, " n"], thresholds: ThresholdInfo
+    distance_train: Float[Tensor, " n"], distance_sample: Float[Tensor, "n *k"], thresholds: ThresholdInfo
 ) -> Sensitivity:
     """Class fractions with both thresholds scaled by the same factor, from 1/4 to 4.
 
     Arguments:
         distance_train: Distance of each sample to its nearest training image, with shape (n,), n >= 1.
-        distance_sample: Distance of each sample to its nearest other sample, with shape (n,).
+        distance_sample: Distance of each sample to its nearest other sample, with shape (n,); or to the k
+            nearest, with shape (n, k), as for `classify`.
         thresholds: Both thresholds, in the unit of the distances; the factor 1 stands for them.
 
     Returns:
@@ -54,10 +54,8 @@ def sensitivity(
     """
     if len(distance_train) == 0:
         raise ValueError("`distance_train` must hold at least one sample, got none.")
-    labels = torch.stack(
-        [classify(distance_train / factor, distance_sample / factor, thresholds) for factor in FACTORS]
-    )
-    memorized, spurious, generalized = (
-        tuple((labels == index).double().mean(dim=1).tolist()) for index in range(len(CLASSES))
-    )
+    found = [
+        class_shares(distance_train / factor, distance_sample / factor, thresholds) for factor in FACTORS
+    ]
+    memorized, spurious, generalized = zip(*found, strict=True)
     return Sensitivity(factors=FACTORS, memorized=memorized, spurious=spurious, generalized=generalized)

@@ -1,27 +1,26 @@
 r"""Thresholds by rule, never bare numbers.
 
 A sample counts as a copy of a training image below :math:`\delta_m`, and as a repetition of another
-sample below :math:`\delta_s` (Pham et al., 2025, Eq. 9-11). Three rules find them:
+sample below :math:`\delta_s` (Pham et al., 2025, Eq. 9-11). Four rules find them:
 
+- `null`: a share :math:`\alpha` of new real images lies below them, by held-out images or, without any, by
+  training images among themselves (`spurion.phases.anchor`). :math:`\delta_s` holds for a stated number of
+  samples (`spurion.phases.repeats`). Both depend on the real images alone, not on the samples.
+- `holdout`: the :math:`\alpha`-quantiles of the distances of held-out images as they are, without any law;
+  it takes more of them, and :math:`\delta_s` holds for as many samples as there are held-out images.
 - `fixed`: numbers from elsewhere, in the unit of the distance.
 - `valley`: the valley between the two modes of the distances themselves (`spurion.phases.valley`), of
   all samples to the training set for :math:`\delta_m`, and of the samples that are *not* memorized to each
   other for :math:`\delta_s`. Where the latter have one mode, :math:`\delta_s = \delta_m`, said in a note;
-  where the former have one mode there is no threshold at all.
-- `holdout`: the :math:`\alpha`-quantile of the same distances of held-out real images. A new real image,
-  exchangeable with those, is called memorized with probability at most :math:`\alpha`.
+  where the former have one mode there is no threshold at all. It describes the samples, and decides nothing:
+  it moves with the models whose samples are pooled, and two kinds of images part as copies and the rest do.
+  Where training images among themselves lie below it as well, it is refused.
 """
 
 __all__ = [
-    "FixedRule",
-    "HoldoutRule",
-    "Identifiable",
-    "Rule",
-    "ThresholdInfo",
-    "ValleyRule",
     "fixed",
     "holdout",
-    "parse_rule",
+    "null_thresholds",
     "thresholds_by_rule",
     "valley_thresholds",
 ]
@@ -30,89 +29,24 @@ import math
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor
 
-from spurion.core.arguments import TEXT, check_arguments
-from spurion.core.config import Config, build_config
-from spurion.core.quantities import Distance, Notes
-from spurion.phases.valley import Valley, valley
-
-
-class Identifiable(Config):
-    """Whether the rule itself found each threshold; false where it is absent or borrowed."""
-
-    memorized: bool
-    spurious: bool
-
-
-class ThresholdInfo(Config):
-    """Thresholds with the rule that made them.
-
-    Attributes:
-        rule: The rule, as `parse_rule` reads it.
-        memorized: The largest distance to a training image that makes a sample memorized; None where
-            there is no such threshold.
-        spurious: The largest distance to another sample that makes a sample a repetition.
-        identifiable: Whether the rule itself found them.
-        notes: What a reader must know about them.
-        memorized_valley: What the `valley` rule saw among the distances to the training set.
-        spurious_valley: What it saw among the distances between samples that are not memorized.
-    """
-
-    rule: str
-    memorized: Distance | None
-    spurious: Distance | None
-    identifiable: Identifiable
-    notes: Notes = ()
-    memorized_valley: Valley | None = None
-    spurious_valley: Valley | None = None
-
-
-class FixedRule(Config):
-    """``fixed:DM,DS``."""
-
-    memorized: Distance
-    spurious: Distance
-
-
-class ValleyRule(Config):
-    """``valley``."""
-
-
-class HoldoutRule(Config):
-    """``holdout:ALPHA``."""
-
-    alpha: float = Field(gt=0, lt=1)
-
-
-Rule = FixedRule | ValleyRule | HoldoutRule
-
-
-def parse_rule(text: str) -> Rule:
-    """Read a rule: ``fixed:DM,DS``, ``valley`` or ``holdout:ALPHA``.
-
-    Raises:
-        ValueError: If it is none of these, or a number is missing or out of range.
-
-    Example:
-        >>> parse_rule("fixed:0.36,0.3"), parse_rule("holdout:0.01")
-        (FixedRule(memorized=0.36, spurious=0.3), HoldoutRule(alpha=0.01))
-    """
-    check_arguments(locals(), {"text": TEXT})
-    name, _, rest = text.partition(":")
-    where = f"threshold rule `{text}`"
-    if name == "fixed" and rest.count(",") == 1:
-        memorized, spurious = rest.split(",")
-        return build_config(FixedRule, {"memorized": memorized, "spurious": spurious}, where)
-    if text == "valley":
-        return ValleyRule()
-    if name == "holdout" and rest:
-        return build_config(HoldoutRule, {"alpha": rest}, where)
-    raise ValueError(
-        "the threshold rule must be `fixed:DM,DS`, `valley` or `holdout:ALPHA` (such as `fixed:0.36,0.36` "
-        f"or `holdout:0.01`), got `{text}`."
-    )
+from spurion.core.config import build_config
+from spurion.neighbors import Distance
+from spurion.neighbors.distances.l2 import L2
+from spurion.phases.anchor import LEAST, Anchor
+from spurion.phases.repeats import USUAL
+from spurion.phases.rules import (
+    FixedRule,
+    HoldoutRule,
+    Identifiable,
+    NullFit,
+    NullRule,
+    ThresholdInfo,
+    ValleyRule,
+    parse_rule,
+)
+from spurion.phases.valley import valley
 
 
 def thresholds_by_rule(
@@ -122,6 +56,10 @@ def thresholds_by_rule(
     gray: Float[Tensor, " m"],
     holdout_to_train: Float[Tensor, " h"] | None = None,
     holdout_to_holdout: Float[Tensor, " g"] | None = None,
+    anchor: Anchor | None = None,
+    among: Float[Tensor, " t"] | None = None,
+    sample_size: int = USUAL,
+    distance: Distance | None = None,
 ) -> ThresholdInfo:
     """Find both thresholds by a rule.
 
@@ -130,8 +68,11 @@ def thresholds_by_rule(
         olive: Distance of each sample to its nearest training image, with shape (n,).
         gray: Distance of each sample to its nearest other sample, with shape (n,), so m = n.
         holdout_to_train: Distance of held-out images to the training set, for the `holdout` rule.
-        holdout_to_holdout: Distance of held-out images to their nearest other held-out image, in a set
-            of about as many images as there are samples.
+        holdout_to_holdout: Distance of held-out images to their nearest other held-out image.
+        anchor: The real images of the `null` rule; None where there are too few.
+        among: Distance of training images to their nearest other one, to hold the `valley` rule against.
+        sample_size: The number of samples at which the `null` rule counts repetitions.
+        distance: Whose distances these are, by default l2; it brings those of the anchor into its unit.
 
     Raises:
         ValueError: If the rule cannot be read, or it is `holdout` and there are no held-out images.
@@ -143,8 +84,57 @@ def thresholds_by_rule(
             if holdout_to_train is None or not len(holdout_to_train):
                 raise ValueError(f"the threshold rule `{rule}` needs held-out images; give some.")
             return holdout(alpha, holdout_to_train, holdout_to_holdout)
+        case NullRule(alpha=alpha):
+            return null_thresholds(alpha, anchor, sample_size=sample_size, distance=distance)
         case ValleyRule():
-            return valley_thresholds(olive, gray)
+            return valley_thresholds(olive, gray, among)
+
+
+def null_thresholds(
+    alpha: float, anchor: Anchor | None, *, sample_size: int = USUAL, distance: Distance | None = None
+) -> ThresholdInfo:
+    r"""Thresholds below which a share alpha of new real images lies; see `spurion.phases.anchor`.
+
+    Arguments:
+        alpha: The share, in (0, 1).
+        anchor: The real images; None where there are fewer than `LEAST`.
+        sample_size: The number :math:`m_0` of samples at which repetitions are counted, at least 2.
+        distance: Whose unit the thresholds have; by default Euclidean.
+
+    Raises:
+        ValueError: If `alpha` is out of range.
+    """
+    build_config(NullRule, {"alpha": alpha}, "null thresholds")
+    rule = f"null:{alpha!r}"
+    if anchor is None:
+        return _none(
+            rule,
+            f"there are fewer than {LEAST} different held-out images, and fewer than {LEAST} different "
+            "training images; give more held-out images",
+        )
+    found = (anchor.nearness(alpha), anchor.spacing(alpha, sample_size))
+    if any(one.value is None for one in found):
+        return _none(
+            rule, f"too many {anchor.whose} share the smallest distance to tell a share of {alpha:g}"
+        )
+    memorized, spurious = (
+        float((distance or L2()).value(torch.tensor(one.value, dtype=torch.float64))) for one in found
+    )
+    fit = NullFit(
+        held_out=anchor.held_out,
+        images=len(anchor),
+        dimension=anchor.dimension,
+        carried=(found[0].carried, found[1].carried),
+        lawful=(found[0].lawful, found[1].lawful),
+    )
+    return ThresholdInfo(
+        rule=rule,
+        memorized=memorized,
+        spurious=spurious,
+        identifiable=Identifiable(memorized=True, spurious=True),
+        sample_size=sample_size,
+        null=fit,
+    )
 
 
 def fixed(memorized: float, spurious: float) -> ThresholdInfo:
@@ -162,13 +152,17 @@ def fixed(memorized: float, spurious: float) -> ThresholdInfo:
     )
 
 
-def valley_thresholds(olive: Float[Tensor, " n"], gray: Float[Tensor, " m"]) -> ThresholdInfo:
+def valley_thresholds(
+    olive: Float[Tensor, " n"], gray: Float[Tensor, " m"], among: Float[Tensor, " t"] | None = None
+) -> ThresholdInfo:
     """Thresholds in the valleys of the histograms of distance.
 
     Arguments:
         olive: Distance of each sample to its nearest training image, with shape (n,); of one model, or
             pooled over several.
         gray: Distance of the same samples to their nearest other sample, with shape (n,), so m = n.
+        among: Distance of training images to their nearest other one. Where more than half as large a share
+            of them lies below the valley as of samples, it does not part copies from the rest.
 
     Raises:
         ValueError: If the two differ in length, or a distance is not finite or negative.
@@ -178,6 +172,13 @@ def valley_thresholds(olive: Float[Tensor, " n"], gray: Float[Tensor, " m"]) -> 
     to_train = valley(olive)
     if to_train.value is None:
         return _none("valley", to_train.reason).model_copy(update={"memorized_valley": to_train})
+    if among is not None and len(among):
+        theirs, ours = (float((some <= to_train.value).double().mean()) for some in (among, olive))
+        if theirs > ours / 2:
+            reason = (
+                f"{theirs:.0%} of the training images lie as near to each other as {ours:.0%} of the samples"
+            )
+            return _none("valley", reason).model_copy(update={"memorized_valley": to_train})
     to_samples = valley(gray[olive > to_train.value])
     reason = f"among samples that are not memorized, {to_samples.reason}"
     both = _both("valley", to_train.value, to_samples.value, reason)
@@ -198,8 +199,8 @@ def holdout(
         alpha: The share, in (0, 1).
         holdout_to_train: Distance of each held-out image to its nearest training image, with shape (h,).
         holdout_to_holdout: Distance of each held-out image to its nearest other held-out image, with
-            shape (g,). Nearest neighbors get nearer as a set grows, so the set should have about as
-            many images as there are samples. None or empty: :math:`\delta_s = \delta_m`.
+            shape (g,). Nearest neighbors get nearer as a set grows, so repetitions are counted among g
+            samples. None or empty: :math:`\delta_s = \delta_m`.
 
     Raises:
         ValueError: If `alpha` is out of range, or a distance is negative or NaN.
@@ -215,7 +216,8 @@ def holdout(
         return _none(rule, reason)
     repeated = torch.empty(0) if holdout_to_holdout is None else holdout_to_holdout
     spurious, reason = _quantile(alpha, repeated)
-    return _both(rule, memorized, spurious, reason)
+    found = _both(rule, memorized, spurious, reason)
+    return found if spurious is None else found.model_copy(update={"sample_size": len(repeated)})
 
 
 def _none(rule: str, reason: str) -> ThresholdInfo:

@@ -25,12 +25,20 @@ References:
     | Significance tests in discrete distributions (Lancaster, 1961): mid-p
 """
 
-__all__ = ["ClassFractions", "Interval", "ShareInterval", "class_fractions", "proportion"]
+__all__ = [
+    "ClassFractions",
+    "Interval",
+    "ShareInterval",
+    "class_fractions",
+    "drawn_fractions",
+    "proportion",
+]
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from pydantic import AfterValidator, model_validator
 from scipy.optimize import brentq
 from scipy.stats import binom
@@ -134,6 +142,34 @@ def class_fractions(labels: Int64[Tensor, " n"], *, seed: int, resamples: int = 
         for count, low, high in zip(counts, *ends, strict=True)
     )
     return ClassFractions(memorized=memorized, spurious=spurious, generalized=generalized)
+
+
+def drawn_fractions(
+    shares: Sequence[float], drawn: Float64[np.ndarray, "r 3"], samples: int
+) -> ClassFractions:
+    """Fractions of the three classes with the intervals of replicates.
+
+    An interval holds the middle 95 % of the replicates, the share itself, and the exact interval of so large
+    a share of so many samples: replicates of samples without a copy have none either.
+
+    Arguments:
+        shares: The shares of memorized, spurious and generalized samples, which sum to 1.
+        drawn: The same of every replicate, with shape (R, 3).
+        samples: The number of samples, at least 1.
+
+    Example:
+        >>> found = drawn_fractions((0.0, 0.5, 0.5), np.tile((0.0, 0.5, 0.5), (100, 1)), 300)
+        >>> found.memorized == proportion(0, 300), round(found.spurious.low, 2)
+        (True, 0.44)
+    """
+    ends = np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2], axis=0)
+    found = []
+    for share, low, high in zip(shares, *ends, strict=True):
+        tail = ALPHA if share in (0, 1) else ALPHA / 2
+        exact = clopper_pearson(share * samples, samples, tail)
+        lowest, highest = min(float(low), exact[0], share), max(float(high), exact[1], share)
+        found.append(Interval(value=share, low=lowest, high=highest))
+    return ClassFractions(memorized=found[0], spurious=found[1], generalized=found[2])
 
 
 def _interval(count: int, n: int, low: float, high: float) -> Interval:

@@ -8,6 +8,7 @@ from pathlib import Path
 from spurion.audits.checks import checked
 from spurion.audits.classes import AuditRules, labels_of
 from spurion.audits.conclusion import conclude
+from spurion.audits.ground import all_shares
 from spurion.audits.measurement import load_measurement
 from spurion.audits.request import Request
 from spurion.audits.results import ModelInfo
@@ -15,6 +16,7 @@ from spurion.audits.written import gallery_indices, write_gallery, write_samples
 from spurion.core.progress import Progress, silent
 from spurion.core.random import derive_seed
 from spurion.core.store import Store
+from spurion.core.tensors import save_arrays
 from spurion.diffusion.folder import folder_hash
 from spurion.studies.folder import stage_seconds, timed, vectors_of
 from spurion.studies.point import PointTask, concluded_from, load_samples, parameter_count, point_images
@@ -23,12 +25,13 @@ from spurion.studies.results import Point, TrainingSummary
 
 def conclude_point(task: PointTask, report: Progress) -> Point:
     """Classify the samples of one training size and write `samples.csv`, `gallery.npz` and `point.json`."""
-    config, thresholds = task.config, task.thresholds
-    if thresholds is None:
-        raise ValueError("`thresholds` must be known before a point is concluded.")
+    config, ground = task.config, task.ground
+    if ground is None:
+        raise ValueError("`ground` must be known before a point is concluded.")
+    thresholds = ground.thresholds
     store, stored = Store(task.folder, "conclude"), task.folder / "point.json"
     key = concluded_from(task.folder)
-    beside = (task.folder / "samples.csv", task.folder / "gallery.npz")
+    beside = (task.folder / "samples.csv", task.folder / "gallery.npz", task.folder / "replicates.npz")
     known = store.recall(stored, Point.model_validate, *beside, key=key)
     if known is not None and known.audit and known.audit.thresholds == thresholds:
         return known.model_copy(update={"audit": checked(known.audit)})
@@ -37,11 +40,13 @@ def conclude_point(task: PointTask, report: Progress) -> Point:
     images = point_images(task, load_samples(task.folder / "samples.npz"))
     with timed(task.folder, "conclude"):
         request = _request(task)
-        audit = conclude(request, images, measurement, thresholds, model=_model(task))
+        shares = all_shares(measurement, ground, seed=derive_seed(request.seed, "shares"))
+        audit = conclude(request, images, measurement, ground, shares, model=_model(task))
         labels = labels_of(measurement, thresholds)
         write_samples_csv(beside[0], measurement, labels)
         shown = gallery_indices(measurement.distance_train, labels, config.gallery)
         write_gallery(beside[1], measurement, labels, images.samples.images, images.train.images, shown)
+        save_arrays(beside[2], shares.arrays())
     result = Point(
         train_size=task.train_size,
         sample_size=task.sample_size,

@@ -10,6 +10,7 @@ __all__ = [
     "ScheduleConfig",
     "StudyConfig",
     "apply_overrides",
+    "common_size",
     "load_config",
     "resolve_config",
     "sample_size_for",
@@ -36,7 +37,8 @@ from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training import TrainingConfig
 from spurion.geometry.groups.config import GeometryConfig
 from spurion.neighbors.distances import DISTANCES, Distance, load_distance
-from spurion.phases.thresholds import parse_rule
+from spurion.phases.repeats import USUAL
+from spurion.phases.rules import parse_rule
 from spurion.studies.results import MOST_SIZES
 
 MINIMUM_MULTIPLE = 1000
@@ -120,7 +122,7 @@ class StudyConfig(Config):
     sample_size: Annotated[int, Field(ge=2)] | Annotated[str, Field(pattern=r"^[1-9]\d*x$")]
     distance: str = "l2"
     weights: str | None = None
-    thresholds: str = "valley"
+    thresholds: str = "null:0.01"
     holdout_alpha: float = Field(0.01, gt=0, lt=1)
     ratio: RatioConfig = RatioConfig()
     epsilon: float = Field(0.1, gt=0, lt=0.5)
@@ -184,6 +186,11 @@ def sample_size_for(rule: int | str, train_size: int) -> int:
     if isinstance(rule, int):
         return rule
     return max(MINIMUM_MULTIPLE, int(rule.removesuffix("x")) * train_size)
+
+
+def common_size(config: StudyConfig) -> int:
+    """The number of samples at which repetitions are counted at every training size."""
+    return min(USUAL, sample_size_for(config.sample_size, 1))
 
 
 def load_config(path: Path | str) -> dict[str, Any]:

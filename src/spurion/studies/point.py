@@ -30,6 +30,7 @@ from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor
 
+from spurion.audits.ground import Ground
 from spurion.audits.measurement import load_measurement, measure, save_measurement
 from spurion.audits.sources import Images, drawn_set
 from spurion.core.failures import FAILURES, one_sentence, raise_if_refused
@@ -41,8 +42,8 @@ from spurion.data import ImageSet, Split, load_split, nested_order
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.sampleset import sample_to_folder
 from spurion.diffusion.training import is_trained, train
-from spurion.phases.thresholds import ThresholdInfo
-from spurion.studies.config import DataConfig, StudyConfig, sample_size_for
+from spurion.phases.rules import ThresholdInfo
+from spurion.studies.config import DataConfig, StudyConfig, common_size, sample_size_for
 from spurion.studies.folder import timed, vectors_of
 
 
@@ -54,7 +55,7 @@ class PointTask:
     config: StudyConfig
     train_size: int
     allow_download: bool = False
-    thresholds: ThresholdInfo | None = None
+    ground: Ground | None = None
 
     @property
     def name(self) -> str:
@@ -65,6 +66,11 @@ class PointTask:
     def sample_size(self) -> int:
         """Number of samples at this training size."""
         return sample_size_for(self.config.sample_size, self.train_size)
+
+    @property
+    def thresholds(self) -> ThresholdInfo | None:
+        """The thresholds, once they are known."""
+        return None if self.ground is None else self.ground.thresholds
 
     @property
     def seed(self) -> int:
@@ -200,7 +206,9 @@ def _measure(task: PointTask, report: Progress) -> None:
         images, seed = point_images(task, samples), derive_seed(task.seed, "measure")
         distance = config.load_distance(task.allow_download).kept(vectors_of(task.folder))
         told = partial(report, task.name)
-        found = measure(*images.tensors, distance=distance, seed=seed, progress=told)
+        found = measure(
+            *images.tensors, distance=distance, seed=seed, sample_size=common_size(config), progress=told
+        )
         save_measurement(found, task.measurement_file)
     store.put(*files, key=key)
 

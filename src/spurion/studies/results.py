@@ -6,6 +6,8 @@ computed is null, with the reason among the notes. Nothing here depends on the c
 """
 
 __all__ = [
+    "CapacitiesAt",
+    "LeakCapacities",
     "Point",
     "StudyResult",
     "TrainingSummary",
@@ -23,6 +25,7 @@ from spurion.core.config import Config, StoredResult, build_config
 from spurion.core.quantities import Count, Number, Seconds, Settings, Share, Size
 from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.groups.results import GeometryResult, ScanResult
+from spurion.phases.passage import Capacity
 from spurion.phases.transitions import Capacities
 
 MOST_SIZES = 200
@@ -46,7 +49,7 @@ class Point(Config):
     training: TrainingSummary | None = None
     audit: AuditResult | None = Field(None, description="Null if the point failed.")
     spurious_at_common_size: Share | None = Field(
-        None, description="Spurious share expected at the smallest sample size of the study (rarefaction)."
+        None, description="Spurious share expected at the common size of the study (rarefaction)."
     )
     seconds: Seconds = Field(default_factory=dict, description="Wall time of each stage.")
 
@@ -58,6 +61,24 @@ class Point(Config):
         return self
 
 
+class CapacitiesAt(Config):
+    """The capacities under the `null` rule at one share of honest samples that may be called copies."""
+
+    alpha: Share
+    capacities: Capacities
+
+
+class LeakCapacities(Config):
+    """Training sizes at which the leak excess 2A - 1 falls to 90 %, to half, and to nothing.
+
+    A is the share of samples closer to the training set than to an equally large held-out set.
+    """
+
+    most: Capacity
+    half: Capacity
+    none: Capacity
+
+
 class StudyResult(StoredResult):
     """A whole study: `study.json`."""
 
@@ -67,9 +88,16 @@ class StudyResult(StoredResult):
     environment: Settings
     train: SourceInfo
     holdout: SourceInfo | None
-    common_size: Size | None = Field(description="Smallest sample size over the points.")
+    common_size: Size | None = Field(
+        description="Number of samples at which repetitions are compared: the smallest over the points, or "
+        "the smaller one for which the thresholds hold."
+    )
     points: tuple[Point, ...] = Field(max_length=MOST_SIZES)
     capacities: Capacities | None
+    capacities_by_alpha: tuple[CapacitiesAt, ...] = Field(
+        (), max_length=100, description="Capacities under the null rule at other shares, largest first."
+    )
+    leak_capacities: LeakCapacities | None = Field(None, description="Null without held-out images.")
     curvature: ScanResult | None = Field(None, description="The noise at which curvature is read, and why.")
     claims: tuple[Claim, ...] = Field((), max_length=1000, description="Everything that is said of it.")
 

@@ -3,7 +3,7 @@
 ::
 
     recipe or YAML -> StudyConfig -> points: train -> sample -> measure   (in parallel, resumable)
-                                  -> thresholds from the pooled distances
+                                  -> thresholds for all of them
                                   -> points: conclude -> geometry
                                   -> capacities -> study.json
 """
@@ -15,24 +15,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spurion.audits.classes import thresholds_for
 from spurion.audits.findings import SourceInfo
-from spurion.audits.measurement import load_measurement
+from spurion.audits.ground import Ground
 from spurion.core.engine import run_tasks
 from spurion.core.environment import Crew, environment
 from spurion.core.progress import Progress, silent
-from spurion.core.random import derive_seed
 from spurion.data import ImageSet
 from spurion.geometry.groups.results import ScanResult
 from spurion.phases.rarefied import Rarefaction
-from spurion.phases.thresholds import ThresholdInfo
-from spurion.phases.transitions import Capacities, capacities
+from spurion.phases.repeats import size_of
+from spurion.studies.capacities import study_capacities
 from spurion.studies.checks import checked
 from spurion.studies.concluding import conclude_point
 from spurion.studies.config import StudyConfig
 from spurion.studies.crew import crew_for
 from spurion.studies.folder import RunFolder, stage_seconds
 from spurion.studies.geometry.sweep import add_geometry
+from spurion.studies.ground import grounds
 from spurion.studies.point import PointTask, measure_point, point_data
 from spurion.studies.recipes import named_config
 from spurion.studies.results import Point, StudyResult
@@ -77,14 +76,14 @@ def study(
     with folder.opened(config):
         failures = _measure_all(tasks, crew, report)
         done = [task for task in tasks if task.train_size not in failures]
-        thresholds = _thresholds(config, done)
-        concluded = _conclude_all(done, thresholds, crew, report)
+        concluded = _conclude_all(done, grounds(config, done), crew, report)
         points = [
             concluded[task.train_size] if task.train_size in concluded else _failed(task, failures)
             for task in tasks
         ]
         points, curvature = add_geometry(points, tasks, crew, report)
-        result = _assemble(config, crew, pool, holdout, points, curvature)
+        replicates = {task.train_size: task.folder / "replicates.npz" for task in done}
+        result = _assemble(config, crew, pool, holdout, points, curvature, replicates)
         folder.write_study(result)
         shutil.rmtree(folder.vectors, ignore_errors=True)
     return result
@@ -101,20 +100,10 @@ def _measure_all(tasks: list[PointTask], crew: Crew, report: Progress) -> dict[i
     return failures
 
 
-def _thresholds(config: StudyConfig, tasks: list[PointTask]) -> dict[int, ThresholdInfo]:
-    """Thresholds of every point: pooled over the study, but for the holdout rule, which looks at one S_K."""
-    measurements = {task.train_size: load_measurement(task.measurement_file) for task in tasks}
-    if not measurements:
-        return {}
-    if config.thresholds.startswith("holdout"):
-        return {size: thresholds_for(config.thresholds, found) for size, found in measurements.items()}
-    return dict.fromkeys(measurements, thresholds_for(config.thresholds, *measurements.values()))
-
-
 def _conclude_all(
-    tasks: list[PointTask], thresholds: dict[int, ThresholdInfo], crew: Crew, report: Progress
+    tasks: list[PointTask], found: dict[int, Ground], crew: Crew, report: Progress
 ) -> dict[int, Point]:
-    ready = [replace(task, thresholds=thresholds[task.train_size]) for task in tasks]
+    ready = [replace(task, ground=found[task.train_size]) for task in tasks]
     results = run_tasks(conclude_point, ready, workers=crew.workers, threads=crew.threads, report=report)
     return {ready[index].train_size: result for index, result in results}
 
@@ -135,8 +124,9 @@ def _assemble(
     holdout: ImageSet | None,
     points: list[Point],
     curvature: ScanResult | None,
+    replicates: dict[int, Path],
 ) -> StudyResult:
-    common = min((point.sample_size for point in points if _rarefaction(point)), default=None)
+    common = min((size for point in points if (size := _repeated_among(point))), default=None)
     return checked(
         StudyResult(
             name=config.name,
@@ -146,7 +136,7 @@ def _assemble(
             holdout=None if holdout is None else SourceInfo.of(holdout),
             common_size=common,
             points=tuple(_at_common_size(point, common) for point in points),
-            capacities=_capacities(config, points),
+            **study_capacities(config, points, replicates),
             curvature=curvature,
         )
     )
@@ -156,22 +146,15 @@ def _rarefaction(point: Point) -> Rarefaction | None:
     return None if point.audit is None else point.audit.rarefaction
 
 
+def _repeated_among(point: Point) -> int | None:
+    """The number of samples of a point at which repetitions are counted; None where there are no classes."""
+    if point.audit is None or point.audit.thresholds is None or not _rarefaction(point):
+        return None
+    return size_of(point.audit.thresholds.sample_size, point.sample_size)
+
+
 def _at_common_size(point: Point, common: int | None) -> Point:
     found = _rarefaction(point)
     if found is None or common is None:
         return point
     return point.model_copy(update={"spurious_at_common_size": found.at(common)})
-
-
-def _capacities(config: StudyConfig, points: list[Point]) -> Capacities | None:
-    counts = {
-        p.train_size: p.audit.counts for p in points if p.audit is not None and p.audit.counts is not None
-    }
-    if not counts:
-        return None
-    return capacities(
-        list(counts),
-        list(counts.values()),
-        epsilon=config.epsilon,
-        seed=derive_seed(config.seed, "capacities"),
-    )

@@ -42,7 +42,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from spurion.core.text import printable
-from spurion.phases.thresholds import ThresholdInfo
+from spurion.phases.rules import ThresholdInfo
 from spurion.statistics.intervals import Interval
 
 Width = Literal["wide", "narrow"]

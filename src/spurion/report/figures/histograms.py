@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spurion.phases.thresholds import ThresholdInfo
+from spurion.phases.rules import ThresholdInfo
 from spurion.report.evidence import Samples
 from spurion.report.figures.canvas import (
     GRAY,

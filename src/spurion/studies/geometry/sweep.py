@@ -5,6 +5,7 @@ __all__ = ["add_geometry"]
 from collections.abc import Sequence
 from dataclasses import replace
 
+from spurion.audits.ground import Ground
 from spurion.core.engine import run_tasks
 from spurion.core.environment import Crew
 from spurion.core.progress import Progress
@@ -31,9 +32,9 @@ def add_geometry(
         The results with their geometry, and the scan that chose the noise; None where no model was scanned.
     """
     ready = [
-        replace(task, thresholds=point.audit.thresholds)
+        replace(task, ground=Ground(point.audit.thresholds, None))
         for point, task in zip(points, tasks, strict=True)
-        if point.audit is not None
+        if point.audit is not None and point.audit.thresholds is not None
     ]
     config = ready[0].config.geometry if ready else None
     if config is None:
