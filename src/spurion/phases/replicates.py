@@ -44,8 +44,8 @@ class Replicates:
     """How a study is drawn anew.
 
     Attributes:
-        thresholds: Both thresholds of every replicate under each of A rules, with shape (A, R, 2), in the unit
-            of the distance.
+        thresholds: Both thresholds of every replicate under each of A rules, in the unit of the distance,
+            with shape (A, R, 2).
         images: The number N of training images that weights are drawn for: the largest training set of a
             study. None leaves the training images as they are, for the model of an audit has no others.
         seed: Seed of the weights; the same at all training sizes.
