@@ -43,6 +43,7 @@ from torch import Tensor
 from spurion.core.random import generator
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, Searcher, nearest
+from spurion.phases.clusters import clusters
 
 NEIGHBORS = 10
 """Neighbors of each image among the others, from which the dimension is read."""
@@ -84,12 +85,15 @@ class Anchor:
             `NEIGHBORS`.
         indices: Which ones these are, with shape (h, k).
         held_out: Whether they are held-out images; else they are training images, each against all others.
+        groups: The group of like images that each is in (`spurion.phases.clusters`), with shape (h,), or
+            None.
     """
 
     to_train: Float64[Tensor, " h"]
     distances: Float64[Tensor, "h k"]
     indices: Int64[Tensor, "h k"]
     held_out: bool
+    groups: Int64[Tensor, " h"] | None = None
 
     def __len__(self) -> int:
         """The number h of images."""
@@ -189,7 +193,11 @@ def anchor_of(
     some = images if len(chosen) == len(images) else taken(images, chosen)
     found = nearest(some, some, NEIGHBORS, distance=distance, exclude_self=True)
     return Anchor(
-        distance.radius(to_train[chosen]), distance.radius(found.distances), found.indices, held_out
+        distance.radius(to_train[chosen]),
+        distance.radius(found.distances),
+        found.indices,
+        held_out,
+        clusters(some, distance, seed=seed),
     )
 
 
@@ -235,8 +243,10 @@ def _quantile(distances: Float64[Tensor, " h"], alpha: float, d: float | None) -
 
 
 def _order_statistic(ordered: Float64[Tensor, " h"], rank: int) -> float | None:
-    """The value of a rank, or the one below it if it ties with the next: at most `rank` lie at or below."""
-    below = ordered[: max(rank, 0)]
-    if len(below) < len(ordered):
-        below = below[below < ordered[len(below)]]
-    return float(below[-1]) if len(below) else None
+    """The largest value of the sample, or just below one, that at most `rank` distances do not exceed."""
+    if rank >= len(ordered):
+        return float(ordered[-1])
+    value, following = ordered[max(rank - 1, 0)], ordered[max(rank, 0)]
+    if rank < 1 or value == following:  # as always where two images are each other's nearest
+        value = torch.nextafter(following, torch.zeros_like(following))
+    return float(value) if following > 0 else None
