@@ -16,9 +16,13 @@ read where thirty images stand below them, and carried on to a rarer share, and 
 by the law of distances in d dimensions, :math:`P(r < \delta) \propto \delta^d`. Its exponent is that of
 Levina and Bickel, pooled over all images; see `Anchor.dimension`.
 
-Where that law does not hold, as with near copies among the real images, more of the h images may lie below a
-threshold than a share :math:`\alpha` explains (p < `GUARD`). Then the order statistic of rank
-:math:`\lfloor \alpha (h + 1) \rfloor` takes its place, which needs no law; see `Quantile.carried`.
+Where that law does not hold, as with near copies among the real images or two kinds of them, it shows in two
+ways: more of the h images lie below a threshold than a share :math:`\alpha` explains (binomial), or the
+distances below the quantile q fall off too slowly, for by the law :math:`d \sum_i \ln(q / r_i)` has a Gamma
+distribution with as many degrees as there are distances. If either is no chance (p < `GUARD`), the order
+statistic of rank :math:`\lfloor \alpha (h + 1) \rfloor` takes the threshold's place, which needs no law, and
+from h to :math:`m_0` images it is carried by the exponent that these nearest distances show themselves; see
+`Quantile`. Distances among the images come in pairs, which count once.
 
 Without held-out images training images stand in for them, each against all others: if nothing is copied, a
 sample and a training image are exchangeable. All distances here are Euclidean, of the vectors of images.
@@ -37,7 +41,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Int64
-from scipy.stats import binom
+from scipy.stats import binom, gamma
 from torch import Tensor
 
 from spurion.core.random import generator
@@ -57,8 +61,8 @@ LEAST = 60
 MOST = 10_000
 """Images of an anchor at most, drawn at random where there are more."""
 
-GUARD = 0.01
-"""A smaller probability of so many images below a threshold says that the law does not hold."""
+GUARD = 0.02
+"""A smaller probability says that the law of distances does not hold."""
 
 
 class Quantile(NamedTuple):
@@ -67,7 +71,7 @@ class Quantile(NamedTuple):
     Attributes:
         value: The distance; None where so many images share the smallest one that none can be told.
         carried: Whether it was carried on by the law of distances, or is an order statistic itself.
-        lawful: Whether no more images lie below the value that the law gives than alpha explains.
+        lawful: Whether the law of distances holds as far as the nearest images tell.
     """
 
     value: float | None
@@ -115,6 +119,13 @@ class Anchor:
         found = dimension(self.distances[None])[0]
         return float(found) if bool(found.isfinite()) and found > 0 else None
 
+    @cached_property
+    def slope(self) -> float:
+        """The exponent that the nearest distances show by themselves (Hill's estimator); infinite for none."""
+        ordered = self.to_others.sort().values[: RANK + 1]
+        logs = float((ordered[-1] / ordered[:-1].clamp(min=1e-300)).log().mean())
+        return 1 / logs if logs > 0 else math.inf
+
     @property
     def beta(self) -> float:
         """The smallest share whose quantile has `RANK` images below it."""
@@ -126,10 +137,11 @@ class Anchor:
 
     def spacing(self, alpha: float, sample_size: int) -> Quantile:
         r"""The distance below which a share alpha of :math:`m_0` = `sample_size` images has another one."""
-        found = _quantile(self.to_others, alpha, self.dimension)
+        found = _quantile(self.to_others, alpha, self.dimension, paired=True)
         if found.value is None or self.dimension is None:
             return found
-        scale = ((len(self) - 1) / max(1, sample_size - 1)) ** (1 / self.dimension)
+        d = self.dimension if found.lawful else min(self.dimension, self.slope)
+        scale = ((len(self) - 1) / max(1, sample_size - 1)) ** (1 / d)
         return found._replace(value=found.value * scale)
 
     def p_values(self, distances: Float64[Tensor, " m"]) -> Float64[Tensor, " m"]:
@@ -225,7 +237,9 @@ def anchor_among(
     return anchor_of(to_train, some, distance, held_out=False, seed=seed)
 
 
-def _quantile(distances: Float64[Tensor, " h"], alpha: float, d: float | None) -> Quantile:
+def _quantile(
+    distances: Float64[Tensor, " h"], alpha: float, d: float | None, *, paired: bool = False
+) -> Quantile:
     count = len(distances)
     ordered = distances.sort().values
     beta = max(alpha, RANK / (count + 1))
@@ -236,8 +250,11 @@ def _quantile(distances: Float64[Tensor, " h"], alpha: float, d: float | None) -
     if upper is None:
         return Quantile(None, carried=False, lawful=True)
     value = upper * (alpha / beta) ** (1 / d)
-    below = int((ordered <= value).sum())
-    if float(binom.sf(below - 1, count, alpha)) >= GUARD:
+    below, shared = ordered[ordered < upper], 2 if paired else 1
+    excess = math.ceil(int((below <= value).sum()) / shared) - 1
+    too_many = float(binom.sf(excess, count // shared, alpha))
+    slow = float(gamma.sf(d * float((upper / below).log().sum()) / shared, max(1, len(below)) / shared))
+    if min(too_many, slow) >= GUARD:
         return Quantile(value, carried=True, lawful=True)
     return Quantile(plain, carried=False, lawful=False)
 
