@@ -7,7 +7,7 @@ from spurion.audits.sources import Images
 from spurion.core.random import derive_seed
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, Searcher
-from spurion.phases.exposed import second_outside
+from spurion.phases.partition import second_outside
 from spurion.phases.separation import Separation, by_held_out, by_others
 from spurion.phases.signs import Approach, Sign, among_themselves, signs
 
