@@ -1,5 +1,6 @@
 """Known metrics of copying: each on planted copies, on honest samples, and against its own formula."""
 
+import dataclasses
 import math
 
 import pytest
@@ -73,6 +74,29 @@ def test_all_metrics_stand_side_by_side():
     ]  # one honest sample is near by chance
     assert found[2].value == MIXED.null.authpct
     assert found[3].value == MIXED.null.ct
+
+
+class TestAuthPct:
+    def test_it_needs_no_held_out_images(self):
+        alone = METRICS["authpct"](evidence(MIXED.samples, TRAIN), 0)
+        assert alone.value == MIXED.null.authpct  # 60 copies, and honest samples that are near by chance
+        assert 0 < alone.value < 60
+        assert "without held-out images" in alone.note
+
+    def test_duplicates_in_the_training_set_count_once(self):
+        once = METRICS["authpct"](evidence(MIXED.samples, TRAIN), 0)
+        for train in (torch.cat([TRAIN, TRAIN[:50]]), torch.cat([TRAIN[:70]] * 3 + [TRAIN])):
+            assert METRICS["authpct"](evidence(MIXED.samples, train), 0) == once
+
+    def test_equal_images_are_one(self):
+        alone = METRICS["authpct"](evidence(MIXED.samples, TRAIN[:1].repeat(4, 1)), 0)
+        assert alone.value is None
+        assert alone.note == "It needs two different training images."
+
+    def test_known_gaps_are_not_looked_up(self):
+        far = torch.full((150,), 1e9, dtype=torch.float64)
+        known = dataclasses.replace(evidence(MIXED.samples, TRAIN), gaps=far)
+        assert METRICS["authpct"](known, 0).value == 0.0
 
 
 class TestRatio:

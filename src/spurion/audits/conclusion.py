@@ -64,7 +64,7 @@ def conclude(
         found, thresholds, images.samples.images, request.rules, distance=distance, seed=seed
     )
     controls = _controls(findings, request, images.train.images)
-    signs, separation = signs_and_separation(images, found, radius, distance, search, seed=seed)
+    signs, separation, gaps = signs_and_separation(images, found, radius, distance, search, seed=seed)
     by_holdout = thresholds.rule.startswith("holdout")
     result = AuditResult(
         **dict(findings)
@@ -75,7 +75,7 @@ def conclude(
         train_duplicates=found.groups,
         transforms=request.transforms,
         power=missed(len(images.samples), thresholds, len(found.holdout_train)),
-        metrics=metrics(images, found, distance, seed=seed),
+        metrics=metrics(images, found, distance, gaps, seed=seed),
         signs=signs,
         separation=separation,
         histograms=histograms(found),

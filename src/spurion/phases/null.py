@@ -179,12 +179,13 @@ def _copying(
     """C_T from the distances to the training images of the same cell."""
     found = known.to_train, known.holdout_to_train
     if cells is None:
-        return c_t(*(near.distances[:, 0] for near in found))
-    inside = (
+        ours, theirs = (near.distances[:, 0] for near in found)
+        return c_t(ours, theirs)
+    ours, theirs = (
         nearest_inside(near, (mine, cells[0]), images, train, distance=distance, search=search)
         for near, mine, images in zip(found, cells[1:], (samples, holdout), strict=True)
     )
-    return c_t(*inside, cells[1:])
+    return c_t(ours, theirs, cells[1:])
 
 
 def _share(
