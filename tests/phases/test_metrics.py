@@ -10,6 +10,7 @@ from torch.distributions.categorical import Categorical
 
 from spurion.core.random import generator
 from spurion.neighbors import nearest
+from spurion.neighbors.distances.l2 import L2
 from spurion.phases.exposed import duplicate_groups
 from spurion.phases.metrics import METRICS, Evidence, Metric, all_metrics
 from spurion.phases.metrics.carlini import local_scale
@@ -17,6 +18,7 @@ from spurion.phases.metrics.fld import LEAST_VARIANCE, _fit, _squares, likelihoo
 from spurion.phases.metrics.mifid import EPSILON, cosine_penalty
 from spurion.phases.metrics.ratio import neighbor_ratio
 from spurion.phases.null import null_test
+from spurion.phases.signs import among_themselves
 from spurion.statistics.intervals import proportion
 
 
@@ -93,9 +95,15 @@ class TestAuthPct:
         assert alone.value is None
         assert alone.note == "It needs two different training images."
 
-    def test_known_gaps_are_not_looked_up(self):
-        far = torch.full((150,), 1e9, dtype=torch.float64)
-        known = dataclasses.replace(evidence(MIXED.samples, TRAIN), gaps=far)
+    def test_gaps_that_the_signs_looked_up_are_the_same(self):
+        train = torch.cat([TRAIN, TRAIN[:50]])
+        alone = evidence(MIXED.samples, train)
+        first_equal = torch.cat([torch.arange(200), torch.arange(50)])
+        nearest_train = alone.to_train.indices[:, 0]
+        _, gaps = among_themselves(train, first_equal, nearest_train, distance=L2(), seed=0)
+        known = dataclasses.replace(alone, gaps=gaps)
+        assert METRICS["authpct"](known, 0) == METRICS["authpct"](alone, 0)
+        known = dataclasses.replace(alone, gaps=gaps + 1e9)  # and not looked up again
         assert METRICS["authpct"](known, 0).value == 0.0
 
 
