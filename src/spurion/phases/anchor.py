@@ -121,7 +121,7 @@ class Anchor:
 
     @cached_property
     def slope(self) -> float:
-        """The exponent that the nearest distances show by themselves (Hill's estimator); infinite for none."""
+        """The exponent that the nearest distances show by themselves (Hill); infinite where there is none."""
         ordered = self.to_others.sort().values[: RANK + 1]
         logs = float((ordered[-1] / ordered[:-1].clamp(min=1e-300)).log().mean())
         return 1 / logs if logs > 0 else math.inf
