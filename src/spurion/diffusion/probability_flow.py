@@ -50,8 +50,8 @@ def follow(
         t: The time of each item, with shape (n,): integer steps in 0..T-1, or times of at least the
             schedule's least.
         steps: The number of denoiser calls, at least 1; fewer for items with fewer discrete steps left.
-        clip: Whether every posterior mean is clipped to [-1, 1], the range of images. What is followed then is
-            no longer the probability flow: it has other end points, and other marginals.
+        clip: Whether every posterior mean is clipped to [-1, 1], the range of images. What is followed then
+            is no longer the probability flow: it has other end points, and other marginals.
 
     Returns:
         The clean items, with the shape, dtype and device of `x_t`; NaN where an answer of the model on the

@@ -146,9 +146,9 @@ class GeometryResult(Config):
     failed: Notes = Field((), description="The notes that say which measures failed, and why.")
     clip: bool | None = Field(
         None,
-        description="Whether posterior means were clipped to [-1, 1] on the way back from the noise; null where "
-        "no basins were looked for, and in files of former versions, which clipped unless their configuration "
-        "says otherwise.",
+        description="Whether posterior means were clipped to [-1, 1] on the way back from the noise; null "
+        "where no basins were looked for, and in files of former versions, which clipped unless their "
+        "configuration says otherwise.",
     )
     steps: Count | None = Field(
         None, description="Denoiser calls on the way back, at most; null as for `clip`."
