@@ -34,6 +34,7 @@ from spurion.studies.crew import crew_for
 from spurion.studies.folder import RunFolder, stage_seconds
 from spurion.studies.geometry.sweep import add_geometry
 from spurion.studies.point import PointTask, measure_point, point_data
+from spurion.studies.recall import recall_capacity
 from spurion.studies.recipes import named_config
 from spurion.studies.results import Point, StudyResult
 
@@ -148,6 +149,15 @@ def _assemble(
             points=tuple(_at_common_size(point, common) for point in points),
             capacities=_capacities(config, points),
             curvature=curvature,
+            recall_capacity=recall_capacity(
+                {
+                    p.train_size: p.audit.flow
+                    for p in points
+                    if p.audit is not None and p.audit.flow is not None
+                },
+                epsilon=config.epsilon,
+                seed=derive_seed(config.seed, "recall"),
+            ),
         )
     )
 
