@@ -5,6 +5,7 @@ all fractions lie in [0, 1]; a value that could not be computed is null, with th
 """
 
 __all__ = [
+    "FLOW_COLUMN",
     "SAMPLE_COLUMNS",
     "TRANSFORM_COLUMN",
     "AtAlpha",
@@ -53,6 +54,10 @@ def _of_a_sampler(values: dict[str, Any]) -> dict[str, Any]:
 
 SamplerSettings = Annotated[dict[str, Any], AfterValidator(_of_a_sampler)]
 """The fields of a `SamplerConfig`; empty where it is not known."""
+
+FLOW_COLUMN = "flows_into_training"
+"""One more column, where a model was iterated: whether the sample flows into a training image, true or false;
+empty for one that was not followed, or failed."""
 
 TRANSFORM_COLUMN = "transform"
 """One more column, where transforms were looked at: by which one the sample comes nearest; empty for none."""

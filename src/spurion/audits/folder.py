@@ -124,6 +124,7 @@ class AuditFolder:
         measurement: Measurement,
         labels: Int64[Tensor, " n"] | None,
         by: Sequence[str] | None = None,
+        ends: Int64[Tensor, " n"] | None = None,
     ) -> None:
         """Write everything but the report; that of the last audit goes.
 
@@ -133,7 +134,7 @@ class AuditFolder:
         store, files = Store(self.path, "audit"), [self.path / AUDIT_FILE]
         store.remove(*files, self.path / REPORT_FILE)
         if not self.redact:
-            write_samples_csv(self.path / "samples.csv", measurement, labels, by)
+            write_samples_csv(self.path / "samples.csv", measurement, labels, by, ends)
             write_gallery(
                 self.path / "gallery.npz",
                 measurement,

@@ -12,11 +12,18 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from spurion.audits.findings import SAMPLE_COLUMNS, TRANSFORM_COLUMN
+from spurion.audits.findings import FLOW_COLUMN, SAMPLE_COLUMNS, TRANSFORM_COLUMN
 from spurion.audits.measurement import Measurement
 from spurion.core.files import atomic_write
 from spurion.core.tensors import save_arrays
+from spurion.geometry.destinations import DESTINATIONS
 from spurion.phases.classification import CLASSES
+
+_FLOWS = {
+    index: "true" if name == "training image" else "false"
+    for index, name in enumerate(DESTINATIONS)
+    if name != "failed"
+}
 
 
 def write_samples_csv(
@@ -24,6 +31,7 @@ def write_samples_csv(
     measurement: Measurement,
     labels: Int64[Tensor, " n"] | None,
     by: Sequence[str] | None = None,
+    ends: Int64[Tensor, " n"] | None = None,
 ) -> None:
     """Write one row for each sample; a value that does not exist is empty. Floats round-trip exactly.
 
@@ -32,16 +40,21 @@ def write_samples_csv(
         measurement: The distances and neighbors of the samples.
         labels: Their classes, or None.
         by: The transform that brings each nearest to a training image; None, and no column, without any.
+        ends: Where each ends, as an index into `DESTINATIONS`, -1 for those not followed; None, and no
+            column, if none was.
     """
     count = len(measurement.distance_train)
     names = [""] * count if labels is None else [CLASSES[label] for label in labels.tolist()]
     columns = [getattr(measurement, name).tolist() for name in SAMPLE_COLUMNS[2:]]
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(SAMPLE_COLUMNS if by is None else (*SAMPLE_COLUMNS, TRANSFORM_COLUMN))
+        more = {} if by is None else {TRANSFORM_COLUMN: by}
+        if ends is not None:
+            more[FLOW_COLUMN] = [_FLOWS.get(end, "") for end in ends.tolist()]
+        writer.writerow((*SAMPLE_COLUMNS, *more))
         for index, (name, *values) in enumerate(zip(names, *columns, strict=True)):
-            more = [] if by is None else [by[index]]
-            writer.writerow([index, name, *(_cell(value) for value in values), *more])
+            cells = [_cell(value) for value in values]
+            writer.writerow([index, name, *cells, *(column[index] for column in more.values())])
 
 
 def _cell(value: float | int) -> str:

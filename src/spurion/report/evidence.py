@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from spurion.audits.findings import SAMPLE_COLUMNS, TRANSFORM_COLUMN
+from spurion.audits.findings import FLOW_COLUMN, SAMPLE_COLUMNS, TRANSFORM_COLUMN
 from spurion.core.quantities import LARGEST
 from spurion.core.tensors import Damaged
 from spurion.phases.classification import CLASSES
@@ -18,6 +18,9 @@ from spurion.report.stored import read_arrays, read_loss, read_rows
 
 LABELS = {"": -1, **{name: index for index, name in enumerate(CLASSES)}}
 """What `samples.csv` calls the classes; nothing where no threshold gave one."""
+
+MORE = (TRANSFORM_COLUMN, FLOW_COLUMN)
+"""Columns that it may have beside those of every audit."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def read_samples(path: Path, count: int, images: int) -> Samples:
         ValueError: If it is missing or damaged.
     """
     labels, to_train, trains, to_sample, others = array("b"), array("d"), array("q"), array("d"), array("q")
-    for number, row in enumerate(read_rows(path, SAMPLE_COLUMNS, count, more=TRANSFORM_COLUMN)):
+    for number, row in enumerate(read_rows(path, SAMPLE_COLUMNS, count, more=MORE)):
         try:
             index, label, distance_train, nearest_train, second, distance_sample, nearest_sample, *_ = row
             if label not in LABELS:

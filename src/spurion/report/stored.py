@@ -65,14 +65,16 @@ def read_stored(kind: type[StoredT], path: Path, of: str) -> StoredT:
     return build_config(kind, values, str(path))
 
 
-def read_rows(path: Path, columns: Sequence[str], count: int, *, more: str = "") -> Iterator[list[str]]:
+def read_rows(
+    path: Path, columns: Sequence[str], count: int, *, more: Sequence[str] = ()
+) -> Iterator[list[str]]:
     """The rows of a CSV file, one by one.
 
     Arguments:
         path: The file.
         columns: The titles that it must have.
         count: How many rows it must have.
-        more: A title that it may have after them.
+        more: Titles of which it may have some after them, in this order.
 
     Raises:
         ValueError: If it is missing or damaged.
@@ -81,7 +83,9 @@ def read_rows(path: Path, columns: Sequence[str], count: int, *, more: str = "")
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file)
             titles = next(rows, None)
-            if titles not in ([*columns], [*columns, more]):
+            known = len(columns)
+            extra = (titles or [])[known:]
+            if titles is None or titles[:known] != [*columns] or extra != [t for t in more if t in extra]:
                 raise ValueError(f"the columns must be {','.join(columns)}")
             found = 0
             for found, row in enumerate(rows, 1):
