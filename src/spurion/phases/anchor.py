@@ -64,7 +64,8 @@ class Quantile(NamedTuple):
     """A distance below which a share alpha of real images lies.
 
     Attributes:
-        value: The distance; None where so many images share the smallest one that none can be told.
+        value: The distance; None where the images cannot tell: the law of distances does not hold and they
+            are fewer than one in alpha, or too many distances are 0.
         carried: Whether it was carried on by the law of distances, or is an order statistic itself.
         lawful: Whether no more images lie below the value that the law gives than alpha explains.
     """
@@ -131,19 +132,20 @@ class Anchor:
     def p_values(self, distances: Float64[Tensor, " m"]) -> Float64[Tensor, " m"]:
         r"""The probability of a new image as near to the training set.
 
-        :math:`(1 + \#\{a_j \leq x\}) / (h + 1)` where at least `RANK` images are as near, and carried on by
-        the law of distances below; never below what the law gives, nor above what the count gives.
+        :math:`(1 + \#\{a_j \leq x\}) / (h + 1)` where at least `RANK` images are as near; below, carried on by
+        the law of distances, so that it is alpha at the threshold of alpha, as long as that law holds.
 
         Arguments:
             distances: Euclidean distances of images to their nearest training image, with shape (M,).
         """
         ordered = self.to_train.sort().values
-        counted = (1.0 + torch.searchsorted(ordered, distances.contiguous(), right=True)) / (len(self) + 1)
+        as_near = torch.searchsorted(ordered, distances.contiguous(), right=True).double()
+        counted = (1 + as_near) / (len(self) + 1)
         quantile, d = float(ordered[min(RANK, len(self)) - 1]), self.dimension
         if d is None or quantile == 0 or not self.nearness(1 / (len(self) + 1)).lawful:
             return counted
         carried = min(RANK, len(self)) / (len(self) + 1) * (distances / quantile) ** d
-        return torch.where(distances < quantile, carried.minimum(counted), counted).clamp(max=1.0)
+        return torch.where(distances < quantile, carried, counted)
 
 
 def dimension(distances: Float64[Tensor, "r h k"]) -> Float64[Tensor, " r"]:
@@ -235,8 +237,16 @@ def _quantile(distances: Float64[Tensor, " h"], alpha: float, d: float | None) -
 
 
 def _order_statistic(ordered: Float64[Tensor, " h"], rank: int) -> float | None:
-    """The value of a rank, or the one below it if it ties with the next: at most `rank` lie at or below."""
-    below = ordered[: max(rank, 0)]
-    if len(below) < len(ordered):
-        below = below[below < ordered[len(below)]]
-    return float(below[-1]) if len(below) else None
+    """The value of a rank, or the one below it if it ties with the next: at most `rank` lie at or below.
+
+    Two images are often each other's nearest, so the smallest distance itself may be a tie: then it is what
+    lies just below that one, if it is not 0. One more image lies there with a probability of 1 / (h + 1).
+    """
+    if rank < 1:
+        return None
+    below = ordered[:rank]
+    if rank < len(ordered):
+        below = below[below < ordered[rank]]
+    if len(below):
+        return float(below[-1])
+    return math.nextafter(float(ordered[0]), 0.0) if ordered[0] > 0 else None
