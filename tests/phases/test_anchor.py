@@ -185,8 +185,8 @@ class TestTies:
             found = null_thresholds(alpha, anchor)
             assert (found.memorized, found.spurious, found.null) == (None, None, None)
             assert found.notes == (
-                "The memorized threshold is not identifiable: too many of 80 held-out images are equal or "
-                f"nearer than the law of distances explains, to tell a share of {alpha:g}.",
+                "The memorized threshold is not identifiable: too many of 80 held-out images are equal, "
+                f"or nearer than the law of distances explains, to tell a share of {alpha:g}.",
             )
 
     def test_never_more_images_below_than_promised(self):

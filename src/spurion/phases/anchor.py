@@ -132,8 +132,8 @@ class Anchor:
     def p_values(self, distances: Float64[Tensor, " m"]) -> Float64[Tensor, " m"]:
         r"""The probability of a new image as near to the training set.
 
-        :math:`(1 + \#\{a_j \leq x\}) / (h + 1)` where at least `RANK` images are as near; below, carried on by
-        the law of distances, so that it is alpha at the threshold of alpha, as long as that law holds.
+        :math:`(1 + \#\{a_j \leq x\}) / (h + 1)` where at least `RANK` images are as near; below, carried on
+        by the law of distances, so that it is alpha at the threshold of alpha, as long as that law holds.
 
         Arguments:
             distances: Euclidean distances of images to their nearest training image, with shape (M,).

@@ -116,8 +116,8 @@ def null_thresholds(
     if any(one.value is None for one in found):
         return _none(
             rule,
-            f"too many of {len(anchor)} {anchor.whose} are equal or nearer than the law of distances explains, "
-            f"to tell a share of {alpha:g}",
+            f"too many of {len(anchor)} {anchor.whose} are equal, or nearer than the law of distances "
+            f"explains, to tell a share of {alpha:g}",
         )
     memorized, spurious = (
         float((distance or L2()).value(torch.tensor(one.value, dtype=torch.float64))) for one in found
