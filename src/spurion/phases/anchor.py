@@ -69,7 +69,8 @@ class Quantile(NamedTuple):
     """A distance below which a share alpha of real images lies.
 
     Attributes:
-        value: The distance; None where so many images share the smallest one that none can be told.
+        value: The distance; None where the images cannot tell: the law of distances does not hold and they
+            are fewer than one in alpha, or too many distances are 0.
         carried: Whether it was carried on by the law of distances, or is an order statistic itself.
         lawful: Whether the law of distances holds as far as the nearest images tell.
     """
@@ -147,19 +148,20 @@ class Anchor:
     def p_values(self, distances: Float64[Tensor, " m"]) -> Float64[Tensor, " m"]:
         r"""The probability of a new image as near to the training set.
 
-        :math:`(1 + \#\{a_j \leq x\}) / (h + 1)` where at least `RANK` images are as near, and carried on by
-        the law of distances below; never below what the law gives, nor above what the count gives.
+        :math:`(1 + \#\{a_j \leq x\}) / (h + 1)` where at least `RANK` images are as near; below, carried on
+        by the law of distances, so that it is alpha at the threshold of alpha, as long as that law holds.
 
         Arguments:
             distances: Euclidean distances of images to their nearest training image, with shape (M,).
         """
         ordered = self.to_train.sort().values
-        counted = (1.0 + torch.searchsorted(ordered, distances.contiguous(), right=True)) / (len(self) + 1)
+        as_near = torch.searchsorted(ordered, distances.contiguous(), right=True).double()
+        counted = (1 + as_near) / (len(self) + 1)
         quantile, d = float(ordered[min(RANK, len(self)) - 1]), self.dimension
         if d is None or quantile == 0 or not self.nearness(1 / (len(self) + 1)).lawful:
             return counted
         carried = min(RANK, len(self)) / (len(self) + 1) * (distances / quantile) ** d
-        return torch.where(distances < quantile, carried.minimum(counted), counted).clamp(max=1.0)
+        return torch.where(distances < quantile, carried, counted)
 
 
 def dimension(distances: Float64[Tensor, "r h k"]) -> Float64[Tensor, " r"]:
@@ -260,10 +262,16 @@ def _quantile(
 
 
 def _order_statistic(ordered: Float64[Tensor, " h"], rank: int) -> float | None:
-    """The largest value of the sample, or just below one, that at most `rank` distances do not exceed."""
+    """The largest value that at most `rank` distances do not exceed: that of the rank, or just below a tie.
+
+    Two images are often each other's nearest, so ties are usual. None for a rank below 1, and where only 0 is
+    left.
+    """
+    if rank < 1:
+        return None
     if rank >= len(ordered):
         return float(ordered[-1])
-    value, following = ordered[max(rank - 1, 0)], ordered[max(rank, 0)]
-    if rank < 1 or value == following:  # as always where two images are each other's nearest
-        value = torch.nextafter(following, torch.zeros_like(following))
-    return float(value) if following > 0 else None
+    value, following = float(ordered[rank - 1]), float(ordered[rank])
+    if value < following:
+        return value
+    return math.nextafter(following, 0.0) if following > 0 else None

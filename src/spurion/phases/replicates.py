@@ -63,7 +63,7 @@ class Replicates:
             weights = (
                 None if count is None else np.bincount(draws.integers(count, size=count), minlength=count)
             )
-            chance = np.ones(len(asked)) if weights is None else weights[asked]
+            chance = np.ones(len(asked)) if weights is None else weights[asked].astype(np.float64)
             yield chance if chance.any() else np.ones(len(asked))  # no drawn image has a sample
 
     @classmethod

@@ -98,8 +98,8 @@ def generalization(study: StudyResult) -> Iterator[Claim]:
         sentence = f"From about K = {size(value)} on, at least {most} are generalized."
         if leaking:
             sentence = (
-                f"From about K = {size(value)} on, at least {most} are, one by one, no closer to a training image "
-                f"than chance allows, but up to K = {size(max(leaking))} they are still leaking."
+                f"From about K = {size(value)} on, at least {most} are, one by one, no closer to a training "
+                f"image than chance allows, but up to K = {size(max(leaking))} they are still leaking."
             )
     elif len(audits) == 1:
         sentence = f"At K = {size(last)}, {end}."
