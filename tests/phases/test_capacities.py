@@ -158,6 +158,12 @@ def test_equal_peaks_say_so():
     )
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_peak_at_an_end_is_that_point_even_if_the_curve_beside_it_is_straight():
+    straight = capacities([2, 4, 8], [[7, 3, 0], [8, 2, 0], [9, 1, 0]], seed=0).spurious
+    assert (straight.value, straight.bracket) == (2.0, (None, 4))
+
+
 def test_a_single_point():
     found = capacities([64], [[95, 5, 0]], seed=0)
     assert found.memorization.bracket == (64, None)
