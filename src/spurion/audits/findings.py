@@ -5,8 +5,8 @@ all fractions lie in [0, 1]; a value that could not be computed is null, with th
 """
 
 __all__ = [
+    "MORE_COLUMNS",
     "SAMPLE_COLUMNS",
-    "TRANSFORM_COLUMN",
     "AtAlpha",
     "Controls",
     "DistanceInfo",
@@ -41,7 +41,13 @@ SAMPLE_COLUMNS = (
     "distance_sample",
     "nearest_sample",
 )
-"""The columns of `samples.csv`."""
+"""The columns that every `samples.csv` has."""
+
+MORE_COLUMNS = ("p_value", "met_again", "listed", "transform")
+"""Columns that it may have after these, each by its name; see `spurion.audits.written`.
+
+`transform`, where transforms were looked at: by which one the sample comes nearest; empty for none.
+"""
 
 
 def _of_a_sampler(values: dict[str, Any]) -> dict[str, Any]:
@@ -52,9 +58,6 @@ def _of_a_sampler(values: dict[str, Any]) -> dict[str, Any]:
 
 SamplerSettings = Annotated[dict[str, Any], AfterValidator(_of_a_sampler)]
 """The fields of a `SamplerConfig`; empty where it is not known."""
-
-TRANSFORM_COLUMN = "transform"
-"""One more column, where transforms were looked at: by which one the sample comes nearest; empty for none."""
 
 
 class SourceInfo(Config):

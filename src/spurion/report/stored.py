@@ -65,14 +65,16 @@ def read_stored(kind: type[StoredT], path: Path, of: str) -> StoredT:
     return build_config(kind, values, str(path))
 
 
-def read_rows(path: Path, columns: Sequence[str], count: int, *, more: str = "") -> Iterator[list[str]]:
-    """The rows of a CSV file, one by one.
+def read_rows(
+    path: Path, columns: Sequence[str], count: int, *, more: Sequence[str] = ()
+) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file, one by one, each by the titles that the file has.
 
     Arguments:
         path: The file.
-        columns: The titles that it must have.
+        columns: The titles that it must have, first and in this order.
         count: How many rows it must have.
-        more: A title that it may have after them.
+        more: Titles that it may have after them, each once.
 
     Raises:
         ValueError: If it is missing or damaged.
@@ -80,15 +82,18 @@ def read_rows(path: Path, columns: Sequence[str], count: int, *, more: str = "")
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file)
-            titles = next(rows, None)
-            if titles not in ([*columns], [*columns, more]):
+            titles = next(rows, None) or []
+            further = titles[len(columns) :]
+            if titles[: len(columns)] != [*columns] or not set(further) <= set(more):
                 raise ValueError(f"the columns must be {','.join(columns)}")
+            if len(set(further)) < len(further):
+                raise ValueError("each column must be there once")
             found = 0
             for found, row in enumerate(rows, 1):
                 if len(row) != len(titles):
                     raise ValueError(f"row {found} must have {len(titles)} values, got {len(row)}")
                 if found <= count:
-                    yield row
+                    yield dict(zip(titles, row, strict=True))
             if found != count:
                 raise ValueError(f"there must be {count} samples, the file has {found}")
     except FileNotFoundError:
