@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from spurion.audits.beyond import p_values
 from spurion.audits.classes import labels_of
 from spurion.audits.conclusion import conclude, inputs
 from spurion.audits.copies import changes
@@ -195,7 +196,7 @@ def _measure(
     )
     request.progress("conclude", 1, 1)
     if folder is not None:
-        folder.write(result, images, found, labels, by, ends)
+        folder.write(result, images, found, labels, by, ends, p_values(found, ground, request.distance))
     return result
 
 

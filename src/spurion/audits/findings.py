@@ -5,9 +5,8 @@ all fractions lie in [0, 1]; a value that could not be computed is null, with th
 """
 
 __all__ = [
-    "FLOW_COLUMN",
+    "MORE_COLUMNS",
     "SAMPLE_COLUMNS",
-    "TRANSFORM_COLUMN",
     "AtAlpha",
     "Controls",
     "DistanceInfo",
@@ -43,7 +42,15 @@ SAMPLE_COLUMNS = (
     "distance_sample",
     "nearest_sample",
 )
-"""The columns of `samples.csv`."""
+"""The columns that every `samples.csv` has."""
+
+MORE_COLUMNS = ("p_value", "met_again", "listed", "transform", "flows_into_training")
+"""Columns that it may have after these, each by its name; see `spurion.audits.written`.
+
+`transform`, where transforms were looked at: by which one the sample comes nearest; empty for none.
+`flows_into_training`, where a model was iterated: whether the sample flows into a training image; empty for
+one that was not followed, or failed.
+"""
 
 
 def _of_a_sampler(values: dict[str, Any]) -> dict[str, Any]:
@@ -54,13 +61,6 @@ def _of_a_sampler(values: dict[str, Any]) -> dict[str, Any]:
 
 SamplerSettings = Annotated[dict[str, Any], AfterValidator(_of_a_sampler)]
 """The fields of a `SamplerConfig`; empty where it is not known."""
-
-FLOW_COLUMN = "flows_into_training"
-"""One more column, where a model was iterated: whether the sample flows into a training image, true or false;
-empty for one that was not followed, or failed."""
-
-TRANSFORM_COLUMN = "transform"
-"""One more column, where transforms were looked at: by which one the sample comes nearest; empty for none."""
 
 
 class SourceInfo(Config):

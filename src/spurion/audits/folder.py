@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from spurion.audits.gallery import chosen
 from spurion.audits.measurement import Measurement
 from spurion.audits.results import AuditResult, Inputs
 from spurion.audits.sources import ROLES, Images
-from spurion.audits.written import write_gallery, write_samples_csv
+from spurion.audits.written import evidence_columns, flow_column, write_gallery, write_samples_csv
 from spurion.core.files import read_json
 from spurion.core.store import Store
 
@@ -125,8 +125,18 @@ class AuditFolder:
         labels: Int64[Tensor, " n"] | None,
         by: Sequence[str] | None = None,
         ends: Int64[Tensor, " n"] | None = None,
+        p_values: Float64[Tensor, " n"] | None = None,
     ) -> None:
         """Write everything but the report; that of the last audit goes.
+
+        Arguments:
+            result: What was found.
+            images: The sets.
+            measurement: The distances and neighbors of the samples.
+            labels: Their classes, or None.
+            by: The transform that brings each nearest to a training image; None, and no column, without any.
+            ends: Where each sample ends (`flow_column`); None, and no column, if none was followed.
+            p_values: The probability of a new image as near as each; None where it is not known.
 
         Raises:
             OSError: If the folder cannot be written or the disk is full.
@@ -134,7 +144,10 @@ class AuditFolder:
         store, files = Store(self.path, "audit"), [self.path / AUDIT_FILE]
         store.remove(*files, self.path / REPORT_FILE)
         if not self.redact:
-            write_samples_csv(self.path / "samples.csv", measurement, labels, by, ends)
+            more = evidence_columns(measurement, result.thresholds, p_values, result.listed)
+            transforms = {} if by is None else {"transform": by}
+            columns = {**more, **transforms, **flow_column(ends)}
+            write_samples_csv(self.path / "samples.csv", measurement, labels, columns)
             write_gallery(
                 self.path / "gallery.npz",
                 measurement,

@@ -3,7 +3,7 @@
 The report of an audit reads these and the files beside them, never images or models.
 """
 
-__all__ = ["AuditResult", "Histograms", "Inputs", "ModelInfo", "audit_schema"]
+__all__ = ["NO_CLOSER", "AuditResult", "Histograms", "Inputs", "ModelInfo", "audit_schema"]
 
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -16,6 +16,7 @@ from spurion.core.config import Config, StoredResult
 from spurion.core.quantities import Count, Number, Positive, Settings, Size, check_lengths
 from spurion.geometry.groups.flow import SampleFlow
 from spurion.geometry.groups.results import GeometryResult, ScanResult
+from spurion.phases.classification import CLASSES
 from spurion.phases.detection import Power
 from spurion.phases.exposed import Exposure
 from spurion.phases.gate import Verdict
@@ -23,6 +24,9 @@ from spurion.phases.metrics import Metric
 from spurion.phases.separation import Separation
 from spurion.phases.signs import Sign
 from spurion.statistics.intervals import Interval
+
+NO_CLOSER = "no closer than chance"
+"""What samples are called that no class but generalized holds, where the model still leaks."""
 
 
 class Inputs(Config):
@@ -171,6 +175,18 @@ class AuditResult(StoredResult, Findings):
         """Whether the samples called memorized may be no copies, but near for another reason."""
         nothing_sure = [claim for claim in of_kind(self.claims, "beyond_others") if claim.severity == "doubt"]
         return bool(of_kind(self.claims, "chance", "not_separated", "equal_by_nature") or nothing_sure)
+
+    @property
+    def still_leaking(self) -> bool:
+        """Whether the samples lie nearer to the training set than chance has it, whatever their class."""
+        return bool(of_kind(self.claims, "still_leaking"))
+
+    @property
+    def class_names(self) -> dict[str, str]:
+        """What the classes are called: nothing that still leaks is called generalized."""
+        return dict(zip(CLASSES, CLASSES, strict=True)) | (
+            {"generalized": NO_CLOSER} if self.still_leaking else {}
+        )
 
     @property
     def shares(self) -> dict[str, Interval | None]:

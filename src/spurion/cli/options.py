@@ -100,7 +100,7 @@ Thresholds = Annotated[
     typer.Option(
         "--thresholds",
         metavar="RULE",
-        help="fixed:DM,DS, valley or holdout:ALPHA; else holdout:0.01 with --holdout, valley without.",
+        help="null:ALPHA, holdout:ALPHA, fixed:DM,DS, or valley, which only describes; else null:0.01.",
     ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random numbers.")]

@@ -40,7 +40,7 @@ from spurion.core.progress import Progress
 from spurion.core.text import printable
 
 if TYPE_CHECKING:
-    from spurion.audits.findings import Findings, SourceInfo
+    from spurion.audits.findings import SourceInfo
     from spurion.audits.results import AuditResult, Inputs
     from spurion.data import ImageSet
     from spurion.phases.rules import ThresholdInfo
@@ -160,22 +160,48 @@ def duration(seconds: float) -> str:
 
 
 def thresholds_line(thresholds: "ThresholdInfo") -> str:
-    """Both thresholds and the rule that made them."""
+    """Both thresholds, the rule that made them, and what they hang on."""
+    from spurion.phases.rule_words import among
+
     memorized, spurious = (
         "not identifiable" if value is None else f"{value:.4g}"
         for value in (thresholds.memorized, thresholds.spurious)
     )
-    return f"Thresholds by the rule {thresholds.rule}: memorized {memorized}, spurious {spurious}."
+    met, fit = among(thresholds), thresholds.null
+    parts = [f"Thresholds by the rule {thresholds.rule}: memorized {memorized}, spurious {spurious}"]
+    if met:
+        parts.append(f", repetitions {met}")
+    if fit is not None:
+        whose = "held-out images" if fit.held_out else "training images among themselves"
+        dimension = "" if fit.dimension is None else f", dimension {fit.dimension:.2g}"
+        parts.append(f" ({fit.images:,} {whose}{dimension})")
+    return "".join(parts) + "."
 
 
-def show_classes(result: "Findings") -> None:
+def show_classes(result: "AuditResult") -> None:
     """Print the thresholds, and how many samples are of each class; nothing of what is not known."""
+    from spurion.phases.rule_words import promised
+
     if result.thresholds is not None:
         say(thresholds_line(result.thresholds))
     if result.fractions is not None and result.counts is not None:
         shares = [percent(getattr(result.fractions, name)) for name in CLASSES]
-        rows = [list(row) for row in zip(CLASSES, map(str, result.counts), shares, strict=True)]
+        names = [result.class_names[name] for name in CLASSES]
+        rows = [list(row) for row in zip(names, map(str, result.counts), shares, strict=True)]
         show_table(("class", "samples", SHARE), rows, numbers=("samples", SHARE))
+    if result.still_leaking:
+        say("Still leaking: samples of no other class are no closer than chance, and not called generalized.")
+    if result.by_alpha:
+        rows = [
+            [promised(at.alpha), *(percent(getattr(at.fractions, name)) for name in CLASSES)]
+            for at in result.by_alpha
+        ]
+        columns = ("false calls", *(f"{result.class_names[name]} %" for name in CLASSES))
+        show_table(columns, rows, numbers=columns)
+    if result.excess is not None:
+        say(f"Excess risk beyond honest images, in %: {percent(result.excess)}.")
+    if result.listed is not None:
+        say(f"Listed as copies: {len(result.listed):,} samples, 5 % of them false on average.")
 
 
 def show_claims(result: "AuditResult") -> None:

@@ -21,6 +21,9 @@ from spurion.cli.show import (
     thresholds_line,
 )
 
+LEAKS = "*"
+"""Marks the training sizes at which samples still leak."""
+
 if TYPE_CHECKING:
     from spurion.phases.passage import Capacity
     from spurion.studies.planning import Plan
@@ -41,7 +44,11 @@ Workers = Annotated[
 ]
 Rule = Annotated[
     str | None,
-    typer.Option("--thresholds", metavar="RULE", help="fixed:DM,DS, valley or holdout:ALPHA."),
+    typer.Option(
+        "--thresholds",
+        metavar="RULE",
+        help="null:ALPHA, holdout:ALPHA, fixed:DM,DS, or valley (describes only).",
+    ),
 ]
 DryRun = Annotated[
     bool,
@@ -141,6 +148,8 @@ def _show_plan(plan: "Plan") -> None:
 
 
 def _show_result(result: "StudyResult", page: Path) -> None:
+    from spurion.audits.results import NO_CLOSER
+
     show_source("Training images", result.train)
     show_source("Held-out images", result.holdout)
     rows = []
@@ -148,20 +157,50 @@ def _show_result(result: "StudyResult", page: Path) -> None:
         shares = ["failed" if point.audit is None else "no threshold", "", ""]
         if point.audit is not None and point.audit.fractions is not None:
             shares = [percent(getattr(point.audit.fractions, name)) for name in CLASSES]
+            shares[-1] += f" {LEAKS}" if point.audit.still_leaking else ""
         rows.append([str(point.train_size), str(point.sample_size), *shares])
     columns = ("K", "samples", *(f"{name} %" for name in CLASSES))
     show_table(columns, rows, numbers=columns)
+    if any(audit.still_leaking for audit in result.audits.values()):
+        say(f"{LEAKS} Still leaking: not generalized, only {NO_CLOSER}.")
     lines = {thresholds_line(a.thresholds) for a in result.audits.values() if a.thresholds is not None}
     if lines:
         say(lines.pop() if len(lines) == 1 else "The thresholds differ over K.")
     if result.capacities is not None:
         for name in ("memorization", "spurious", "generalization"):
             say(f"{name} capacity: {_capacity(getattr(result.capacities, name))}")
+    _show_others(result)
     for sentence in result.said("answer"):
         say(sentence)
     for sentence in result.said("doubt"):
         say(f"Doubt: {sentence}")
     say(f"Report: {page}")
+
+
+def _show_others(result: "StudyResult") -> None:
+    """The capacities at other shares of false calls, and those of the leak."""
+    from spurion.phases.rule_words import promised
+
+    names = ("memorization", "spurious", "generalization")
+    rows = [
+        [promised(at.alpha), *(_number(getattr(at.capacities, name)) for name in names)]
+        for at in result.capacities_by_alpha
+    ]
+    if rows:
+        columns = ("capacity at false calls of", *names)
+        show_table(columns, rows, numbers=columns)
+    leak = result.leak_capacities
+    if leak is not None:
+        say(
+            f"Leak excess 2A - 1 falls to 0.9 at K = {_number(leak.most)}, to 0.5 at {_number(leak.half)}, "
+            f"to 0 at {_number(leak.none)}."
+        )
+
+
+def _number(capacity: "Capacity") -> str:
+    """A capacity in a cell, with its interval; an end beyond the studied sizes is open."""
+    value = "-" if capacity.value is None else f"{capacity.value:.0f}"
+    return f"{value}{_between(capacity)}"
 
 
 def _capacity(capacity: "Capacity") -> str:
@@ -171,9 +210,10 @@ def _capacity(capacity: "Capacity") -> str:
 
 
 def _between(capacity: "Capacity") -> str:
-    if capacity.low is None or capacity.high is None:
+    if capacity.low is None and capacity.high is None:
         return ""
-    return f" ({capacity.low:.0f}–{capacity.high:.0f})"
+    low, high = ("open" if end is None else f"{end:.0f}" for end in (capacity.low, capacity.high))
+    return f" ({low}–{high})"
 
 
 def _end(result: "StudyResult") -> None:

@@ -9,16 +9,25 @@ __all__ = [
     "Section",
     "Table",
     "Tile",
+    "class_cell",
+    "class_titles",
+    "excess_cell",
     "interval_cell",
+    "leaks_told",
     "number_cell",
 ]
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from spurion.statistics.intervals import Interval
-from spurion.statistics.numbers import absent, fraction, span
+from spurion.audits.results import NO_CLOSER, AuditResult
+from spurion.phases.classification import CLASSES
+from spurion.statistics.intervals import ClassFractions, Interval
+from spurion.statistics.numbers import absent, decimals, fraction, span
+
+LEAKS = "*"
+"""Marks a share that would be generalized, where samples still leak."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +126,51 @@ class Overview:
     doubts: tuple[str, ...] = ()
 
 
+def excess_cell(excess: Interval | None) -> Cell:
+    """An excess risk, which may be negative, with its interval below it."""
+    if excess is None:
+        return Cell(absent)
+    value, low, high = map(decimals(3), (excess.value, excess.low, excess.high))
+    return Cell(value, f"{low} to {high}", excess.value)
+
+
 def interval_cell(interval: Interval | None) -> Cell:
     """A fraction with its interval below it."""
     if interval is None:
         return Cell(absent)
     return Cell(fraction(interval.value), span(interval), interval.value)
+
+
+def class_cell(audit: AuditResult, fractions: ClassFractions | None, name: str) -> Cell:
+    """The fraction of a class with its interval; marked where what would be generalized still leaks.
+
+    Arguments:
+        audit: Whose samples these are.
+        fractions: Their fractions; None if there are none.
+        name: The class.
+    """
+    cell = interval_cell(getattr(fractions, name, None))
+    marked = audit.class_names[name] != name and cell.value is not None
+    return replace(cell, text=f"{cell.text}{LEAKS}") if marked else cell
+
+
+def class_titles(audits: Sequence[AuditResult]) -> dict[str, str]:
+    """What columns of class shares are called, where some of the audits still leak."""
+    found = dict(zip(CLASSES, CLASSES, strict=True))
+    for audit in audits:
+        found |= {
+            name: f"{name}, or {called}{LEAKS}"
+            for name, called in audit.class_names.items()
+            if called != name
+        }
+    return found
+
+
+def leaks_told(audits: Sequence[AuditResult]) -> str:
+    """What the mark says, for a caption; empty where nothing leaks."""
+    if not any(audit.still_leaking for audit in audits):
+        return ""
+    return f" {LEAKS} Still leaking: {NO_CLOSER}, and not called generalized."
 
 
 def number_cell(number: float | None, text: Callable[[float | None], str]) -> Cell:

@@ -4,13 +4,14 @@ __all__ = ["Gallery", "LossCurve", "Samples", "read_gallery", "read_loss_curve",
 
 import math
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from spurion.audits.findings import FLOW_COLUMN, SAMPLE_COLUMNS, TRANSFORM_COLUMN
+from spurion.audits.findings import MORE_COLUMNS, SAMPLE_COLUMNS
 from spurion.core.quantities import LARGEST
 from spurion.core.tensors import Damaged
 from spurion.phases.classification import CLASSES
@@ -19,8 +20,8 @@ from spurion.report.stored import read_arrays, read_loss, read_rows
 LABELS = {"": -1, **{name: index for index, name in enumerate(CLASSES)}}
 """What `samples.csv` calls the classes; nothing where no threshold gave one."""
 
-MORE = (TRANSFORM_COLUMN, FLOW_COLUMN)
-"""Columns that it may have beside those of every audit."""
+LISTED = {"": -1, "false": 0, "true": 1}
+"""What it says of the list of copies; nothing where there is none."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Samples:
         nearest_train: Index of that image in the training set.
         distance_sample: Distance to the nearest other sample (the gray histogram); NaN if there is none.
         nearest_sample: Index of that sample; -1 if there is none.
+        p_value: Probability of a new image as near to the training set; NaN where it is not known.
+        met_again: Probability of another sample within the threshold of repetition, among as many as the
+            thresholds hold for; NaN where it is not known.
+        listed: 1 for a sample on the list of copies, 0 for others; -1 without a list.
     """
 
     label: Int[np.ndarray, " n"]
@@ -40,6 +45,9 @@ class Samples:
     nearest_train: Int[np.ndarray, " n"]
     distance_sample: Float[np.ndarray, " n"]
     nearest_sample: Int[np.ndarray, " n"]
+    p_value: Float[np.ndarray, " n"]
+    met_again: Float[np.ndarray, " n"]
+    listed: Int[np.ndarray, " n"]
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -70,7 +78,7 @@ class LossCurve:
 
 
 def read_samples(path: Path, count: int, images: int) -> Samples:
-    """Read `samples.csv`.
+    """Read `samples.csv`; columns that files of former versions do not have are not known.
 
     Arguments:
         path: The file.
@@ -80,30 +88,51 @@ def read_samples(path: Path, count: int, images: int) -> Samples:
     Raises:
         ValueError: If it is missing or damaged.
     """
-    labels, to_train, trains, to_sample, others = array("b"), array("d"), array("q"), array("d"), array("q")
-    for number, row in enumerate(read_rows(path, SAMPLE_COLUMNS, count, more=MORE)):
+    whole = ("label", "nearest_train", "nearest_sample", "listed")
+    columns: dict[str, array[Any]] = {
+        field.name: array("q" if field.name in whole else "d") for field in fields(Samples)
+    }
+    for number, row in enumerate(read_rows(path, SAMPLE_COLUMNS, count, more=MORE_COLUMNS)):
         try:
-            index, label, distance_train, nearest_train, second, distance_sample, nearest_sample, *_ = row
-            if label not in LABELS:
-                raise ValueError(f"`label` must be a class or empty, got {label!r:.40}")
-            if index != str(number):
-                raise ValueError(f"`index` must be {number}, got {index!r:.40}")
-            labels.append(LABELS[label])
-            to_train.append(_distance(distance_train, "distance_train"))
-            trains.append(_index(nearest_train, "nearest_train", images))
-            if second:
-                _distance(second, "distance_train_2")
-            to_sample.append(_distance(distance_sample, "distance_sample") if distance_sample else math.nan)
-            others.append(_index(nearest_sample, "nearest_sample", count) if nearest_sample else -1)
+            values = _checked(row, number, count, images)
         except ValueError as error:
             raise ValueError(f"{path} is damaged (row {number + 1}: {error}).") from None
-    return Samples(
-        label=np.array(labels, dtype=np.int64),
-        distance_train=np.array(to_train),
-        nearest_train=np.array(trains, dtype=np.int64),
-        distance_sample=np.array(to_sample),
-        nearest_sample=np.array(others, dtype=np.int64),
-    )
+        for name, column in columns.items():
+            column.append(values[name])
+    return Samples(**{name: np.array(column) for name, column in columns.items()})
+
+
+def _checked(row: dict[str, str], number: int, count: int, images: int) -> dict[str, float]:
+    """The values of a row of `samples.csv`, in bounds."""
+    if row["label"] not in LABELS:
+        raise ValueError(f"`label` must be a class or empty, got {row['label']!r:.40}")
+    if row["index"] != str(number):
+        raise ValueError(f"`index` must be {number}, got {row['index']!r:.40}")
+    if row.get("listed", "") not in LISTED:
+        raise ValueError(f"`listed` must be true, false or empty, got {row['listed']!r:.40}")
+    if row["distance_train_2"]:
+        _distance(row["distance_train_2"], "distance_train_2")
+    other, gray = row["nearest_sample"], row["distance_sample"]
+    return {
+        "label": LABELS[row["label"]],
+        "distance_train": _distance(row["distance_train"], "distance_train"),
+        "nearest_train": _index(row["nearest_train"], "nearest_train", images),
+        "distance_sample": _distance(gray, "distance_sample") if gray else math.nan,
+        "nearest_sample": _index(other, "nearest_sample", count) if other else -1,
+        "p_value": _share(row, "p_value"),
+        "met_again": _share(row, "met_again"),
+        "listed": LISTED[row.get("listed", "")],
+    }
+
+
+def _share(row: dict[str, str], column: str) -> float:
+    text = row.get(column, "")
+    if not text:
+        return math.nan
+    value = float(text) if len(text) < 40 else math.inf
+    if not 0 <= value <= 1:
+        raise ValueError(f"`{column}` must lie between 0 and 1, got {text!r:.40}")
+    return value
 
 
 def _distance(text: str, column: str) -> float:

@@ -6,7 +6,7 @@ from spurion.audits.findings import SourceInfo
 from spurion.audits.results import AuditResult
 from spurion.report.blocks import Fact
 from spurion.report.run import Run
-from spurion.report.words import rule_in_words, sample_sizes, sampler_in_words, thresholds_in_words
+from spurion.report.words import rules_in_words, sample_sizes, sampler_in_words, thresholds_in_words
 from spurion.statistics.numbers import absent, listed, size, value
 from spurion.studies.results import StudyResult
 
@@ -30,7 +30,7 @@ def _of_study(run: Run, study: StudyResult) -> tuple[Fact, ...]:
             "never trained on",
         )
         if study.holdout
-        else Fact("Held-out images", "none", "so no held-out null and no held-out rule"),
+        else Fact("Held-out images", "none", "so no held-out null"),
     ]
     if not results:
         return tuple(facts)
@@ -48,9 +48,7 @@ def _of_study(run: Run, study: StudyResult) -> tuple[Fact, ...]:
         Fact(
             "Thresholds",
             thresholds_in_words(known) if known else absent,
-            " ".join([f"Rule: {', '.join(rules)}.", *(rule_in_words(rule) for rule in rules)])
-            if rules
-            else "",
+            " ".join([f"Rule: {', '.join(rules)}.", *rules_in_words(known)]) if rules else "",
         ),
     )
 
@@ -81,8 +79,9 @@ def _of_audit(audit: AuditResult) -> tuple[Fact, ...]:
             Fact("Resized", f"to {inputs.resize} × {inputs.resize}", "the central square of each image")
         )
     if thresholds is not None:
+        told = (f"Rule: {thresholds.rule}.", *rules_in_words([audit]), *thresholds.notes)
         text = f"δm {_threshold(thresholds.memorized)}, δs {_threshold(thresholds.spurious)}"
-        facts.append(Fact("Thresholds", text, f"Rule: {thresholds.rule}. {' '.join(thresholds.notes)}"))
+        facts.append(Fact("Thresholds", text, " ".join(told)))
     return tuple(facts)
 
 

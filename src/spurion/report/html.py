@@ -140,7 +140,7 @@ def prose(text: str, symbols: Mapping[str, str] = CLASSES) -> Markup:
         Markup('<b class="spurious">Spurious</b>')
     """
     escaped = str(escape(_shown(text)))
-    pattern = rf"δm|δs|C_T|\b(?:{'|'.join(symbols)})\b"
+    pattern = rf"δm|δs|C_T|\bm0\b|\b(?:{'|'.join(symbols)})\b"
     return Markup(re.sub(pattern, partial(_set_symbol, symbols), escaped, flags=re.IGNORECASE))
 
 
@@ -155,7 +155,7 @@ def _set_symbol(symbols: Mapping[str, str], match: re.Match[str]) -> str:
         return f'<b class="{symbols[symbol.lower()]}">{symbol}</b>'
     if symbol[0] == "δ":
         return f"δ<sub>{symbol[1]}</sub>"
-    return "C<sub>T</sub>"
+    return "m<sub>0</sub>" if symbol.lower() == "m0" else "C<sub>T</sub>"
 
 
 def _asset(name: str) -> str:

@@ -7,7 +7,7 @@ from spurion.report.blocks import Overview
 from spurion.report.facts import facts
 from spurion.report.run import Run
 from spurion.report.tiles import tiles
-from spurion.report.words import DEFINITIONS
+from spurion.report.words import DEFINITIONS, LEAKING, counted_among
 
 OUTCOMES = {
     "pass": "The audit passes",
@@ -26,6 +26,11 @@ def overview(run: Run) -> Overview:
     doubts = [
         doubt for doubt in sentences(run.claims, "doubt") if verdict is None or doubt not in verdict.reason
     ]
+    definitions, met = dict(DEFINITIONS), counted_among(run.audits)
+    if met:
+        definitions["spurious"] += f" Counted {met}."
+    if any(audit.still_leaking for audit in run.audits):
+        definitions["generalized"] += f" {LEAKING}"
     last = sentences(run.claims, "limit")[:1] if run.single else []
     return Overview(
         facts=facts(run),
@@ -33,5 +38,5 @@ def overview(run: Run) -> Overview:
         doubts=tuple(doubts),
         warnings=tuple(sentences(run.claims, "warning")),
         tiles=tiles(run),
-        definitions=tuple(DEFINITIONS.items()),
+        definitions=tuple(definitions.items()),
     )

@@ -67,14 +67,14 @@ def read_stored(kind: type[StoredT], path: Path, of: str) -> StoredT:
 
 def read_rows(
     path: Path, columns: Sequence[str], count: int, *, more: Sequence[str] = ()
-) -> Iterator[list[str]]:
-    """The rows of a CSV file, one by one.
+) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file, one by one, each by the titles that the file has.
 
     Arguments:
         path: The file.
-        columns: The titles that it must have.
+        columns: The titles that it must have, first and in this order.
         count: How many rows it must have.
-        more: Titles of which it may have some after them, in this order.
+        more: Titles that it may have after them, each once.
 
     Raises:
         ValueError: If it is missing or damaged.
@@ -82,17 +82,18 @@ def read_rows(
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file)
-            titles = next(rows, None)
-            known = len(columns)
-            extra = (titles or [])[known:]
-            if titles is None or titles[:known] != [*columns] or extra != [t for t in more if t in extra]:
+            titles = next(rows, None) or []
+            further = titles[len(columns) :]
+            if titles[: len(columns)] != [*columns] or not set(further) <= set(more):
                 raise ValueError(f"the columns must be {','.join(columns)}")
+            if len(set(further)) < len(further):
+                raise ValueError("each column must be there once")
             found = 0
             for found, row in enumerate(rows, 1):
                 if len(row) != len(titles):
                     raise ValueError(f"row {found} must have {len(titles)} values, got {len(row)}")
                 if found <= count:
-                    yield row
+                    yield dict(zip(titles, row, strict=True))
             if found != count:
                 raise ValueError(f"there must be {count} samples, the file has {found}")
     except FileNotFoundError:

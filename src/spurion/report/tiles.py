@@ -2,12 +2,16 @@
 
 __all__ = ["tiles"]
 
-from spurion.audits.results import AuditResult
+from collections.abc import Mapping
+from dataclasses import replace
+
+from spurion.audits.results import NO_CLOSER, AuditResult
 from spurion.phases.passage import Capacity
 from spurion.report.blocks import Tile
 from spurion.report.run import Run
+from spurion.report.words import counted_among
 from spurion.statistics.numbers import fraction, percent, size
-from spurion.studies.checks.points import classified, peak_point, share
+from spurion.studies.checks.points import classified, in_sizes, peak_point, share
 from spurion.studies.results import StudyResult
 
 VERDICT_KIND = {"pass": "generalized", "fail": "memorized", "inconclusive": "spurious"}
@@ -19,7 +23,9 @@ def tiles(run: Run) -> tuple[Tile, ...]:
     if run.study is not None:
         return _of_study(run.study)
     audit = run.audits[0]
-    return tuple(tile for tile in (_verdict(audit), _copies(audit), _leak(audit)) if tile is not None)
+    return tuple(
+        tile for tile in (_verdict(audit), _copies(audit), _beyond(audit), _leak(audit)) if tile is not None
+    )
 
 
 def _verdict(audit: AuditResult) -> Tile | None:
@@ -54,16 +60,41 @@ def _copies(audit: AuditResult) -> Tile | None:
     )
 
 
+def _beyond(audit: AuditResult) -> Tile | None:
+    """The excess risk, with the number of listed copies."""
+    found = audit.excess
+    if found is None:
+        return None
+    notes = [f"95% interval {_percent(found.low)} to {_percent(found.high)}"]
+    if audit.listed is not None:
+        notes.append(f"{size(len(audit.listed))} samples listed as copies, 5% of them false on average")
+    return Tile(
+        "memorized",
+        "Beyond honest images",
+        _percent(found.value),
+        tuple(notes),
+        "excess risk of the samples",
+        found.value,
+    )
+
+
+def _percent(share: float) -> str:
+    """A share in percent that may be negative."""
+    return percent(share) if share >= 0 else f"\N{MINUS SIGN}{percent(-share)}"
+
+
 def _leak(audit: AuditResult) -> Tile | None:
     share = audit.null.share_closer_to_train if audit.null else None
     if share is None:
         return None
-    notes = f"95% interval {fraction(share.low)} to {fraction(share.high)}", "0.5 if nothing leaks"
+    notes = [f"95% interval {fraction(share.low)} to {fraction(share.high)}", "0.5 if nothing leaks"]
+    if audit.still_leaking:
+        notes.append("still leaking")
     return Tile(
         "spurious",
         "Closer to the training set",
         fraction(share.value),
-        notes,
+        tuple(notes),
         "share of samples",
         share.value,
     )
@@ -74,36 +105,44 @@ def _of_study(study: StudyResult) -> tuple[Tile, ...]:
     if not points or capacities is None:
         return ()
     peak = peak_point(points)
-    height = share(points[peak], "spurious")
+    height, met = share(points[peak], "spurious"), counted_among([points[peak]])
     level = percent(1 - capacities.epsilon)
     return (
         _capacity_tile(
             "memorized", "Memorization ends", capacities.memorization, f"largest K with {level} memorized"
         ),
-        Tile(
+        _capacity_tile(
             "spurious",
             "Spurious peak",
-            percent(height.value),
-            (f"95% interval {percent(height.low)} to {percent(height.high)}",),
-            f"of samples at K = {size(peak)}",
-            height.value,
+            capacities.spurious,
+            f"{percent(height.value)} of samples ({percent(height.low)} to {percent(height.high)}) at K = "
+            f"{size(peak)}{f', {met}' if met else ''}",
         ),
-        _capacity_tile(
-            "generalized",
-            "Generalization starts",
-            capacities.generalization,
-            f"smallest K with {level} generalized",
-        ),
+        _generalization(points, capacities.generalization, level),
     )
+
+
+def _generalization(points: Mapping[int, AuditResult], capacity: Capacity, level: str) -> Tile:
+    """Where generalization starts; or, where samples still leak, where they are no closer than chance."""
+    leaking = [k for k, audit in points.items() if audit.still_leaking and k >= (capacity.value or 0)]
+    if not leaking:
+        return _capacity_tile(
+            "generalized", "Generalization starts", capacity, f"smallest K with {level} generalized"
+        )
+    tile = _capacity_tile(
+        "generalized", "No closer than chance", capacity, f"smallest K with {level} {NO_CLOSER}"
+    )
+    return replace(tile, notes=(*tile.notes, f"still leaking at {in_sizes(leaking)}"))
 
 
 def _capacity_tile(kind: str, name: str, capacity: Capacity, meaning: str) -> Tile:
     if capacity.value is None:
         return Tile(kind, name, "not found", (capacity.note,) if capacity.note else (), meaning, None)
     parts = []
-    if capacity.low is not None and capacity.high is not None:
-        parts.append(f"95% interval {size(capacity.low)} to {size(capacity.high)}")
-    low, high = capacity.bracket
-    if low is not None and high is not None and low != high:
-        parts.append(f"between the studied sizes {size(low)} and {size(high)}")
+    if capacity.low is not None or capacity.high is not None:
+        low, high = ("open" if end is None else size(end) for end in (capacity.low, capacity.high))
+        parts.append(f"95% interval {low} to {high}")
+    left, right = capacity.bracket
+    if left is not None and right is not None and left != right:
+        parts.append(f"between the studied sizes {size(left)} and {size(right)}")
     return Tile(kind, name, f"K ≈ {size(capacity.value)}", tuple(parts), meaning, capacity.value)

@@ -4,6 +4,7 @@ __all__ = ["copied", "ranked"]
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from spurion.phases.classification import CLASSES
 from spurion.report.evidence import Gallery, Samples
 from spurion.report.gallery import sprite
 from spurion.report.run import Shown
-from spurion.statistics.numbers import percent, value
+from spurion.statistics.numbers import p_words, percent, value
 
 WIDEST = 96
 """Pixels of one image on the page; larger ones are shrunk."""
@@ -92,10 +93,10 @@ def _trio(run: Shown, gallery: Gallery, samples: Samples, place: int, title: str
     width, height = picture.size
     return Trio(
         kind=kind,
-        title=title or kind or "not classified",
+        title=title or run.audit.class_names.get(kind) or "not classified",
         notes=(
             f"sample {index}",
-            f"{called}, distance {value(float(samples.distance_train[index]))}",
+            f"{called}, distance {value(float(samples.distance_train[index]))}{_p(samples, index)}",
             f"sample {int(samples.nearest_sample[index])}, distance "
             f"{value(float(samples.distance_sample[index]))}",
         ),
@@ -104,6 +105,11 @@ def _trio(run: Shown, gallery: Gallery, samples: Samples, place: int, title: str
         width=width,
         height=height,
     )
+
+
+def _p(samples: Samples, index: int) -> str:
+    p = float(samples.p_value[index])
+    return "" if math.isnan(p) else f", {p_words(p)}"
 
 
 def _shrunk(png: bytes) -> Image.Image:

@@ -2,7 +2,9 @@
 
 __all__ = [
     "DEFINITIONS",
-    "rule_in_words",
+    "LEAKING",
+    "counted_among",
+    "rules_in_words",
     "sample_sizes",
     "sampler_in_words",
     "thresholds_in_words",
@@ -11,8 +13,9 @@ __all__ = [
 from collections.abc import Sequence
 from typing import Any
 
-from spurion.audits.results import AuditResult
+from spurion.audits.results import NO_CLOSER, AuditResult
 from spurion.diffusion.samplers import SamplerConfig
+from spurion.phases.rule_words import among, rule_in_words
 from spurion.statistics.numbers import absent, size, value
 
 DEFINITIONS = {
@@ -24,14 +27,11 @@ DEFINITIONS = {
 }
 """The three classes in plain words; each sample belongs to exactly one."""
 
-RULES = {
-    "fixed": "The thresholds are numbers fixed in advance.",
-    "valley": "δm is the valley between the two modes of the distances from samples to their nearest "
-    "training images, pooled over all K: copies to its left, everything else to its right. δs is the "
-    "valley of the distances between samples, where there is one.",
-    "holdout": "δm is so small that at most a share α of held-out images, which the model never saw, would "
-    "be called memorized; δs follows in the same way from distances among held-out images.",
-}
+LEAKING = (
+    f"Where the samples of a model still lie closer to the training set than to images it never saw, it is "
+    f"still leaking, and generalized is called “{NO_CLOSER}” there."
+)
+"""Added to the definition of generalized where it applies."""
 
 
 def sampler_in_words(sampler: dict[str, Any]) -> str:
@@ -68,16 +68,20 @@ def sample_sizes(points: Sequence[AuditResult]) -> str:
     return size(sizes[0]) if len(sizes) == 1 else f"{size(sizes[0])} to {size(sizes[-1])}, by K"
 
 
-def rule_in_words(rule: str) -> str:
-    """What a threshold rule does.
+def rules_in_words(points: Sequence[AuditResult]) -> tuple[str, ...]:
+    """What the threshold rules do that were used, each once."""
+    return tuple(dict.fromkeys(rule_in_words(p.thresholds) for p in points if p.thresholds))
+
+
+def counted_among(points: Sequence[AuditResult]) -> str:
+    """At which number of samples repetitions are counted; empty where it differs, or is that of all.
 
     Example:
-        >>> rule_in_words("fixed")
-        'The thresholds are numbers fixed in advance.'
-        >>> rule_in_words("my rule")
-        'The thresholds follow the rule “my rule”.'
+        >>> counted_among([])
+        ''
     """
-    return RULES.get(rule.partition(":")[0], f"The thresholds follow the rule “{rule}”.")
+    found = {among(point.thresholds) for point in points if point.thresholds}
+    return found.pop() if len(found) == 1 else ""
 
 
 def thresholds_in_words(points: Sequence[AuditResult]) -> str:

@@ -1,6 +1,6 @@
 """The capacities of a study: of the classes, at several shares of false calls, and of the leak."""
 
-__all__ = ["study_capacities"]
+__all__ = ["LEAKS", "study_capacities"]
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,6 +5,7 @@ __all__ = ["conclude_point"]
 import json
 from pathlib import Path
 
+from spurion.audits.beyond import p_values
 from spurion.audits.checks import checked
 from spurion.audits.classes import AuditRules, labels_of
 from spurion.audits.conclusion import conclude
@@ -12,7 +13,13 @@ from spurion.audits.ground import all_shares
 from spurion.audits.measurement import load_measurement
 from spurion.audits.request import Request
 from spurion.audits.results import ModelInfo
-from spurion.audits.written import gallery_indices, write_gallery, write_samples_csv
+from spurion.audits.written import (
+    evidence_columns,
+    flow_column,
+    gallery_indices,
+    write_gallery,
+    write_samples_csv,
+)
 from spurion.core.progress import Progress, silent
 from spurion.core.random import derive_seed
 from spurion.core.store import Store
@@ -47,7 +54,9 @@ def conclude_point(task: PointTask, report: Progress) -> Point:
         model = _model(task)
         audit = conclude(request, images, measurement, ground, shares, model=model, flow=flow, notes=notes)
         labels = labels_of(measurement, thresholds)
-        write_samples_csv(beside[0], measurement, labels, ends=ends)
+        p = p_values(measurement, ground, request.distance)
+        more = evidence_columns(measurement, thresholds, p, audit.listed)
+        write_samples_csv(beside[0], measurement, labels, {**more, **flow_column(ends)})
         shown = gallery_indices(measurement.distance_train, labels, config.gallery)
         write_gallery(beside[1], measurement, labels, images.samples.images, images.train.images, shown)
         save_arrays(beside[2], shares.arrays())

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from spurion.core.files import atomic_write
 from spurion.report.figures.basins import draw_basins
 from spurion.report.figures.canvas import Width, figure_style
+from spurion.report.figures.capacities import draw_capacities
 from spurion.report.figures.census import draw_census
 from spurion.report.figures.curvature import draw_directions, draw_scan, draw_spectra
 from spurion.report.figures.distances import draw_distances
@@ -24,6 +25,7 @@ from spurion.report.figures.energies import draw_energies
 from spurion.report.figures.examples import draw_examples
 from spurion.report.figures.fractions import draw_rules, draw_transition
 from spurion.report.figures.histograms import draw_histograms
+from spurion.report.figures.leak import draw_leak
 from spurion.report.figures.null import draw_controls, draw_null
 from spurion.report.figures.others import draw_others
 from spurion.report.figures.rarefaction import draw_rarefaction
@@ -36,10 +38,12 @@ FIGURES: dict[str, Callable[[Run, Width], Figure | None]] = {
     "examples": draw_examples,
     "distances": draw_distances,
     "histograms": draw_histograms,
+    "capacities": draw_capacities,
     "rules": draw_rules,
     "sensitivity": draw_sensitivity,
     "rarefaction": draw_rarefaction,
     "census": draw_census,
+    "leak": draw_leak,
     "null": draw_null,
     "controls": draw_controls,
     "basins": draw_basins,

@@ -12,6 +12,7 @@ __all__ = [
     "INK",
     "MUTED",
     "OLIVE",
+    "WIDEN",
     "Width",
     "draw_thresholds",
     "figure_style",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spurion.audits.results import NO_CLOSER
 from spurion.phases.passage import Capacity
 from spurion.phases.transitions import Capacities
 from spurion.report.figures.canvas import (
@@ -23,11 +24,10 @@ from spurion.report.figures.canvas import (
     share_axis,
     width_of,
 )
+from spurion.report.figures.capacities import KINDS, plot_reach
 from spurion.report.run import Run
 from spurion.statistics.intervals import ClassFractions
 from spurion.statistics.numbers import size
-
-CAPACITY_CLASSES = {"memorization": "memorized", "spurious": "spurious", "generalization": "generalized"}
 
 
 def draw_transition(run: Run, width: Width) -> Figure | None:
@@ -48,31 +48,65 @@ def draw_transition(run: Run, width: Width) -> Figure | None:
         _plot_capacities(top, main, capacities, everything)
     else:
         main = figure.subplots()
-    plot_fractions(main, sizes, [point.fractions for point in points if point.fractions])
+    plot_fractions(
+        main, sizes, [p.fractions for p in points if p.fractions], [p.still_leaking for p in points]
+    )
     for point, _ in run.failed:
         main.plot([point.train_size], [0], "x", color=INK, markersize=7, clip_on=False, zorder=5)
         main.annotate(
             "failed", (point.train_size, 0.03), rotation=90, color=MUTED, fontsize=7, ha="center", va="bottom"
         )
-    share_axis(main)
+    met = {point.thresholds.sample_size for point in points if point.thresholds}
+    size_met = met.pop() if len(met) == 1 else None
+    met_again = "" if size_met is None else f"\n(met again among $m_0$ = {size(size_met)} samples)"
+    share_axis(main, f"share of samples{met_again}")
     label_k_axis(main, everything, width_of(width) - 0.6)
-    legend_above(figure, main, 3)
+    legend_above(figure, main, 4 if width == "wide" else 2)
     return figure
 
 
-def plot_fractions(ax: Axes, sizes: Sequence[int], fractions: Sequence[ClassFractions]) -> None:
-    """Draw the three fractions with their intervals as bands."""
+def plot_fractions(
+    ax: Axes, sizes: Sequence[int], fractions: Sequence[ClassFractions], leaking: Sequence[bool]
+) -> None:
+    """Draw the three fractions with their intervals as bands.
+
+    Arguments:
+        ax: The axes.
+        sizes: The training sizes.
+        fractions: The fractions at each.
+        leaking: Where samples still leak: there the share that would be generalized has open markers.
+    """
     for name, color in CLASS_COLORS.items():
         intervals = [getattr(fraction, name) for fraction in fractions]
         look = CLASS_MARKERS[name] + "-"
         interval_bands(ax, sizes, intervals, name, look=look, color=color, alpha=0.22)
+    _open_leaking(ax, sizes, [fraction.generalized.value for fraction in fractions], leaking)
+
+
+def _open_leaking(ax: Axes, sizes: Sequence[int], shares: Sequence[float], leaking: Sequence[bool]) -> None:
+    """Open markers where samples still leak; the legend does not say generalized if that is everywhere."""
+    places = [(k, share) for k, share, leaks in zip(sizes, shares, leaking, strict=True) if leaks]
+    if not places:
+        return
+    if len(places) == len(sizes):
+        line = next(line for line in ax.lines if line.get_label() == "generalized")
+        line.set_label("_generalized")
+    ax.plot(
+        *zip(*places, strict=True),
+        CLASS_MARKERS["generalized"] + ("-" if len(places) == len(sizes) else ""),
+        color=CLASS_COLORS["generalized"],
+        markerfacecolor="white",
+        label=f"{NO_CLOSER} (still leaking)",
+        clip_on=False,
+        zorder=4,
+    )
 
 
 def draw_rules(run: Run, width: Width) -> Figure | None:
     """The fractions under the main rule, the ratio rule, and the held-out rule, side by side."""
     rules = {"main rule": "fractions", "ratio rule": "ratio_fractions", "held-out rule": "holdout_fractions"}
     shown = {
-        title: [(p.audit.train_size, getattr(p.audit, field)) for p in run.done if getattr(p.audit, field)]
+        title: [(p.audit, getattr(p.audit, field)) for p in run.done if getattr(p.audit, field)]
         for title, field in rules.items()
     }
     shown = {title: pairs for title, pairs in shown.items() if pairs}
@@ -85,19 +119,21 @@ def draw_rules(run: Run, width: Width) -> Figure | None:
     else:
         figure, axes = panels(len(shown), width, across=1, height=1.8)
         inches = width_of(width) - 0.6
-    everything = sorted({k for pairs in shown.values() for k, _ in pairs})
+    everything = sorted({audit.train_size for pairs in shown.values() for audit, _ in pairs})
     for ax, (title, pairs) in zip(axes, shown.items(), strict=True):
-        plot_fractions(ax, [k for k, _ in pairs], [fraction for _, fraction in pairs])
+        audits, fractions = zip(*pairs, strict=True)
+        sizes, leaking = [a.train_size for a in audits], [a.still_leaking for a in audits]
+        plot_fractions(ax, sizes, fractions, leaking)
         share_axis(ax, "share of samples" if ax is axes[0] or width == "narrow" else "")
         label_k_axis(ax, everything, inches)
         ax.set_title(title)
-    legend_above(figure, axes[0], 3)
+    legend_above(figure, axes[0], 3 if width == "wide" else 2)
     return figure
 
 
 def _plot_capacities(top: Axes, main: Axes, capacities: Capacities, sizes: Sequence[int]) -> None:
     middle = (sizes[0] * sizes[-1]) ** 0.5
-    for row, (name, kind) in enumerate(CAPACITY_CLASSES.items()):
+    for row, (name, kind) in enumerate(KINDS.items()):
         capacity: Capacity = getattr(capacities, name)
         color, height = CLASS_COLORS[kind], 2 - row
         low, high = capacity.bracket
@@ -114,8 +150,7 @@ def _plot_capacities(top: Axes, main: Axes, capacities: Capacities, sizes: Seque
                 va="center",
             )
             continue
-        if capacity.low is not None and capacity.high is not None:
-            top.plot([capacity.low, capacity.high], [height] * 2, color=color, linewidth=4, alpha=0.45)
+        plot_reach(top, capacity, height, sizes, color=color, label=name)
         top.plot([capacity.value], [height], CLASS_MARKERS[kind], color=color, markersize=5, label=name)
         main.axvline(
             capacity.value, color=color, linewidth=0.9, linestyle=(0, (1, 2)), label=f"_{name} capacity"

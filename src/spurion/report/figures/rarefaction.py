@@ -51,7 +51,7 @@ def draw_rarefaction(run: Run, width: Width) -> Figure | None:
     if differ:
         known = [(p.train_size, p.spurious_at_common_size) for p in run.study.points] if run.study else []
         common = sorted((k, share) for k, share in known if share is not None)
-        _plot_common(axes[1], points, common, width)
+        _plot_common(axes[1], points, common, run.common_size, width)
     return figure
 
 
@@ -62,7 +62,7 @@ def _plot_curves(ax: Axes, curves: list[tuple[int, Rarefaction]], common: int | 
     if common is not None:
         ax.axvline(common, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), label="_common size")
         ax.annotate(
-            f"common size {size(common)}",
+            rf"$m_0$ = {size(common)}",
             (common, 1),
             xycoords=("data", "axes fraction"),
             xytext=(-4, -2),
@@ -79,7 +79,13 @@ def _plot_curves(ax: Axes, curves: list[tuple[int, Rarefaction]], common: int | 
     ax.set_ylabel("spurious share")
 
 
-def _plot_common(ax: Axes, points: list[AuditResult], common: list[tuple[int, float]], width: Width) -> None:
+def _plot_common(
+    ax: Axes,
+    points: list[AuditResult],
+    common: list[tuple[int, float]],
+    common_size: int | None,
+    width: Width,
+) -> None:
     sizes = [point.train_size for point in points]
     color, marker = CLASS_COLORS["spurious"], CLASS_MARKERS["spurious"]
     own = [(p.train_size, p.fractions.spurious.value) for p in points if p.fractions]
@@ -90,7 +96,7 @@ def _plot_common(ax: Axes, points: list[AuditResult], common: list[tuple[int, fl
             marker + "--",
             color=color,
             markerfacecolor="white",
-            label="at the common sample size",
+            label=rf"among $m_0$ = {size(common_size)}",
         )
     label_k_axis(ax, sizes, width_of(width) - 0.6)
     ax.set_ylim(bottom=-0.01)

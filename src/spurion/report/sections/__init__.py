@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from spurion.report.blocks import Section
 from spurion.report.run import Run
+from spurion.report.sections.alphas import alphas
 from spurion.report.sections.attractors import census, rarefaction
 from spurion.report.sections.browser import gallery
 from spurion.report.sections.classes import definitions, histograms, rules, sensitivity
@@ -33,6 +34,7 @@ SECTIONS: tuple[Callable[[Run], Section | None], ...] = (
     transition,
     examples,
     points,
+    alphas,
     distances,
     histograms,
     null_readings,

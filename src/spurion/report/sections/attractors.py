@@ -24,23 +24,28 @@ def rarefaction(run: Run) -> Section | None:
     ]
     if differ and run.common_size is not None:
         paragraphs.append(
-            "The sample sizes of this study differ over K, which tilts the spurious shares in favor of the "
-            f"large ones. Compare the training sizes at the common sample size of {size(run.common_size)} "
-            "only, drawn below with open markers."
+            "The sample sizes of this study differ over K, which tilts the shares of all samples in favor of "
+            f"the large ones. So spurious shares are those expected among {_met(run)}, drawn below with open "
+            "markers."
         )
     elif run.common_size is not None:
         paragraphs.append(
-            f"All training sizes have the same number of samples, {size(run.common_size)}, so their spurious "
-            "shares can be compared with each other. Compare them with those of another study only at equal "
-            "numbers of samples."
+            f"Everywhere else the spurious share is the one expected among {_met(run)}, so that training "
+            "sizes can be compared with each other. Compare them with those of another study only at the "
+            "same number."
         )
     caption = (
-        "Expected spurious share against the number of samples, for each K. Dashed: the common sample size."
+        "Expected spurious share against the number of samples, for each K. Dashed: the number m0 at which "
+        "shares are compared."
     )
     drawing = Drawing(
         "rarefaction", caption, "Rising curves of the spurious share over the number of samples."
     )
     return Section("rarefaction", "What the number of samples does", tuple(paragraphs), (drawing,))
+
+
+def _met(run: Run) -> str:
+    return f"m0 = {size(run.common_size)} samples"
 
 
 def _growth(points: list[AuditResult]) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 from spurion.audits.results import AuditResult
 from spurion.phases.classification import CLASSES
-from spurion.report.blocks import Drawing, Section, Table, interval_cell, number_cell
+from spurion.report.blocks import Drawing, Section, Table, class_cell, class_titles, leaks_told, number_cell
 from spurion.report.run import Run
-from spurion.report.words import rule_in_words, thresholds_in_words
+from spurion.report.words import counted_among, rules_in_words, thresholds_in_words
 from spurion.statistics.numbers import percent, size, value
 from spurion.studies.checks.points import in_sizes
 
@@ -19,14 +19,14 @@ def histograms(run: Run) -> Section | None:
     if run.study is None or not any(point.samples for point in run.done):
         return None
     results = [point.audit for point in run.done]
-    rules_used = dict.fromkeys(p.thresholds.rule for p in results if p.thresholds)
     distance = results[0].distance
     paragraphs = [
         f"Two {distance.name} distances decide what a sample is: how far it is from the nearest training "
         "image (in the paper’s words, the olive histogram) and how far from the nearest other sample (the "
-        "gray histogram). Copies pile up far to the left of everything else. The thresholds δm and δs draw "
-        f"the line: {thresholds_in_words(results)}.",
-        *(rule_in_words(rule) for rule in rules_used),
+        "gray histogram). Copies pile up far to the left of everything else; the histograms describe that, "
+        "and no gap in them decides anything. The thresholds δm and δs draw the line: "
+        f"{thresholds_in_words(results)}.",
+        *rules_in_words(results),
     ]
     loose = [p for p in results if p.thresholds and not p.thresholds.identifiable.spurious]
     if loose:
@@ -67,6 +67,13 @@ def definitions(run: Run) -> Section | None:
         "training image, and d(x, S′) the distance to its nearest other sample; a sample is never compared "
         "with itself. Each sample falls into exactly one class."
     )
+    met = counted_among(run.audits)
+    if met:
+        text += (
+            " With more samples than the thresholds hold for, repetitions are not those of all samples: the "
+            f"spurious share is the one expected {met}, and a sample is called spurious if it is more likely "
+            "than not met again among so many."
+        )
     both = _duplicated_memorized([point.audit for point in run.done])
     paragraphs = [text]
     if both is not None:
@@ -100,18 +107,22 @@ def rules(run: Run) -> Section | None:
         low, high = value(min(numbers)), value(max(numbers))
         ends = low if low == high else f"{low} to {high}, depending on K"
         paragraphs.append(f"Under the held-out rule, δm = {ends}.")
+    met = counted_among(points)
+    if met:
+        paragraphs.append(f"Under the main rule, repetitions are counted {met}.")
     names = ("fractions", "ratio_fractions", "holdout_fractions")
-    header = ("K", *(f"{rule}: {name}" for rule in ("main", "ratio", "held-out") for name in CLASSES))
+    titles = class_titles(points).values()
+    header = ("K", *(f"{rule}: {title}" for rule in ("main", "ratio", "held-out") for title in titles))
     rows = tuple(
         (
             number_cell(p.train_size, size),
-            *(interval_cell(getattr(getattr(p, field), name, None)) for field in names for name in CLASSES),
+            *(class_cell(p, getattr(p, field), name) for field in names for name in CLASSES),
         )
         for p in points
     )
     caption = "Class fractions under three rules. Bands are 95% intervals."
     drawing = Drawing("rules", caption, "Three panels of class fractions over K, one for each rule.")
-    table = Table("Fractions under the three rules, with 95% intervals.", header, rows)
+    table = Table(f"Fractions under the three rules, with 95% intervals.{leaks_told(points)}", header, rows)
     return Section("rules", "The same samples under other rules", tuple(paragraphs), (drawing,), (table,))
 
 

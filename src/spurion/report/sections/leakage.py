@@ -2,10 +2,17 @@
 
 __all__ = ["controls", "null"]
 
-from spurion.report.blocks import Drawing, Section
+from collections.abc import Iterator
+
+from spurion.audits.results import NO_CLOSER
+from spurion.phases.rule_words import promised
+from spurion.report.blocks import Drawing, Section, Table, number_cell
 from spurion.report.run import Run
+from spurion.report.sections.alphas import capacity_cell
 from spurion.statistics.numbers import percent, size
-from spurion.studies.checks.points import leak
+from spurion.studies.capacities import LEAKS
+from spurion.studies.checks.points import in_sizes, leak
+from spurion.studies.results import StudyResult
 
 
 def null(run: Run) -> Section | None:
@@ -15,9 +22,10 @@ def null(run: Run) -> Section | None:
     paragraphs = [
         "A model can lean on its training images without copying any. The held-out null sees that: ask of "
         "each sample whether it is closer to the training set or to an equally large set of held-out "
-        "images, which the model never saw. If training left no trace, the share closer to the training set "
-        "is 0.5. C_T (Meehan and others) asks whether samples lie nearer to the training set than held-out "
-        "images do: a rank test in standard deviations, far below 0 for copying. AuthPct is the percentage "
+        "images, which the model never saw. If training left no trace, the share A closer to the training "
+        "set is 0.5, and the leak excess 2A − 1 is 0. C_T (Meehan and others) asks whether samples lie "
+        "nearer to the training set than held-out images do: a rank test in standard deviations, far below 0 "
+        "for copying. AuthPct is the percentage "
         "of authentic samples, those farther from their nearest training image than that image is from its "
         "own nearest neighbor; held-out images are not all authentic either, so their percentage stands "
         "beside it."
@@ -28,7 +36,7 @@ def null(run: Run) -> Section | None:
         share = null.share_closer_to_train
         paragraphs.append(
             f"Here the null speaks where the classes are silent: at K = {size(k)}, nearly every sample is "
-            f"called generalized, yet {percent(share.value)} lie closer to the training set."
+            f"of the class generalized, yet {percent(share.value)} lie closer to the training set."
         )
     caption = (
         "Share of samples closer to the training set, with 95% intervals (dashed: 0.5, no trace); C_T "
@@ -37,7 +45,39 @@ def null(run: Run) -> Section | None:
     drawing = Drawing(
         "null", caption, "Three panels over K: share closer to the training set, C_T, and AuthPct."
     )
-    return Section("null", "Closer to the training set than chance?", tuple(paragraphs), (drawing,))
+    leaking = [audit.train_size for audit in run.audits if audit.still_leaking]
+    if leaking:
+        paragraphs.append(
+            f"Still leaking: {in_sizes(leaking)}. What no other class holds there is called {NO_CLOSER}, not "
+            "generalized."
+        )
+    return Section(
+        "null",
+        "Closer to the training set than chance?",
+        tuple(paragraphs),
+        (_excess(), drawing),
+        tuple(_capacities(run.study)),
+    )
+
+
+def _excess() -> Drawing:
+    caption = (
+        "The leak excess 2A − 1, with A the share closer to the training set: 1 if every sample leaks, 0 if "
+        "none does. Bars are 95% intervals. Where the curve falls to 0.9, to 0.5 and to 0 stand its "
+        "capacities (diamonds) with their intervals; an arrow is an end beyond the studied sizes."
+    )
+    return Drawing("leak", caption, "A falling curve of the leak excess over K, with three levels marked.")
+
+
+def _capacities(study: StudyResult) -> Iterator[Table]:
+    """Where the leak excess falls to each level."""
+    found = study.leak_capacities
+    if found is not None:
+        rows = tuple(
+            (number_cell(level, promised), capacity_cell(getattr(found, name)))
+            for name, level in LEAKS.items()
+        )
+        yield Table("Training sizes at which the leak excess falls to a level.", ("leak excess", "K"), rows)
 
 
 def controls(run: Run) -> Section | None:

@@ -10,7 +10,7 @@ from spurion.geometry.groups.results import NEEDED, GroupReading
 from spurion.report.blocks import Cell, Section, Table
 from spurion.report.measures import needed
 from spurion.report.run import Run
-from spurion.report.words import rule_in_words
+from spurion.report.words import counted_among, rules_in_words
 from spurion.statistics.intervals import Interval
 from spurion.statistics.numbers import absent, listed, percent, percent_interval, size, value
 
@@ -62,15 +62,18 @@ def methods(run: Run) -> Section | None:
     if run.single is None:
         return None
     audit = run.single.audit
-    rule = audit.thresholds.rule if audit.thresholds else "none"
+    met = counted_among([audit])
     paragraphs = (
         "Nearest neighbors are exact: whatever proposes them, distances are computed by subtraction in "
         "double "
-        "precision, so that equal images are at distance 0. " + rule_in_words(rule),
+        "precision, so that equal images are at distance 0.",
+        *rules_in_words([audit]),
         "A sample is memorized if a training image is within δm, else spurious if another sample is within "
-        "δs, else generalized. Intervals are 95%: the bootstrap where a class has many samples and lacks "
-        "many, else exact binomial ones, so that 0 of n has an upper end near 3/n. A verdict is decided on "
-        "the interval, never on the bare share, and fewer than 30 samples never pass.",
+        f"δs{f', counted {met}' if met else ''}, else generalized. "
+        "Intervals are 95%: from held-out images and samples drawn anew where real images set the "
+        "thresholds, else the bootstrap where a class has many samples and lacks many, and exact binomial "
+        "ones where it does not, so that 0 of n has an upper end near 3/n. A verdict is decided on the "
+        "interval, never on the bare share, and fewer than 30 samples never pass.",
         "Duplicates in the training set are found first: exposure counts them as one image, and rules that "
         "compare the nearest with the second nearest image look for the second outside of them.",
         *audit.notes,

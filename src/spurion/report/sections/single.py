@@ -9,6 +9,7 @@ from spurion.phases.classification import CLASSES
 from spurion.report.blocks import Cell, Drawing, Row, Section, Table, interval_cell, number_cell
 from spurion.report.run import Run
 from spurion.report.trios import copied, ranked
+from spurion.report.words import counted_among
 from spurion.statistics.numbers import absent, p_value, size, value
 
 MOST_ROWS = 50
@@ -103,7 +104,8 @@ def distances(run: Run) -> Section | None:
         return None
     text = (
         "How far samples are from the nearest training image (olive) and from the nearest other sample "
-        "(gray). Copies pile up far to the left of everything else."
+        "(gray). Copies pile up far to the left of everything else; the histograms describe that, and no gap "
+        "in them decides anything."
     )
     held_out = (
         " Held-out images (dotted) show how near a new image comes by chance: where the olive curve runs "
@@ -142,8 +144,17 @@ def rule_table(run: Run) -> Section | None:
         "much closer than the nearest other one that is no duplicate of it; the held-out rule when hardly "
         "any held-out image comes as near."
     )
-    table = Table("Shares of samples under each rule, with 95% intervals.", ("rule", *CLASSES), rows)
+    table = Table(
+        f"Shares of samples under each rule, with 95% intervals.{_met(audit)}",
+        ("rule", *(audit.class_names[name] for name in CLASSES)),
+        rows,
+    )
     return Section("rules", "The same samples under other rules", (text,), tables=(table,))
+
+
+def _met(audit: AuditResult) -> str:
+    met = counted_among([audit])
+    return f" Under the main rule, repetitions are counted {met}." if met else ""
 
 
 def null_readings(run: Run) -> Section | None:

@@ -2,18 +2,30 @@
 
 __all__ = ["examples", "points", "transition"]
 
-from spurion.audits.results import AuditResult
+from spurion.audits.results import NO_CLOSER, AuditResult
 from spurion.phases.classification import CLASSES
-from spurion.report.blocks import Cell, Drawing, Row, Section, Table, interval_cell, number_cell
+from spurion.report.blocks import (
+    Cell,
+    Drawing,
+    Row,
+    Section,
+    Table,
+    class_cell,
+    class_titles,
+    excess_cell,
+    interval_cell,
+    leaks_told,
+    number_cell,
+)
 from spurion.report.run import Run
+from spurion.report.words import counted_among
 from spurion.statistics.numbers import decimals, percent, size
 from spurion.studies.results import Point
 
-HEADER = (
-    "K",
-    "samples",
-    "mix",
-    *CLASSES,
+HEADER = ("K", "samples", "mix")
+MORE = (
+    "excess risk",
+    "listed",
     "closer to training set",
     "C_T",
     "AuthPct",
@@ -35,20 +47,30 @@ def transition(run: Run) -> Section | None:
     ]
     caption = (
         "Share of samples in each class against the training-set size K (log scale). Bands are 95% "
-        "intervals for the chance of sampling (multinomial bootstrap; exact binomial where a class holds "
-        "few samples or lacks few)."
+        "intervals: samples drawn anew, and where real images set the thresholds these images and the "
+        "training images too."
     )
+    met = counted_among(run.audits)
+    if met:
+        caption += f" A sample is spurious if it is met again {met}."
+    if any(audit.still_leaking for audit in run.audits):
+        caption += (
+            f" Open squares: still leaking; samples of no other class are {NO_CLOSER} there, and not called "
+            "generalized."
+        )
     if run.capacities:
         level = percent(1 - run.capacities.epsilon)
         paragraphs.append(
             "Three capacities sum the curve up. The memorization capacity is the largest K at which at "
             f"least {level} of the samples are memorized, the spurious capacity is the K with the largest "
-            "share of spurious samples, and the generalization capacity is the smallest K from which at "
-            f"least {level} are generalized."
+            "share of spurious samples (the top of a parabola in log K through the highest studied size and "
+            "its neighbors, so mostly between studied sizes), and the generalization capacity is the "
+            f"smallest K from which at least {level} are generalized."
         )
         caption += (
             " Above, each capacity: the dot is the estimate, interpolated between studied sizes; the thick "
-            "bar its 95% interval; the thin bar the studied sizes that bracket it."
+            "bar its 95% interval, with an arrow where it is open; the thin bar the studied sizes that "
+            "bracket it."
         )
     if run.failed:
         caption += " Crosses on the axis are points that failed."
@@ -78,6 +100,8 @@ def points(run: Run) -> Section | None:
         return None
     rows = tuple(_row(point) for point in sorted(run.study.points, key=lambda point: point.train_size))
     text = (
+        f"{_spurious(run)}The excess risk is the share of copies beyond what honest images show; listed are "
+        "the samples on a list of copies of which 5% are none, on average (Benjamini and Hochberg). "
         "“Closer to training set” is the held-out null: the share of samples that lie closer to the "
         "training set than to equally many held-out images; 0.5 if nothing leaks. C_T says whether samples "
         "lie nearer to the training set than held-out images do, in standard deviations, negative for "
@@ -88,19 +112,40 @@ def points(run: Run) -> Section | None:
         "called so, which must be near 0. Small numbers are 95% intervals."
     )
     caption = "All training sizes. A dash stands where a number could not be computed."
-    return Section("points", "Every point in numbers", (text,), (), (Table(caption, HEADER, rows),))
+    header = (
+        *HEADER,
+        *class_titles(run.audits).values(),
+        *MORE,
+    )
+    return Section(
+        "points",
+        "Every point in numbers",
+        (text,),
+        (),
+        (Table(caption + leaks_told(run.audits), header, rows),),
+    )
+
+
+def _spurious(run: Run) -> str:
+    met = counted_among(run.audits)
+    return f"Spurious samples are met again {met}. " if met else ""
 
 
 def _row(point: Point) -> Row:
     head = (number_cell(point.train_size, size), number_cell(point.sample_size, size))
     audit = point.audit
     if audit is None:
-        return head[0], Cell(f"failed: {point.message or 'no reason given'}", columns=len(HEADER) - 1)
+        return head[0], Cell(
+            f"failed: {point.message or 'no reason given'}",
+            columns=len(HEADER) + len(CLASSES) + len(MORE) - 1,
+        )
     null, census, checks = audit.null, audit.census, audit.controls
     return (
         *head,
         Cell("", mix=_mix(audit)),
-        *(interval_cell(getattr(audit.fractions, name, None)) for name in CLASSES),
+        *(class_cell(audit, audit.fractions, name) for name in CLASSES),
+        excess_cell(audit.excess),
+        number_cell(None if audit.listed is None else len(audit.listed), size),
         interval_cell(null.share_closer_to_train if null else None),
         number_cell(null.ct if null else None, decimals(2)),
         number_cell(null.authpct if null else None, decimals(1)),
