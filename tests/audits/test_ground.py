@@ -269,7 +269,9 @@ class TestWhatIsNoCopy:
 def test_two_kinds_of_images_never_fail_an_audit():
     random = torch.Generator().manual_seed(0)
     amplitude = torch.where(torch.rand(900, generator=random) < 0.5, 0.02, 0.3)[:, None, None, None]
-    train, samples, holdout = (torch.randn(900, 1, 4, 4, generator=random) * amplitude).clamp(-1, 1).split(300)
+    train, samples, holdout = (
+        (torch.randn(900, 1, 4, 4, generator=random) * amplitude).clamp(-1, 1).split(300)
+    )
     for given in (holdout, None):
         found = audit(train, samples, given, fail_if="memorized > 0.03")
         assert found.verdict.outcome != "fail"

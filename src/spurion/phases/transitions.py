@@ -93,9 +93,9 @@ def capacities(
     memorized, spurious, generalized = (every * total[:, None]).transpose(2, 0, 1)
     return Capacities(
         epsilon=epsilon,
-        memorization=passage(sizes, memorized, total, 1 - epsilon, "memorized", falling=True),
+        memorization=passage(sizes, memorized, total, 1 - epsilon, "memorized fraction", falling=True),
         spurious=_peak(sizes, spurious / total),
-        generalization=passage(sizes, generalized, total, 1 - epsilon, "generalized", falling=False),
+        generalization=passage(sizes, generalized, total, 1 - epsilon, "generalized fraction", falling=False),
     )
 
 
@@ -129,7 +129,9 @@ def _peak(sizes: Int64[np.ndarray, " p"], fractions: Float64[np.ndarray, "r p"])
     if best in (0, last):
         notes.append("The largest spurious fraction is at an end of the grid; the peak may lie beyond.")
     if (fractions[0] == fractions[0, best]).sum() > 1:
-        notes.append("Several training sizes share the largest spurious fraction; the parabola is that of the smallest.")
+        notes.append(
+            "Several training sizes share the largest spurious fraction; the parabola is that of the smallest."
+        )
     return Capacity(
         value=float(places[0]),
         low=low,
