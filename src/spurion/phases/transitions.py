@@ -93,9 +93,9 @@ def capacities(
     memorized, spurious, generalized = (every * total[:, None]).transpose(2, 0, 1)
     return Capacities(
         epsilon=epsilon,
-        memorization=passage(sizes, memorized, total, 1 - epsilon, "memorized", falling=True),
+        memorization=passage(sizes, memorized, total, 1 - epsilon, "memorized fraction", falling=True),
         spurious=_peak(sizes, spurious / total),
-        generalization=passage(sizes, generalized, total, 1 - epsilon, "generalized", falling=False),
+        generalization=passage(sizes, generalized, total, 1 - epsilon, "generalized fraction", falling=False),
     )
 
 
@@ -130,7 +130,7 @@ def _peak(sizes: Int64[np.ndarray, " p"], fractions: Float64[np.ndarray, "r p"])
         notes.append("The largest spurious fraction is at an end of the grid; the peak may lie beyond.")
     if (fractions[0] == fractions[0, best]).sum() > 1:
         notes.append(
-            "Several training sizes share the largest spurious fraction; the parabola is at the smallest."
+            "Several training sizes share the largest spurious fraction; the parabola is that of the smallest."
         )
     return Capacity(
         value=float(places[0]),
@@ -153,6 +153,6 @@ def _tops(sizes: Int64[np.ndarray, " p"], fractions: Float64[np.ndarray, "r p"])
     rise = fractions[rows, center] - fractions[rows, left]
     bend = rise * up + fall * down
     shift = (rise * up**2 - fall * down**2) / 2
-    aside = np.divide(shift, bend, out=np.zeros(len(rows)), where=inside & (bend > 0))
-    answer: Float64[np.ndarray, " r"] = np.where(inside, np.exp(logs[center] + aside), sizes[best])
+    top = logs[center] + np.divide(shift, bend, out=np.zeros(len(rows)), where=bend > 0)
+    answer: Float64[np.ndarray, " r"] = np.where(inside, np.exp(top), sizes[best].astype(float))
     return answer
