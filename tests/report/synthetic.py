@@ -62,8 +62,7 @@ def write_run(folder: Path, recipe: Recipe | None = None) -> dict:
         "common_size": min(point["sample_size"] for point in points),
         "points": points,
         "capacities": CAPACITIES,
-        **(BY_ALPHA if recipe.rule.startswith("null") else {}),
-        "leak_capacities": LEAK_CAPACITIES if recipe.held_out else None,
+        **(_other_capacities(recipe) if "capacities" not in recipe.changes else {}),
         "curvature": SCAN if recipe.geometry else None,
     }
     values = checked(StudyResult.model_validate(study | recipe.changes)).to_json()
@@ -95,6 +94,14 @@ CAPACITIES = {
     "spurious": {"value": 128, "low": 128, "high": 181, "bracket": [90, 181], "note": ""},
     "generalization": {"value": 241.0, "low": 236.0, "high": 246.0, "bracket": [181, 256], "note": ""},
 }
+
+
+def _other_capacities(recipe: Recipe) -> dict:
+    """Those at other alphas and of the leak, as far as the recipe has a rule and held-out images for them."""
+    return {
+        **(BY_ALPHA if recipe.rule.startswith("null") else {}),
+        "leak_capacities": LEAK_CAPACITIES if recipe.held_out else None,
+    }
 
 
 def _capacity(value, low, high, left, right) -> dict:
