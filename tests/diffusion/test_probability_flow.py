@@ -41,7 +41,7 @@ def test_discrete_steps_are_those_of_the_sampler(t, steps):
     # Both compute x_s from the same coefficients in float64: rounding only.
     denoiser = ExactDenoiser(patterns(), DDPM)
     x_t = noise(6)
-    ours = follow(denoiser, x_t, torch.full((6,), t), steps)
+    ours = follow(denoiser, x_t, torch.full((6,), t), steps, clip=True)
     assert torch.allclose(ours, reverse(denoiser, x_t, t, min(steps, t + 1)), atol=1e-12, rtol=0)
 
 
@@ -97,6 +97,11 @@ def test_the_flow_of_a_gaussian_converges_with_the_first_order():
     slope = np.polyfit(np.log(counts), np.log(errors), 1)[0]
     assert slope == pytest.approx(-1, abs=0.1)
     assert errors[-1] < 5e-3
+
+
+def test_the_flow_is_not_clipped_unless_asked():
+    beyond = follow(Counter(), 5 * torch.ones(1, 2, dtype=torch.float64), torch.tensor([300]), 4)
+    assert float(beyond.max()) > 1.0
 
 
 @pytest.mark.parametrize("clip", [True, False])

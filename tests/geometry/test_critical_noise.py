@@ -15,6 +15,7 @@ from spurion.neighbors import Distance
 
 DDPM, VE = DDPMSchedule(), VESchedule()
 EVERY = BasinConfig(every_draw=True)
+CLIPPED = BasinConfig(clip=True)
 
 
 def words(result):
@@ -46,8 +47,8 @@ def test_data_beyond_the_clipped_range_are_refused_with_a_way_out():
     model, inside = ExactDenoiser(patterns, DDPM), torch.zeros(1, 3)
     message = r"`x` must lie in \[-1, 1\].* 2 of 3 points .*up to 1.5; .*`BasinConfig\(clip=False\)`"
     with pytest.raises(ValueError, match=message):
-        basins(model, torch.cat([patterns, inside]), 0.1, seed=0)
-    free = basins(model, patterns, 0.1, BasinConfig(clip=False), seed=0)
+        basins(model, torch.cat([patterns, inside]), 0.1, CLIPPED, seed=0)
+    free = basins(model, patterns, 0.1, seed=0)
     assert words(free) == ["measured", "measured"]
 
 
@@ -56,12 +57,12 @@ def test_a_point_beyond_the_clipped_range_is_undecided_alone():
     patterns = torch.tensor([[-0.8, 0.0], [0.8, 0.0], [0.0, 1.4]])
     x = torch.cat([patterns, torch.tensor([[math.nan, 3.0]])])
     model = ExactDenoiser(patterns, DDPM)
-    near = basins(model, x, 0.39, seed=0)
+    near = basins(model, x, 0.39, CLIPPED, seed=0)
     assert words(near) == ["measured", "measured", "undecided", "failed"]
     assert CriticalNoise().of(near).values.isnan().tolist() == [False, False, True, True]
-    wide = basins(model, x, 0.41, seed=0)
+    wide = basins(model, x, 0.41, CLIPPED, seed=0)
     assert words(wide)[2] == "measured"
-    half = basins(model, patterns[1:], 0.39, seed=0)  # one of two is not most
+    half = basins(model, patterns[1:], 0.39, CLIPPED, seed=0)  # one of two is not most
     assert words(half) == ["measured", "undecided"]
 
 
@@ -103,7 +104,7 @@ def test_recovery_of_the_mean_of_a_gaussian():
     draws, tolerance = 4_000, 0.4
     times = torch.tensor([0.2, 0.4, 0.8]).double().square()
     denoiser = GaussianDenoiser(torch.zeros(1), torch.ones(1), VE, (1,))
-    config = BasinConfig(draws=draws, steps=200, every_draw=True, clip=False, batch_size=4096)
+    config = BasinConfig(draws=draws, steps=200, every_draw=True, batch_size=4096)
     result = basins(denoiser, torch.zeros(1, 1), tolerance, config, seed=1, times=times)
     s = VE.sigma(times)
     expected = torch.tensor([2 * phi(tolerance * math.sqrt(1 + v * v) / v) - 1 for v in s.tolist()])

@@ -8,7 +8,10 @@ from scipy import stats
 from sklearn.cluster import KMeans
 
 from spurion.core.random import generator
+from spurion.neighbors import nearest
 from spurion.phases.copying import authenticity, c_t, nearest_cells
+from spurion.phases.null import null_test
+from spurion.phases.partition import nearest_inside
 
 
 def uniform(count, *path):
@@ -87,6 +90,98 @@ def test_p_values_of_c_t_are_uniform_under_the_null(celled):
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
+def flat(count, *path, scale=1.0):
+    """Images of two pixels without clusters, so that cells cut through the dense middle."""
+    return scale * torch.randn(count, 1, 1, 2, generator=generator(0, "flat", *path), dtype=torch.float64)
+
+
+def published(train, samples, holdout, cells, least=20):
+    """C_T as published: in each cell distances to its own training images, weighted by held-out images."""
+    sets = [(images.flatten(1), cell) for images, cell in zip((train, samples, holdout), cells, strict=True)]
+    total = weight = 0.0
+    for cell in range(3):
+        inside = [images[which == cell] for images, which in sets]
+        if len(inside[1]) >= least:
+            distances = [
+                [min(math.dist(image, other) for other in inside[0].tolist()) for image in images.tolist()]
+                for images in inside[1:]
+            ]
+            total += len(inside[2]) * z_score(*map(torch.tensor, distances))
+            weight += len(inside[2])
+    return total / weight
+
+
+@pytest.mark.parametrize("sizes", [(90, 80, 70), (300, 61, 65), (61, 200, 60)])
+@pytest.mark.parametrize("scale", [1.0, 0.6])
+def test_c_t_is_that_of_the_paper(sizes, scale):
+    train, holdout = flat(sizes[0], "train"), flat(sizes[2], "holdout")
+    samples = flat(sizes[1], "samples", scale=scale)
+    cells = nearest_cells(train, samples, holdout, seed=0)
+    expected = published(train, samples, holdout, cells)
+    # pairs are compared, so all that rounding could do is to turn one of distances that agree to 1e-15
+    assert null_test(samples, train, holdout, seed=0).ct == pytest.approx(expected, abs=1e-12)
+
+
+def test_distances_stay_within_a_cell():
+    train, samples, holdout = (flat(90, name) for name in ("train", "samples", "holdout"))
+    cells = nearest_cells(train, samples, holdout, seed=0)
+    whole = [nearest(images, train, 90) for images in (samples, holdout)]
+    inside = [
+        nearest_inside(found, (cell, cells[0]), images, train)
+        for found, cell, images in zip(whole, cells[1:], (samples, holdout), strict=True)
+    ]
+    anywhere = [found.distances[:, 0] for found in whole]
+    assert all((near >= first).all() for near, first in zip(inside, anywhere, strict=True))
+    assert c_t(*inside, cells[1:]).value != c_t(*anywhere, cells[1:]).value
+
+
+@pytest.mark.parametrize("depth", [1, 3, 40])
+def test_the_nearest_of_a_cell_is_found_at_any_depth(depth):
+    train, samples = flat(40, "train"), flat(25, "samples")
+    cells = torch.arange(25) % 4, torch.arange(40) % 3  # no training image is in the last cell
+    between = torch.cdist(samples.flatten(1), train.flatten(1))
+    expected = between.where(cells[0][:, None] == cells[1], torch.inf).amin(dim=1)
+    found = nearest_inside(nearest(samples, train, depth), cells, samples, train)
+    assert found.isinf().tolist() == (cells[0] == 3).tolist()
+    assert torch.allclose(found, expected, rtol=1e-12)
+
+
+def exchangeable(trials, grid=None):
+    """C_T of draws of one distribution in cells: scores in standard deviations, and p-values.
+
+    Cells and distances look at the training set alone, so one will do for all trials.
+    """
+    train, drawn = flat(90, "train"), flat(trials * 150, "drawn")
+    if grid:
+        train, drawn = ((images / grid).round() * grid for images in (train, drawn))
+    trained, cells, _ = nearest_cells(train, drawn, train, seed=0)
+    distances = nearest_inside(nearest(drawn, train, 30), (cells, trained), drawn, train)
+    scores, p_values = [], []
+    for near, cell in zip(distances.split(150), cells.split(150), strict=True):
+        found = c_t(*near.split((80, 70)), cell.split((80, 70)))
+        ours, theirs = (part.bincount(minlength=3).double() for part in cell.split((80, 70)))
+        weights = theirs * (ours >= 20)
+        scores.append(found.value / (weights / weights.sum()).norm())
+        p_values.append(found.p_value)
+    return torch.tensor(scores), torch.tensor(p_values)
+
+
+def test_exchangeable_draws_have_mean_0_their_variance_and_their_level():
+    trials = 500
+    scores, p_values = exchangeable(trials)
+    # the continuity correction puts the mean by less than 0.03 above 0; four standard errors
+    assert abs(scores.mean()) < 0.03 + 4 / trials**0.5
+    assert abs(scores.var() - 1) < 4 * (2 / trials) ** 0.5
+    for level in (0.01, 0.05, 0.2):  # three standard errors of 500 trials
+        below = (p_values < level).double().mean()
+        assert abs(below - level) <= 3 * math.sqrt(level * (1 - level) / trials)
+
+
+def test_ties_make_the_p_value_larger_only():
+    _, p_values = exchangeable(200, grid=0.25)  # images on a grid: many distances are equal
+    assert (p_values < 0.05).double().mean() <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
+
+
 def test_authpct_on_a_line():
     # training images at 0, 1 and 5: gaps 1, 1 and 4
     gaps = torch.tensor([1.0, 1.0, 4.0])
@@ -123,11 +218,11 @@ def blobs(count, dim, *path):
 
 @pytest.mark.parametrize("dim", [4, 200])
 def test_cells_are_the_clusters_of_the_training_set(dim):
-    train, _ = blobs(100, dim, "train")
+    train, train_blobs = blobs(100, dim, "train")
     samples, sample_blobs = blobs(90, dim, "samples")
     holdout, holdout_blobs = blobs(75, dim, "holdout")
     cells = nearest_cells(train, samples, holdout, seed=0)
-    both, blob = torch.cat(cells), torch.cat([sample_blobs, holdout_blobs])
+    both, blob = torch.cat(cells), torch.cat([train_blobs, sample_blobs, holdout_blobs])
     assert [len(both[blob == b].unique()) for b in range(3)] == [1, 1, 1]
     assert len(both.unique()) == 3
     again = nearest_cells(train, samples, holdout, seed=0)
@@ -152,7 +247,7 @@ def test_large_training_sets_are_thinned(name, most, expected, monkeypatch):
     monkeypatch.setattr(f"spurion.phases.copying.{name}", most)
     train, _ = blobs(100, 200, "train")
     samples, which = blobs(90, 200, "samples")
-    ours, _ = nearest_cells(train, samples, samples, seed=0)
+    _, ours, _ = nearest_cells(train, samples, samples, seed=0)
     assert [len(ours[which == b].unique()) for b in range(3)] == [1, 1, 1]
     assert fitted == [expected]
 

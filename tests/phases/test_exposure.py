@@ -8,7 +8,8 @@ import torch
 from spurion.core.random import generator
 from spurion.neighbors import Features, nearest
 from spurion.phases.classification import classify_by_ratio
-from spurion.phases.exposed import duplicate_groups, exposure, likened, second_outside
+from spurion.phases.exposed import duplicate_groups, exposure, likened
+from spurion.phases.partition import second_outside
 
 module = sys.modules["spurion.phases.exposed"]  # the package has a function of this name
 

@@ -1,5 +1,6 @@
 """Known metrics of copying: each on planted copies, on honest samples, and against its own formula."""
 
+import dataclasses
 import math
 
 import pytest
@@ -9,6 +10,7 @@ from torch.distributions.categorical import Categorical
 
 from spurion.core.random import generator
 from spurion.neighbors import nearest
+from spurion.neighbors.distances.l2 import L2
 from spurion.phases.exposed import duplicate_groups
 from spurion.phases.metrics import METRICS, Evidence, Metric, all_metrics
 from spurion.phases.metrics.carlini import local_scale
@@ -16,6 +18,7 @@ from spurion.phases.metrics.fld import LEAST_VARIANCE, _fit, _squares, likelihoo
 from spurion.phases.metrics.mifid import EPSILON, cosine_penalty
 from spurion.phases.metrics.ratio import neighbor_ratio
 from spurion.phases.null import null_test
+from spurion.phases.signs import among_themselves
 from spurion.statistics.intervals import proportion
 
 
@@ -73,6 +76,35 @@ def test_all_metrics_stand_side_by_side():
     ]  # one honest sample is near by chance
     assert found[2].value == MIXED.null.authpct
     assert found[3].value == MIXED.null.ct
+
+
+class TestAuthPct:
+    def test_it_needs_no_held_out_images(self):
+        alone = METRICS["authpct"](evidence(MIXED.samples, TRAIN), 0)
+        assert alone.value == MIXED.null.authpct  # 60 copies, and honest samples that are near by chance
+        assert 0 < alone.value < 60
+        assert "without held-out images" in alone.note
+
+    def test_duplicates_in_the_training_set_count_once(self):
+        once = METRICS["authpct"](evidence(MIXED.samples, TRAIN), 0)
+        for train in (torch.cat([TRAIN, TRAIN[:50]]), torch.cat([TRAIN[:70]] * 3 + [TRAIN])):
+            assert METRICS["authpct"](evidence(MIXED.samples, train), 0) == once
+
+    def test_equal_images_are_one(self):
+        alone = METRICS["authpct"](evidence(MIXED.samples, TRAIN[:1].repeat(4, 1)), 0)
+        assert alone.value is None
+        assert alone.note == "It needs two different training images."
+
+    def test_gaps_that_the_signs_looked_up_are_the_same(self):
+        train = torch.cat([TRAIN, TRAIN[:50]])
+        alone = evidence(MIXED.samples, train)
+        first_equal = torch.cat([torch.arange(200), torch.arange(50)])
+        nearest_train = alone.to_train.indices[:, 0]
+        _, gaps = among_themselves(train, first_equal, nearest_train, distance=L2(), seed=0)
+        known = dataclasses.replace(alone, gaps=gaps)
+        assert METRICS["authpct"](known, 0) == METRICS["authpct"](alone, 0)
+        known = dataclasses.replace(alone, gaps=gaps + 1e9)  # and not looked up again
+        assert METRICS["authpct"](known, 0).value == 0.0
 
 
 class TestRatio:

@@ -4,8 +4,15 @@ import pytest
 import torch
 
 from spurion.core.random import generator
-from spurion.phases.rules import FixedRule, HoldoutRule, ThresholdInfo, ValleyRule, parse_rule
-from spurion.phases.thresholds import fixed, holdout, thresholds_by_rule, valley_thresholds
+from spurion.phases.anchor import Anchor
+from spurion.phases.rules import FixedRule, HoldoutRule, NullRule, ThresholdInfo, ValleyRule, parse_rule
+from spurion.phases.thresholds import (
+    fixed,
+    holdout,
+    null_thresholds,
+    thresholds_by_rule,
+    valley_thresholds,
+)
 
 DATA = {"olive": torch.ones(5), "gray": torch.ones(5)}
 
@@ -20,12 +27,20 @@ def two_modes(n, *path, low=0.1, high=1.0):
     return middle * (0.2 * normal(n, *path)).exp()
 
 
+def anchor():
+    """The anchor of 99 points on a line."""
+    near = torch.arange(1.0, 100.0, dtype=torch.float64)
+    distances = near[:, None] * torch.arange(1.0, 11.0, dtype=torch.float64)
+    return Anchor(near, distances, (torch.arange(99)[:, None] + torch.arange(1, 11)) % 99, held_out=True)
+
+
 class TestParse:
     def test_every_rule(self):
         assert parse_rule("fixed:0.36,0.3") == FixedRule(memorized=0.36, spurious=0.3)
         assert parse_rule("fixed:0, 1e-3") == FixedRule(memorized=0.0, spurious=0.001)
         assert parse_rule("valley") == ValleyRule()
         assert parse_rule("holdout:0.01") == HoldoutRule(alpha=0.01)
+        assert parse_rule("null:0.01") == NullRule(alpha=0.01)
 
     @pytest.mark.parametrize(
         "text",
@@ -40,10 +55,12 @@ class TestParse:
             "fixed:1,2,3",
             "holdout",
             "holdout:",
+            "null",
+            "null:",
         ],
     )
     def test_unknown(self, text):
-        with pytest.raises(ValueError, match=r"must be `fixed:DM,DS`, `valley` or `holdout:ALPHA`"):
+        with pytest.raises(ValueError, match=r"must be `null:ALPHA`, .*`fixed:DM,DS` or `valley`"):
             parse_rule(text)
 
     @pytest.mark.parametrize(
@@ -58,15 +75,18 @@ class TestParse:
             ("holdout:0", "`alpha`: .*greater than 0, got '0'"),
             ("holdout:1", "`alpha`: .*less than 1, got '1'"),
             ("holdout:x", "`alpha`: .*valid number"),
+            ("null:0", "`null:0`: `alpha`: .*greater than 0, got '0'"),
+            ("null:1", "`alpha`: .*less than 1, got '1'"),
         ],
     )
     def test_bad_numbers(self, text, sentence):
         with pytest.raises(ValueError, match=sentence):
             parse_rule(text)
 
-    @pytest.mark.parametrize("text", ["fixed:0.36,0.5", "valley", "holdout:0.05"])
+    @pytest.mark.parametrize("text", ["fixed:0.36,0.5", "valley", "holdout:0.05", "null:0.05"])
     def test_thresholds_name_a_rule_that_finds_them_again(self, text):
         data = {"olive": two_modes(400), "gray": two_modes(400, "g"), "holdout_to_train": normal(99).abs()}
+        data["anchor"] = anchor()
         info = thresholds_by_rule(text, **data)
         assert info.rule == text
         assert thresholds_by_rule(info.rule, **data) == info
@@ -119,6 +139,25 @@ class TestValleyRule:
         assert not info.memorized_valley.identifiable
         assert info.spurious_valley is None
 
+    def test_refused_where_training_images_lie_as_near_to_each_other(self):
+        olive, gray = two_modes(2000), two_modes(2000, "gray")
+        alone = valley_thresholds(olive, gray)
+        info = valley_thresholds(olive, gray, two_modes(1000, "among"))
+        assert (info.memorized, info.spurious) == (None, None)
+        assert info.memorized_valley == alone.memorized_valley
+        assert info.notes == (
+            "The memorized threshold is not identifiable: 50% of the training images lie as near to each "
+            "other as 50% of the samples.",
+        )
+        assert thresholds_by_rule("valley", olive=olive, gray=gray, among=two_modes(1000, "among")) == info
+
+    @pytest.mark.parametrize(("near", "refused"), [(0, False), (250, False), (260, True)])
+    def test_half_as_many_are_enough(self, near, refused):
+        among = torch.where(torch.arange(1000) < near, 0.1, 1.0)  # against half of the samples
+        info = valley_thresholds(two_modes(2000), two_modes(2000, "gray"), among)
+        assert (info.memorized is None) == refused
+        assert valley_thresholds(two_modes(2000), two_modes(2000, "gray"), torch.empty(0)).memorized
+
     def test_lengths_differ(self):
         with pytest.raises(ValueError, match=r"must be of the same samples, got 3 and 4\."):
             valley_thresholds(torch.ones(3), torch.ones(4))
@@ -143,6 +182,8 @@ class TestHoldout:
         assert info.identifiable.memorized
         assert info.identifiable.spurious
         assert info.notes == ()
+        assert info.sample_size == 29  # repetitions are counted among as many samples
+        assert holdout(0.1, torch.arange(1.0, 20.0)).sample_size is None
 
     @pytest.mark.parametrize("repeated", [None, torch.empty(0), torch.ones(3)])
     def test_too_few_for_duplicates(self, repeated):
@@ -219,6 +260,13 @@ class TestByRule:
     def test_holdout_without_held_out_images(self, none):
         with pytest.raises(ValueError, match=r"the threshold rule `holdout:0\.1` needs held-out images"):
             thresholds_by_rule("holdout:0.1", **DATA, holdout_to_train=none)
+
+    def test_null_looks_at_its_anchor_alone(self):
+        info = thresholds_by_rule("null:0.3", **DATA, anchor=anchor(), sample_size=99)
+        assert (info.memorized, info.spurious, info.sample_size) == (30.0, 30.0, 99)
+        assert info == null_thresholds(0.3, anchor(), sample_size=99)
+        assert (info.alpha, info.held_out) == (0.3, True)
+        assert thresholds_by_rule("null:0.3", **DATA).memorized is None
 
     def test_fixed_looks_at_nothing(self):
         assert thresholds_by_rule("fixed:0.1,0.2", **DATA) == fixed(0.1, 0.2)

@@ -84,36 +84,49 @@ def test_one_sample_says_little():
     assert ends(found.memorized) == pytest.approx((0.0, 0.95))
 
 
-def coverage(n, shares):
-    """Probability that the interval of a class covers its share, summed over all counts."""
-    counts = np.arange(n + 1)
-    reached = counts[binom.pmf(counts, n, max(shares)) + (counts < n * max(shares)) > 1e-6]
-    reached = reached[reached >= binom.ppf(1e-6, n, min(shares))]
-    found = [
-        ends(class_fractions(labels(int(k), 0, int(n - k)), seed=7, resamples=4000).memorized)
-        for k in reached
-    ]
+def coverages(n):
+    """Coverage of the interval of a class at all shares where it can be least, and these shares.
+
+    Coverage jumps at the ends of the intervals of the n + 1 counts; it is looked up on both sides of every
+    end. From `MANY` samples on an interval is that of infinitely many resamples.
+    """
+    found = []
+    for k in range(n + 1):
+        exact = min(k, n - k) < MANY  # does not look at the resamples
+        one = class_fractions(labels(k, 0, n - k), seed=0, resamples=1).memorized
+        found.append(ends(one) if exact else tuple(binom.ppf([0.025, 0.975], n, k / n) / n))
     low, high = np.array(found).T
+    shares = np.unique(np.concatenate([low, high]))[1:-1]
+    shares = np.concatenate([shares - 1e-9, shares + 1e-9])
     covered = (low <= shares[:, None]) & (shares[:, None] <= high)
-    return (binom.pmf(reached, n, shares[:, None]) * covered).sum(axis=1)
+    return (binom.pmf(np.arange(n + 1), n, shares[:, None]) * covered).sum(axis=1), shares
 
 
-@pytest.mark.parametrize("n", [50, 200, 1000])
-def test_coverage(n):
-    # Every expected number from 0.05 to 80 in steps of 0.05, not a few lucky ones. From 20 expected on 93 %
-    # to 97 %; with fewer the counts are too coarse for any interval, and the rule errs on the safe side. The
-    # quantiles of 4,000 resamples move single counts in or out: 0.3 % beside the exact bootstrap.
-    expected = np.arange(0.05, min(n / 2, 80), 0.05)
-    found = coverage(n, expected / n)
-    assert found.min() >= 0.93
-    assert found[expected >= 20].max() <= 0.973
-    assert found[expected >= 10].max() <= 0.975
+@pytest.mark.parametrize(
+    ("n", "least", "where"),
+    [
+        (10, 0.9266, 0.7411),
+        (50, 0.9251, 0.9418),
+        (51, 0.9337, 0.4501),
+        (120, 0.9348, 0.6667),
+        (1000, 0.9384, 0.003),
+    ],
+)
+def test_coverage(n, least, where):
+    found, shares = coverages(n)
+    assert found.min() == pytest.approx(least, abs=1e-4)
+    # the rule treats a class and its complement alike, so the least is found on either side
+    assert min(abs(shares[found.argmin()] - share) for share in (where, 1 - where)) < 1e-3
+    assert found.min() >= (0.933 if n > 50 else 0.925)
+    assert n < 50 or found[n * np.minimum(shares, 1 - shares) >= 20].max() <= 0.97
 
 
-@pytest.mark.parametrize("share", [0.95, 0.99])
-def test_coverage_is_the_same_seen_from_the_other_side(share):
-    n = 200
-    assert coverage(n, np.array([share])) == pytest.approx(coverage(n, np.array([1 - share])), abs=0.01)
+def test_3_expected_samples_are_missed_as_often_as_any():
+    """Just above the end 1 - 0.05^(1/n) of no sample seen, 5 % have none and up to 2.5 % have too many."""
+    n = 50
+    share = 1 - 0.05 ** (1 / n) + 1e-9
+    assert binom.pmf(0, n, share) == pytest.approx(0.05, abs=1e-6)
+    assert binom.cdf(6, n, share) - binom.pmf(0, n, share) == pytest.approx(0.9251, abs=1e-4)
 
 
 def test_no_rule_can_cover_95_percent_of_one_expected_sample():

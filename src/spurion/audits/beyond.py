@@ -44,7 +44,7 @@ def beyond_honest(found: Measurement, ground: Ground, distance: Distance) -> dic
         honest = found.holdout_train
         if not len(honest) and ground.anchor is not None:
             honest = distance.value(ground.anchor.to_train)
-        if len(honest):
+        if (honest > threshold).any():
             fields["excess"] = excess(
                 int((found.distance_train <= threshold).sum()),
                 len(found.distance_train),

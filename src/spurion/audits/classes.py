@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spurion.audits.findings import AtAlpha, Controls, Findings
-from spurion.audits.ground import AllShares, Ground, all_shares, ground_for
+from spurion.audits.ground import AllShares, Ground, all_shares, ground_for, near_each_other
 from spurion.audits.measurement import COPY_NOISE, Measurement
 from spurion.core.config import Config
 from spurion.core.random import derive_seed
@@ -79,6 +79,8 @@ def classified(
         "distance": measurement.distance,
         "thresholds": thresholds,
         "by_alpha": tuple(_at_alphas(shares)),
+        "real": ground.real,
+        "near_each_other": near_each_other(measurement, ground, distance),
         "ratio_fractions": _by_ratio(measurement, rules, notes, seed),
         **_by_holdout(measurement, rules, distance, seed),
         "null": measurement.null,

@@ -68,7 +68,7 @@ def conclude(
         found, ground, images.samples.images, request.rules, shares=shares, distance=distance, seed=seed
     )
     controls = _controls(findings, request, images.train.images)
-    signs, separation = signs_and_separation(images, found, radius, distance, search, seed=seed)
+    signs, separation, gaps = signs_and_separation(images, found, radius, distance, search, seed=seed)
     result = AuditResult(
         **dict(findings)
         | {"notes": (*findings.notes, *more.pop("notes", ()), *readings(images)), "controls": controls},
@@ -79,7 +79,7 @@ def conclude(
         transforms=request.transforms,
         power=missed(len(images.samples), thresholds, len(found.holdout_train)),
         **beyond_honest(found, ground, distance),
-        metrics=metrics(images, found, distance, seed=seed),
+        metrics=metrics(images, found, distance, gaps, seed=seed),
         signs=signs,
         separation=separation,
         histograms=histograms(found),

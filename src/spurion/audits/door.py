@@ -15,9 +15,11 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from spurion.audits.beyond import p_values
 from spurion.audits.classes import labels_of
 from spurion.audits.conclusion import conclude, inputs
 from spurion.audits.copies import changes
+from spurion.audits.flow import model_flow
 from spurion.audits.folder import AuditFolder
 from spurion.audits.ground import Ground, all_shares, ground_for, real_images
 from spurion.audits.landscape import model_geometry
@@ -87,7 +89,7 @@ def audit(
             with commas between. The search then takes as many times as long as there are versions.
         fail_if: A condition such as "memorized > 0.01", decided on the interval; see `spurion.phases.gate`.
         geometry: Measure basins, curvature and energies of the model at so many points of each class
-            (at least 6); 0 measures none.
+            (at least 6), and follow samples and training images under its iterated denoiser; 0 measures none.
         resize: Crop the central square of every image and resize it to this height and width.
         value_range: What stands for black and for white in arrays of floats; those in memory or called
             ``samples`` are else in [-1, 1]. Or ranges by set, such as ``{"samples": (0, 1)}``.
@@ -175,6 +177,8 @@ def _measure(
     labels = labels_of(found, ground.thresholds)
     shares = all_shares(found, ground, seed=derive_seed(request.seed, "shares"))
     by = changes(images, found, request.transforms, request.distance)
+    flow, ends, notes = model_flow(request, images, ground.thresholds, labels, model)
+    measured = _geometry(request, images, ground.thresholds, labels, model)
     request.progress("conclude", 0, 1)
     device = "cpu" if model is None else str(model.denoiser.device)
     result = conclude(
@@ -186,11 +190,13 @@ def _measure(
         model=None if model is None else model.info(request.redact),
         environment=environment(Crew(1, torch.get_num_threads(), device)),
         by=by,
-        **_geometry(request, images, ground.thresholds, labels, model),
+        flow=flow,
+        notes=(*notes, *measured.pop("notes", ())),
+        **measured,
     )
     request.progress("conclude", 1, 1)
     if folder is not None:
-        folder.write(result, images, found, labels, by)
+        folder.write(result, images, found, labels, by, ends, p_values(found, ground, request.distance))
     return result
 
 

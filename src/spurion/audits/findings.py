@@ -28,6 +28,7 @@ from spurion.neighbors import DistanceInfo
 from spurion.phases.attractors import Census
 from spurion.phases.null import NullTest
 from spurion.phases.rarefied import Rarefaction
+from spurion.phases.reality import RealImages
 from spurion.phases.rules import ThresholdInfo
 from spurion.phases.scaled import Sensitivity
 from spurion.statistics.intervals import ClassFractions, ShareInterval
@@ -43,10 +44,12 @@ SAMPLE_COLUMNS = (
 )
 """The columns that every `samples.csv` has."""
 
-MORE_COLUMNS = ("p_value", "met_again", "listed", "transform")
+MORE_COLUMNS = ("p_value", "met_again", "listed", "transform", "flows_into_training")
 """Columns that it may have after these, each by its name; see `spurion.audits.written`.
 
 `transform`, where transforms were looked at: by which one the sample comes nearest; empty for none.
+`flows_into_training`, where a model was iterated: whether the sample flows into a training image; empty for
+one that was not followed, or failed.
 """
 
 
@@ -128,6 +131,12 @@ class Findings(Config):
     )
     by_alpha: tuple[AtAlpha, ...] = Field(
         (), max_length=100, description="Fractions under the null rule at other shares, largest first."
+    )
+    real: RealImages | None = Field(None, description="The real images that the null rule hangs on.")
+    near_each_other: Share | None = Field(
+        None,
+        description="Share of samples, memorized ones left out, with another one as near as half of the real "
+        "images have; half for samples as varied as these.",
     )
     ratio_fractions: ClassFractions | None = None
     holdout_thresholds: ThresholdInfo | None = None

@@ -23,7 +23,7 @@ from spurion.audits.gallery import chosen
 from spurion.audits.measurement import Measurement
 from spurion.audits.results import AuditResult, Inputs
 from spurion.audits.sources import ROLES, Images
-from spurion.audits.written import evidence_columns, write_gallery, write_samples_csv
+from spurion.audits.written import evidence_columns, flow_column, write_gallery, write_samples_csv
 from spurion.core.files import read_json
 from spurion.core.store import Store
 
@@ -124,6 +124,7 @@ class AuditFolder:
         measurement: Measurement,
         labels: Int64[Tensor, " n"] | None,
         by: Sequence[str] | None = None,
+        ends: Int64[Tensor, " n"] | None = None,
         p_values: Float64[Tensor, " n"] | None = None,
     ) -> None:
         """Write everything but the report; that of the last audit goes.
@@ -134,6 +135,7 @@ class AuditFolder:
             measurement: The distances and neighbors of the samples.
             labels: Their classes, or None.
             by: The transform that brings each nearest to a training image; None, and no column, without any.
+            ends: Where each sample ends (`flow_column`); None, and no column, if none was followed.
             p_values: The probability of a new image as near as each; None where it is not known.
 
         Raises:
@@ -144,7 +146,8 @@ class AuditFolder:
         if not self.redact:
             more = evidence_columns(measurement, result.thresholds, p_values, result.listed)
             transforms = {} if by is None else {"transform": by}
-            write_samples_csv(self.path / "samples.csv", measurement, labels, {**more, **transforms})
+            columns = {**more, **transforms, **flow_column(ends)}
+            write_samples_csv(self.path / "samples.csv", measurement, labels, columns)
             write_gallery(
                 self.path / "gallery.npz",
                 measurement,

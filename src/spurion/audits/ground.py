@@ -1,6 +1,15 @@
 """The ground that classes stand on: thresholds, what they hang on, and how far they may be off."""
 
-__all__ = ["ALPHAS", "AllShares", "Ground", "Shares", "all_shares", "ground_for", "real_images"]
+__all__ = [
+    "ALPHAS",
+    "AllShares",
+    "Ground",
+    "Shares",
+    "all_shares",
+    "ground_for",
+    "near_each_other",
+    "real_images",
+]
 
 from dataclasses import dataclass
 
@@ -16,7 +25,8 @@ from spurion.neighbors import Distance, Searcher, nearest
 from spurion.phases.anchor import LEAST, Anchor, anchor_among, anchor_of
 from spurion.phases.classification import class_shares, classify
 from spurion.phases.exposed import duplicate_groups
-from spurion.phases.repeats import USUAL
+from spurion.phases.reality import RealImages, real_reading
+from spurion.phases.repeats import USUAL, repeats
 from spurion.phases.replicates import Replicates, drawn_thresholds, resampled
 from spurion.phases.rules import NullRule, ThresholdInfo, ValleyRule, parse_rule
 from spurion.phases.thresholds import null_thresholds, thresholds_by_rule
@@ -35,12 +45,14 @@ class Ground:
         replicates: The same of studies drawn anew, then those of `others`; None without thresholds.
         anchor: The real images that the `null` rule hangs on, or None.
         others: The thresholds of the `null` rule at each of `ALPHAS`.
+        real: What is odd about the real images.
     """
 
     thresholds: ThresholdInfo
     replicates: Replicates | None
     anchor: Anchor | None = None
     others: tuple[tuple[float, ThresholdInfo], ...] = ()
+    real: RealImages | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +166,9 @@ def ground_for(
     others = [(a, found) for a, found in others if found.memorized is not None]
     alphas = [asked.alpha, *(a for a, _ in others)]
     drawn = drawn_thresholds(anchor, alphas, size, seed=derive_seed(seed, "thresholds"))
-    return Ground(thresholds, Replicates(distance.value(drawn), images, seed), anchor, tuple(others))
+    replicates = Replicates(distance.value(drawn), images, seed)
+    real = real_reading(anchor, asked.alpha, size, distance)
+    return Ground(thresholds, replicates, anchor, tuple(others), real)
 
 
 def _among(anchor: Anchor | None, distance: Distance) -> Tensor | None:
@@ -206,3 +220,17 @@ def _of_samples(found: Measurement, thresholds: ThresholdInfo, seed: int) -> Sha
         return Shares(drawn_fractions(values[0].tolist(), values, len(near)), values)
     labels = classify(found.distance_train, near, thresholds)
     return Shares(class_fractions(labels, seed=derive_seed(seed, "bootstrap")), values)
+
+
+def near_each_other(found: Measurement, ground: Ground, distance: Distance) -> float | None:
+    """Share of samples that are not memorized and have another one as near as half of the real images have.
+
+    Counted among the number of samples of the thresholds; 1/2 for samples as varied as real images. None
+    without an anchor, or where all samples are memorized.
+    """
+    thresholds, real = ground.thresholds, ground.real
+    if real is None or thresholds.memorized is None:
+        return None
+    rest = found.distance_train > thresholds.memorized
+    met = repeats(found.to_samples.distances, real.typical, thresholds.sample_size)[rest]
+    return float(met.mean()) if len(met) else None

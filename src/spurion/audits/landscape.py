@@ -73,7 +73,12 @@ def model_geometry(
     names = usual_measures(prod(model.denoiser.shape), basins=thresholds.spurious is not None)
     found = measure(model.denoiser, groups, names, setting, progress=partial(progress, "geometry"))
     result = geometry_result(
-        model.denoiser, groups, found, time=scanned.chosen_time, tolerance=thresholds.spurious
+        model.denoiser,
+        groups,
+        found,
+        time=scanned.chosen_time,
+        tolerance=thresholds.spurious,
+        basins=config.basins,
     )
     return result, scanned
 

@@ -44,8 +44,9 @@ from spurion.core.tensors import holding, load_tensors, save_tensors
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, DistanceInfo, Neighbors, Searcher, as_distance, nearest
 from spurion.phases.anchor import LEAST
-from spurion.phases.exposed import digests, duplicate_groups, second_outside
+from spurion.phases.exposed import digests, duplicate_groups
 from spurion.phases.null import DEPTH, NullTest, Searches, null_test, searches
+from spurion.phases.partition import second_outside
 from spurion.phases.repeats import USUAL, depth
 
 COPY_NOISE = 0.01

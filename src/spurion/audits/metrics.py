@@ -3,7 +3,7 @@
 __all__ = ["metrics", "missed"]
 
 
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from spurion.audits.measurement import Measurement
@@ -31,8 +31,23 @@ def missed(samples: int, thresholds: ThresholdInfo, held_out: int) -> Power:
     return power(samples, false_positive_rate=thresholds.alpha, held_out=fit.images, rank=carried)
 
 
-def metrics(images: Images, found: Measurement, distance: Distance, *, seed: int) -> tuple[Metric, ...]:
-    """Metrics of copying that users of other tools know, on the vectors of the distance."""
+def metrics(
+    images: Images,
+    found: Measurement,
+    distance: Distance,
+    gaps: Float64[Tensor, " m"] | None = None,
+    *,
+    seed: int,
+) -> tuple[Metric, ...]:
+    """Metrics of copying that users of other tools know, on the vectors of the distance.
+
+    Arguments:
+        images: The sets.
+        found: Their distances.
+        distance: The distance.
+        gaps: What `spurion.phases.signs.Approach` of the samples has of gaps, if anything.
+        seed: Seed of the choice of samples where a metric cannot take all.
+    """
     neighbors = found.to_train
     evidence = Evidence(
         samples=_vectors(images.samples.images, distance),
@@ -41,6 +56,7 @@ def metrics(images: Images, found: Measurement, distance: Distance, *, seed: int
         to_train=Neighbors(distance.radius(neighbors.distances), neighbors.indices),
         groups=found.groups,
         null=found.null,
+        gaps=gaps,
     )
     return all_metrics(evidence, seed=derive_seed(seed, "metrics"))
 

@@ -17,7 +17,7 @@ from spurion.core.random import generator
 from spurion.data import ImageSet
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, Searcher, nearest
-from spurion.phases.exposed import second_outside
+from spurion.phases.partition import second_outside
 
 AMONG_TRAIN = 2_000
 """Training images whose distance to each other is looked at, if held-out images lie suspiciously near."""

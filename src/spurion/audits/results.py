@@ -14,6 +14,7 @@ from spurion.audits.claims import Asked, Claim, Severity, of_kind, sentences
 from spurion.audits.findings import Findings, SamplerSettings, SourceInfo
 from spurion.core.config import Config, StoredResult
 from spurion.core.quantities import Count, Number, Positive, Settings, Size, check_lengths
+from spurion.geometry.groups.flow import SampleFlow
 from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.phases.classification import CLASSES
 from spurion.phases.detection import Power
@@ -116,6 +117,9 @@ class AuditResult(StoredResult, Findings):
     seed: int = Field(description="Seed of controls, bootstrap and subsets.")
     environment: Settings = Field(
         {}, description="Versions and hardware; empty within a study, which has them."
+    )
+    flow: SampleFlow | None = Field(
+        None, description="Where samples flow under the iterated denoiser; null where it was not asked."
     )
 
     @model_validator(mode="after")

@@ -2,12 +2,15 @@
 
 __all__ = ["signs_and_separation"]
 
+from jaxtyping import Float64
+from torch import Tensor
+
 from spurion.audits.measurement import Measurement, equal_images
 from spurion.audits.sources import Images
 from spurion.core.random import derive_seed
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, Searcher
-from spurion.phases.exposed import second_outside
+from spurion.phases.partition import second_outside
 from spurion.phases.separation import Separation, by_held_out, by_others
 from spurion.phases.signs import Approach, Sign, among_themselves, signs
 
@@ -20,7 +23,7 @@ def signs_and_separation(
     search: Searcher,
     *,
     seed: int,
-) -> tuple[tuple[Sign, ...], Separation | None]:
+) -> tuple[tuple[Sign, ...], Separation | None, Float64[Tensor, " m"] | None]:
     """What speaks of copies without a threshold, and whether the threshold separates copies.
 
     Arguments:
@@ -30,10 +33,13 @@ def signs_and_separation(
         distance: The distance.
         search: What finds neighbors.
         seed: Seed of choices and relabelings.
+
+    Returns:
+        The signs, the separation, and the gaps around the samples' nearest training images if looked up.
     """
     ours, theirs = _approaches(images, found, distance, search, seed=seed)
     speaking = () if theirs is None else signs(ours, theirs, found.null)
-    return speaking, _separation(images, found, theirs, threshold, distance, seed=seed)
+    return speaking, _separation(images, found, theirs, threshold, distance, seed=seed), ours.gaps
 
 
 def _approaches(

@@ -16,6 +16,7 @@ from spurion.audits.findings import MORE_COLUMNS, SAMPLE_COLUMNS
 from spurion.audits.measurement import Measurement
 from spurion.core.files import atomic_write
 from spurion.core.tensors import save_arrays
+from spurion.geometry.destinations import DESTINATIONS
 from spurion.phases.classification import CLASSES
 from spurion.phases.repeats import repeats
 from spurion.phases.rules import ThresholdInfo
@@ -92,6 +93,18 @@ def evidence_columns(
         "met_again": empty if met is None else met.tolist(),
         "listed": empty if chosen is None else [index in chosen for index in range(count)],
     }
+
+
+def flow_column(ends: Int64[Tensor, " n"] | None) -> dict[str, list[bool | None]]:
+    """The column that says which samples flow into a training image; no column where none was followed.
+
+    Arguments:
+        ends: Where each ends, as an index into `DESTINATIONS`, -1 for those not followed.
+    """
+    if ends is None:
+        return {}
+    names = [DESTINATIONS[end] if end >= 0 else "failed" for end in ends.tolist()]
+    return {"flows_into_training": [None if name == "failed" else name == "training image" for name in names]}
 
 
 def gallery_indices(

@@ -74,6 +74,8 @@ def readings_as_json(readings: Readings) -> dict[str, Any]:
         "train": readings.train and source_values(readings.train),
         "distance": setting.distance.info.model_dump(),
         "tolerance": setting.tolerance,
+        "clip": setting.basins.clip,
+        "steps": setting.basins.steps,
         "noise": setting.noise,
         "scan": scan and scan.model_dump(mode="json"),
         "notes": [*readings.failures, *readings.notes],
@@ -97,7 +99,8 @@ def show_readings(readings: Readings, out: Path | None) -> None:
     images, setting = readings.images, readings.setting
     show_source("Images", images)
     show_source("Training images", readings.train)
-    say(f"Recovered: within {setting.tolerance:.4g} ({setting.distance.info.name}).")
+    way = f"{setting.basins.steps} steps, {'clipped' if setting.basins.clip else 'not clipped'}"
+    say(f"Recovered: within {setting.tolerance:.4g} ({setting.distance.info.name}); flow back in {way}.")
     say(f"Curvature and log-density: read at a noise of {setting.noise:.4g}.")
     rows = []
     for name, measured in readings.found.items():

@@ -11,7 +11,8 @@ schedules are one process, whose density :math:`q_r` is carried along by
 so that :math:`\log p_t(x) = \log q_r(x / \alpha_t) - D \log \alpha_t`. The noisiest time has r = R; there the
 density must be known, the `Prior`. For a variance-exploding process on :math:`t \in (0, 1]` it is **not** the
 normal distribution of the noise, as in the authors' code: the data are still there at t = 1, so that the
-right one is the density of the patterns with that noise (`mixture_prior`).
+right one is the density of the patterns with that noise (`mixture_prior`). On a DDPM schedule the standard
+normal distribution is nearly right, and the stated error says how nearly (`spurion.diffusion.mismatch`).
 
 - Variance exploding: time is continuous; scipy's DOP853 with step size control, to a `tolerance`.
 - DDPM: networks know integer steps only. The equation is solved on some of them, evenly spaced in log r as
@@ -43,6 +44,7 @@ from spurion.core.arguments import check_choice
 from spurion.core.progress import Progress, silent
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.jacobian import denoise_and_traces, probe_error, random_signs
+from spurion.diffusion.mismatch import Moments, moments, prior_mismatch
 from spurion.diffusion.priors import Prior, mixture_prior, normal_prior
 from spurion.diffusion.schedule import Schedule
 
@@ -57,8 +59,9 @@ class LogDensity(NamedTuple):
         value: The log-densities in nats, float64, with shape (n); NaN where the solution failed.
         error: For DDPM, how far the values may be off: the size of the correction that came from halving the
             number of steps, as a rule more than the error that is left, plus half of the 95 % interval of the
-            mean over probes, where there are any (NaN for one). NaN in continuous time. With shape (n).
-        calls: The number of denoiser calls, each for all items of a batch.
+            mean over probes, where there are any (NaN for one), plus how far the prior may be from what is
+            left of the data at the last step. NaN in continuous time. With shape (n).
+        calls: The number of denoiser calls, each for all items of a batch; not those that judge the prior.
         traces: How many of them took the trace, each with D backward passes, or one for each probe.
     """
 
@@ -107,12 +110,13 @@ def log_density(
     vectors = None
     if divergence == "hutchinson" and generator is not None:
         vectors = random_signs(probes, x.to(denoiser.dtype), generator=generator)
+    data = moments(denoiser) if denoiser.schedule.discrete else None
     results = []
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)
         model = _Model(denoiser, None if vectors is None else vectors[:, rows])
-        if denoiser.schedule.discrete:
-            results.append(_on_grid(model, x[rows], int(t), prior, steps or STEPS))
+        if data is not None:
+            results.append(_on_grid(model, x[rows], int(t), prior, data, steps or STEPS))
         else:
             results.append(_continuous(model, x[rows], float(t), prior, tolerance or TOLERANCE))
         progress(min(start + batch_size, len(x)), len(x))
@@ -211,19 +215,22 @@ def _continuous(
     return value, torch.full_like(value, math.nan), model.calls, model.traces
 
 
-def _on_grid(model: _Model, x: Tensor, t: int, prior: Prior, steps: int) -> tuple[Tensor, Tensor, int, int]:
+def _on_grid(
+    model: _Model, x: Tensor, t: int, prior: Prior, data: Moments, steps: int
+) -> tuple[Tensor, Tensor, int, int]:
     """Solve from step t to the last on a grid of steps, and on every other one for the error."""
     nodes = _nodes(model, t, steps)
-    fine = _heun(model, x, nodes, prior)
-    coarse = _heun(model, x, [*nodes[:-1:2], nodes[-1]], prior)
+    fine, end = _heun(model, x, nodes, prior)
+    coarse, _ = _heun(model, x, [*nodes[:-1:2], nodes[-1]], prior)
     correction = (fine - coarse) / 3
     values = fine + correction
     error = correction.mean(dim=1).abs() + model.scatter(values)
+    error += prior_mismatch(data, prior, end, model.schedule)
     return values.mean(dim=1), error, model.calls, model.traces
 
 
-def _heun(model: _Model, x: Tensor, nodes: list[int], prior: Prior) -> Tensor:
-    """One value for each item and probe, with shape (n, m)."""
+def _heun(model: _Model, x: Tensor, nodes: list[int], prior: Prior) -> tuple[Tensor, Tensor]:
+    """One value for each item and probe, with shape (n, m); and the items at the last node."""
     alpha, r = model.coefficients(nodes[0])
     dim = x[0].numel()
     y = x.double() / alpha
@@ -239,9 +246,9 @@ def _heun(model: _Model, x: Tensor, nodes: list[int], prior: Prior) -> Tensor:
         value += math.log(ratio / r) * (dim - (trace + further) / 2)
         r, trace = ratio, further
     lost = ~y.flatten(1).isfinite().all(1)
-    end = prior(alpha * y.masked_fill(lost.view(-1, *[1] * (x.ndim - 1)), 0)) + dim * math.log(alpha)
-    value += end.unsqueeze(1)
-    return torch.where(value.isfinite() & ~lost.unsqueeze(1), value, math.nan)
+    end = alpha * y.masked_fill(lost.view(-1, *[1] * (x.ndim - 1)), 0)
+    value += (prior(end) + dim * math.log(alpha)).unsqueeze(1)
+    return torch.where(value.isfinite() & ~lost.unsqueeze(1), value, math.nan), end
 
 
 def _nodes(model: _Model, t: int, steps: int) -> list[int]:

@@ -3,8 +3,10 @@ r"""Log-densities at the noisiest time, from which `log_density` starts.
 For a variance-exploding process the data are still there at t = 1. The density of K patterns is then the
 mixture :math:`p_1 = \frac1K \sum_\mu \mathcal{N}(\xi_\mu, \sigma^2 I)`. The authors' code takes
 :math:`\mathcal{N}(0, \sigma^2 I)`, which for patterns on a circle at :math:`\sigma = 1` is off by +0.50 nats
-in the center and -0.32 at R = 2. For a variance-preserving schedule nothing of the data is left, and the
-standard normal distribution is right.
+in the center and -0.32 at R = 2. For a variance-preserving schedule little of the data is left and the
+standard normal distribution is nearly right: what is left is a mean :math:`\alpha_T \mathbb{E}[x]` and a
+variance that is off by :math:`\alpha_T^2 (\operatorname{Var}[x] - 1)`. `spurion.diffusion.mismatch` says how
+much that makes.
 
 References:
     | Memorization to Generalization (Pham et al., 2025), Eq. 13-18 and 24-33

@@ -35,7 +35,12 @@ _ROUNDING = 1e-6  # of times given in float32
 
 @torch.no_grad()
 def follow(
-    denoiser: Denoiser, x_t: Float[Tensor, "n *shape"], t: Num[Tensor, " n"], steps: int, *, clip: bool = True
+    denoiser: Denoiser,
+    x_t: Float[Tensor, "n *shape"],
+    t: Num[Tensor, " n"],
+    steps: int,
+    *,
+    clip: bool = False,
 ) -> Float[Tensor, "n *shape"]:
     """Follow the probability flow from noisy items to clean ones.
 
@@ -45,7 +50,8 @@ def follow(
         t: The time of each item, with shape (n,): integer steps in 0..T-1, or times of at least the
             schedule's least.
         steps: The number of denoiser calls, at least 1; fewer for items with fewer discrete steps left.
-        clip: Whether every posterior mean is clipped to [-1, 1], the range of images.
+        clip: Whether every posterior mean is clipped to [-1, 1], the range of images. What is followed then
+            is no longer the probability flow: it has other end points, and other marginals.
 
     Returns:
         The clean items, with the shape, dtype and device of `x_t`; NaN where an answer of the model on the

@@ -12,9 +12,12 @@ __all__ = [
     "Density",
     "EnergyResult",
     "FlowResult",
+    "Flows",
     "Group",
+    "Iterated",
     "Measure",
     "Measured",
+    "Recall",
     "ScoreJacobian",
     "Setting",
     "basins",
@@ -22,10 +25,13 @@ __all__ = [
     "extremal",
     "flipd",
     "flow_log_density",
+    "flows",
+    "iterate",
     "log_basin_volume",
     "measure",
     "normal_bundle_dimension",
     "one_sided_singular_values",
+    "recall",
     "recovery_area",
     "relative_energy",
     "spectral_density",
@@ -36,11 +42,13 @@ from spurion.geometry.basin import BasinConfig, BasinResult
 from spurion.geometry.critical import BasinMeasure, basins
 from spurion.geometry.curvature_measures import CurvatureMeasure
 from spurion.geometry.density import Density, spectral_density
+from spurion.geometry.destinations import Flows, Recall, flows, recall
 from spurion.geometry.dimension import flipd, normal_bundle_dimension
 from spurion.geometry.energy import PATHS, EnergyResult, relative_energy
 from spurion.geometry.groups.choice import Group
 from spurion.geometry.groups.measuring import measure
 from spurion.geometry.hessian import Curvature, curvature
+from spurion.geometry.iterated import Iterated, iterate
 from spurion.geometry.jacobian import ScoreJacobian
 from spurion.geometry.kinds import Measure
 from spurion.geometry.lanczos import extremal

@@ -26,9 +26,12 @@ class BasinConfig(Config):
         search: "bisection", or "scan" (Algorithm 1 as it is written, several times as dear).
         every_draw: Whether to find the own level of every draw, which the area of recovery needs;
             about twice as dear.
-        clip: Whether every posterior mean is clipped to [-1, 1], the range of images. False for data of
-            another range: what lies beyond by more than the tolerance could never be recovered, so that a
-            point there is "undecided", and most points there are an error.
+        clip: Whether every posterior mean is clipped to [-1, 1], the range of images, as many samplers do.
+            If not, the flow back is the probability flow of the model. No model needs it: where a network
+            that predicts epsilon answers far beyond images, at much noise, a step weighs the answer by the
+            little signal there is. Clipping helps the way back to images, so that critical noise is larger
+            with it. It is for images only: what lies beyond the range by more than the tolerance could never
+            be recovered, so that a point there is "undecided", and most points there are an error.
         batch_size: Noisy points denoised together. It changes speed and memory; the answers only by rounding.
     """
 
@@ -38,7 +41,7 @@ class BasinConfig(Config):
     levels: PositiveInt = 40
     search: Literal["bisection", "scan"] = "bisection"
     every_draw: bool = False
-    clip: bool = True
+    clip: bool = False
     batch_size: PositiveInt = 512
 
     @property

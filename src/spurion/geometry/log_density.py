@@ -34,8 +34,8 @@ class FlowResult:
 
     Attributes:
         measured: In nats.
-        error: How far a value may be off: the error of the steps and of the probes together, as
-            `spurion.diffusion.likelihood.LogDensity` has it; NaN where it failed, with shape (n,).
+        error: How far a value may be off: the errors of the steps, of the probes and of the prior together,
+            as `spurion.diffusion.likelihood.LogDensity` has it; NaN where it failed, with shape (n,).
     """
 
     measured: Measured

@@ -16,9 +16,13 @@ read where thirty images stand below them, and carried on to a rarer share, and 
 by the law of distances in d dimensions, :math:`P(r < \delta) \propto \delta^d`. Its exponent is that of
 Levina and Bickel, pooled over all images; see `Anchor.dimension`.
 
-Where that law does not hold, as with near copies among the real images, more of the h images may lie below a
-threshold than a share :math:`\alpha` explains (p < `GUARD`). Then the order statistic of rank
-:math:`\lfloor \alpha (h + 1) \rfloor` takes its place, which needs no law; see `Quantile.carried`.
+Where that law does not hold, as with near copies among the real images or two kinds of them, it shows in two
+ways: more of the h images lie below a threshold than a share :math:`\alpha` explains (binomial), or the
+distances below the quantile q fall off too slowly, for by the law :math:`d \sum_i \ln(q / r_i)` has a Gamma
+distribution with as many degrees as there are distances. If either is no chance (p < `GUARD`), the order
+statistic of rank :math:`\lfloor \alpha (h + 1) \rfloor` takes the threshold's place, which needs no law, and
+from h to :math:`m_0` images it is carried by the exponent that these nearest distances show themselves; see
+`Quantile`. Distances among the images come in pairs, which count once.
 
 Without held-out images training images stand in for them, each against all others: if nothing is copied, a
 sample and a training image are exchangeable. All distances here are Euclidean, of the vectors of images.
@@ -37,12 +41,13 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Int64
-from scipy.stats import binom
+from scipy.stats import binom, gamma
 from torch import Tensor
 
 from spurion.core.random import generator
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, Searcher, nearest
+from spurion.phases.clusters import clusters
 
 NEIGHBORS = 10
 """Neighbors of each image among the others, from which the dimension is read."""
@@ -56,17 +61,18 @@ LEAST = 60
 MOST = 10_000
 """Images of an anchor at most, drawn at random where there are more."""
 
-GUARD = 0.01
-"""A smaller probability of so many images below a threshold says that the law does not hold."""
+GUARD = 0.02
+"""A smaller probability says that the law of distances does not hold."""
 
 
 class Quantile(NamedTuple):
     """A distance below which a share alpha of real images lies.
 
     Attributes:
-        value: The distance; None where so many images share the smallest one that none can be told.
+        value: The distance; None where the images cannot tell: the law of distances does not hold and they
+            are fewer than one in alpha, or too many distances are 0.
         carried: Whether it was carried on by the law of distances, or is an order statistic itself.
-        lawful: Whether no more images lie below the value that the law gives than alpha explains.
+        lawful: Whether the law of distances holds as far as the nearest images tell.
     """
 
     value: float | None
@@ -84,12 +90,15 @@ class Anchor:
             `NEIGHBORS`.
         indices: Which ones these are, with shape (h, k).
         held_out: Whether they are held-out images; else they are training images, each against all others.
+        groups: The group of like images that each is in (`spurion.phases.clusters`), with shape (h,), or
+            None.
     """
 
     to_train: Float64[Tensor, " h"]
     distances: Float64[Tensor, "h k"]
     indices: Int64[Tensor, "h k"]
     held_out: bool
+    groups: Int64[Tensor, " h"] | None = None
 
     def __len__(self) -> int:
         """The number h of images."""
@@ -111,6 +120,13 @@ class Anchor:
         found = dimension(self.distances[None])[0]
         return float(found) if bool(found.isfinite()) and found > 0 else None
 
+    @cached_property
+    def slope(self) -> float:
+        """The exponent that the nearest distances show by themselves (Hill); infinite where there is none."""
+        ordered = self.to_others.sort().values[: RANK + 1]
+        logs = float((ordered[-1] / ordered[:-1].clamp(min=1e-300)).log().mean())
+        return 1 / logs if logs > 0 else math.inf
+
     @property
     def beta(self) -> float:
         """The smallest share whose quantile has `RANK` images below it."""
@@ -122,28 +138,30 @@ class Anchor:
 
     def spacing(self, alpha: float, sample_size: int) -> Quantile:
         r"""The distance below which a share alpha of :math:`m_0` = `sample_size` images has another one."""
-        found = _quantile(self.to_others, alpha, self.dimension)
+        found = _quantile(self.to_others, alpha, self.dimension, paired=True)
         if found.value is None or self.dimension is None:
             return found
-        scale = ((len(self) - 1) / max(1, sample_size - 1)) ** (1 / self.dimension)
+        d = self.dimension if found.lawful else min(self.dimension, self.slope)
+        scale = ((len(self) - 1) / max(1, sample_size - 1)) ** (1 / d)
         return found._replace(value=found.value * scale)
 
     def p_values(self, distances: Float64[Tensor, " m"]) -> Float64[Tensor, " m"]:
         r"""The probability of a new image as near to the training set.
 
-        :math:`(1 + \#\{a_j \leq x\}) / (h + 1)` where at least `RANK` images are as near, and carried on by
-        the law of distances below; never below what the law gives, nor above what the count gives.
+        :math:`(1 + \#\{a_j \leq x\}) / (h + 1)` where at least `RANK` images are as near; below, carried on
+        by the law of distances, so that it is alpha at the threshold of alpha, as long as that law holds.
 
         Arguments:
             distances: Euclidean distances of images to their nearest training image, with shape (M,).
         """
         ordered = self.to_train.sort().values
-        counted = (1.0 + torch.searchsorted(ordered, distances.contiguous(), right=True)) / (len(self) + 1)
+        as_near = torch.searchsorted(ordered, distances.contiguous(), right=True).double()
+        counted = (1 + as_near) / (len(self) + 1)
         quantile, d = float(ordered[min(RANK, len(self)) - 1]), self.dimension
         if d is None or quantile == 0 or not self.nearness(1 / (len(self) + 1)).lawful:
             return counted
         carried = min(RANK, len(self)) / (len(self) + 1) * (distances / quantile) ** d
-        return torch.where(distances < quantile, carried.minimum(counted), counted).clamp(max=1.0)
+        return torch.where(distances < quantile, carried, counted)
 
 
 def dimension(distances: Float64[Tensor, "r h k"]) -> Float64[Tensor, " r"]:
@@ -189,7 +207,11 @@ def anchor_of(
     some = images if len(chosen) == len(images) else taken(images, chosen)
     found = nearest(some, some, NEIGHBORS, distance=distance, exclude_self=True)
     return Anchor(
-        distance.radius(to_train[chosen]), distance.radius(found.distances), found.indices, held_out
+        distance.radius(to_train[chosen]),
+        distance.radius(found.distances),
+        found.indices,
+        held_out,
+        clusters(some, distance, seed=seed),
     )
 
 
@@ -217,7 +239,9 @@ def anchor_among(
     return anchor_of(to_train, some, distance, held_out=False, seed=seed)
 
 
-def _quantile(distances: Float64[Tensor, " h"], alpha: float, d: float | None) -> Quantile:
+def _quantile(
+    distances: Float64[Tensor, " h"], alpha: float, d: float | None, *, paired: bool = False
+) -> Quantile:
     count = len(distances)
     ordered = distances.sort().values
     beta = max(alpha, RANK / (count + 1))
@@ -228,15 +252,26 @@ def _quantile(distances: Float64[Tensor, " h"], alpha: float, d: float | None) -
     if upper is None:
         return Quantile(None, carried=False, lawful=True)
     value = upper * (alpha / beta) ** (1 / d)
-    below = int((ordered <= value).sum())
-    if float(binom.sf(below - 1, count, alpha)) >= GUARD:
+    below, shared = ordered[ordered < upper], 2 if paired else 1
+    excess = math.ceil(int((below <= value).sum()) / shared) - 1
+    too_many = float(binom.sf(excess, count // shared, alpha))
+    slow = float(gamma.sf(d * float((upper / below).log().sum()) / shared, max(1, len(below)) / shared))
+    if min(too_many, slow) >= GUARD:
         return Quantile(value, carried=True, lawful=True)
     return Quantile(plain, carried=False, lawful=False)
 
 
 def _order_statistic(ordered: Float64[Tensor, " h"], rank: int) -> float | None:
-    """The value of a rank, or the one below it if it ties with the next: at most `rank` lie at or below."""
-    below = ordered[: max(rank, 0)]
-    if len(below) < len(ordered):
-        below = below[below < ordered[len(below)]]
-    return float(below[-1]) if len(below) else None
+    """The largest value that at most `rank` distances do not exceed: that of the rank, or just below a tie.
+
+    Two images are often each other's nearest, so ties are usual. None for a rank below 1, and where only 0 is
+    left.
+    """
+    if rank < 1:
+        return None
+    if rank >= len(ordered):
+        return float(ordered[-1])
+    value, following = float(ordered[rank - 1]), float(ordered[rank])
+    if value < following:
+        return value
+    return math.nextafter(following, 0.0) if following > 0 else None

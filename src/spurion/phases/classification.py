@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from spurion.core.arguments import TENSOR, check_arguments
+from spurion.core.quantities import ROUNDING
 from spurion.phases.repeats import repeats
 from spurion.phases.rules import ThresholdInfo
 
@@ -59,7 +60,7 @@ def classify(
         ['memorized', 'spurious', 'generalized']
     """
     copied, met = _read(distance_train, distance_sample, thresholds)
-    return _labels(copied, met >= CALLED)
+    return _labels(copied, met >= CALLED - ROUNDING)
 
 
 def class_shares(
@@ -156,7 +157,7 @@ def _labels(memorized: Bool[Tensor, " n"], repeated: Bool[Tensor, " n"]) -> Int6
     return labels
 
 
-def _check(**distances: Float[Tensor, "_ *k"]) -> None:
+def _check(**distances: Float[Tensor, "..."]) -> None:
     check_arguments(distances, dict.fromkeys(distances, TENSOR))
     lengths = [str(len(values)) for values in distances.values()]
     if len(set(lengths)) > 1:

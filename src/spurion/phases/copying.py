@@ -1,15 +1,17 @@
 r"""Two tests of data copying from distances to the training set: Meehan's C_T and AuthPct.
 
-**C_T.** Let L be the distance to the nearest training image. Within a cell :math:`\pi` of space with m
-samples and n held-out images, U counts the pairs with L(sample) > L(held-out), ties as half, and
+**C_T.** Within a cell :math:`\pi` of space with m samples and n held-out images, let L be the distance to
+the nearest training image *of that cell*. U counts the pairs with L(sample) > L(held-out), ties as half, and
 
 .. math:: Z_U = \frac{U - (nm/2 - 1/2)}{\sqrt{nm (n + m + 1) / 12}}, \qquad
           C_T = \sum_\pi w_\pi Z_U(\pi), \quad w_\pi \propto \text{held-out mass of } \pi .
 
 The cells are k-means clusters of the training set; one with less than :math:`\tau = 20/M` of the samples
 is left out, and if that leaves nothing there is one cell. Far below 0: copying; far above: under-fitting.
-Given the cells each :math:`Z_U` is standard normal when samples are distributed as held-out images, so
-:math:`C_T / \sqrt{\sum w_\pi^2}` is too, and its lower tail is the p-value.
+The cells and the distances look at nothing but the training set, so when samples are distributed as held-out
+images those of one cell are exchangeable: given the cells each :math:`Z_U` is standard normal (1/2, the
+continuity correction, above 0 in units of U), so :math:`C_T / \sqrt{\sum w_\pi^2}` is too, and its lower
+tail is the p-value. :math:`C_T` itself has variance :math:`\sum w_\pi^2`, which is 1 in one cell alone.
 
 **AuthPct.** A sample is authentic if it is farther from its nearest training image than that image is from
 its own nearest other training image; AuthPct is 100 times the share of authentic samples. Even honest
@@ -78,7 +80,7 @@ def c_t(
     r"""Meehan's C_T from distances to the training set; see the module.
 
     Arguments:
-        samples: The distance of each sample to the nearest training image, with shape (M,).
+        samples: The distance of each sample to the nearest training image of its cell, with shape (M,).
         holdout: The same of each held-out image, with shape (N,).
         cells: The cell of each sample and of each held-out image, from `nearest_cells`; one cell if None.
 
@@ -126,7 +128,7 @@ def nearest_cells(
     holdout: Float[Tensor, "n *shape"],
     *,
     seed: int,
-) -> tuple[Int64[Tensor, " m"], Int64[Tensor, " n"]] | None:
+) -> tuple[Int64[Tensor, " k"], Int64[Tensor, " m"], Int64[Tensor, " n"]] | None:
     """Cells of space from k-means on the training set, in principal components of the pixels.
 
     Arguments:
@@ -136,7 +138,8 @@ def nearest_cells(
         seed: Seed of the choice of training images, of k-means and of the principal components.
 
     Returns:
-        The cell of each sample and of each held-out image, or None if a set has fewer than 60 images.
+        The cell of each training image, each sample and each held-out image, or None if a set has fewer than
+        60 images.
     """
     if min(len(train), len(samples), len(holdout)) < CELLS * CELL_MINIMUM:
         return None
@@ -149,8 +152,11 @@ def nearest_cells(
             _pixels(train[chosen])
         )
     means = KMeans(CELLS, n_init=10, random_state=state).fit(_projected(train[chosen], projection))
-    ours, theirs = (means.predict(_projected(images, projection)) for images in (samples, holdout))
-    return torch.from_numpy(ours).to(torch.int64), torch.from_numpy(theirs).to(torch.int64)
+    trained, ours, theirs = (
+        torch.from_numpy(means.predict(_projected(images, projection))).to(torch.int64)
+        for images in (train, samples, holdout)
+    )
+    return trained, ours, theirs
 
 
 def _projected(images: Float[Tensor, "n *shape"], projection: PCA | None) -> Float64[np.ndarray, "n d"]:

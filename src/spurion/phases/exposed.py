@@ -3,23 +3,23 @@
 Duplicates inside the training set come first: an image that is there ten times is trained on ten times
 as often, and of ten equal images the nearest is an accident. So copies are counted per group of duplicates.
 They also break every rule that compares the nearest with the second nearest training image: there the second
-must be the nearest image outside of the group (`second_outside`).
+must be the nearest image outside of the group (`spurion.phases.partition`).
 """
 
-__all__ = ["Exposure", "digests", "duplicate_groups", "exposure", "likened", "second_outside"]
+__all__ = ["Exposure", "digests", "duplicate_groups", "exposure", "likened"]
 
 import hashlib
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
 from spurion.core.config import Config
 from spurion.core.quantities import Count, Size
 from spurion.data.storage import taken
-from spurion.neighbors import Distance, Neighbors, Searcher, nearest, within
+from spurion.neighbors import Distance, within
 from spurion.phases.attractors import components
 from spurion.phases.classification import CLASSES
 
@@ -153,51 +153,6 @@ def likened(
         image.model_copy(update={"like": first.get(image.train_index)}) if first else image
         for image in exposed
     )
-
-
-def second_outside(
-    found: Neighbors,
-    groups: Sequence[Sequence[int]],
-    samples: Float[Tensor, "m *shape"],
-    train: Float[Tensor, "k *shape"],
-    *,
-    distance: str | Distance = "l2",
-    search: Searcher = nearest,
-) -> Float64[Tensor, " m"]:
-    """The distance of each sample to the nearest training image that is no duplicate of its nearest one.
-
-    Arguments:
-        found: The nearest training images of each sample, one or more; the training set is searched again
-            only where all of them are duplicates of each other.
-        groups: Duplicates in the training set, from `duplicate_groups`.
-        samples: The samples, with shape (M, *shape).
-        train: The training images, with shape (K, *shape).
-        distance: A distance or its name.
-        search: What finds neighbors.
-
-    Returns:
-        The distances with shape (M,); infinite where the training set holds nothing but one group.
-
-    Example:
-        >>> train = torch.tensor([[0.0], [0.0], [5.0]])
-        >>> samples = torch.tensor([[1.0]])
-        >>> second_outside(nearest(samples, train, 2), [(0, 1)], samples, train)
-        tensor([4.], dtype=torch.float64)
-    """
-    group_of = torch.arange(len(train))
-    for group in groups:
-        group_of[list(group)] = min(group)
-    mine = group_of[found.indices]
-    outside = mine != mine[:, :1]
-    second = found.distances.where(outside, torch.inf).amin(dim=1)
-    unknown = ~outside.any(dim=1)
-    for group in mine[unknown, 0].unique():
-        others = (group_of != group).nonzero()[:, 0]
-        rows = (unknown & (mine[:, 0] == group)).nonzero()[:, 0]
-        if len(others):
-            found_again = search(taken(samples, rows), taken(train, others), distance=distance)
-            second[rows] = found_again.distances[:, 0]
-    return second
 
 
 def digests(images: Float[Tensor, "n *shape"]) -> list[bytes]:

@@ -40,6 +40,7 @@ from spurion.neighbors.embedding import embedded
 from spurion.neighbors.rows import Rows
 from spurion.phases.copying import CopyTest, authenticity, c_t, nearest_cells
 from spurion.phases.exposed import duplicate_groups
+from spurion.phases.partition import nearest_inside
 from spurion.phases.share import equal_blocks, nearest_in_blocks, relabeling_p_value, share_closer
 from spurion.statistics.intervals import Interval, ShareInterval
 
@@ -151,7 +152,7 @@ def null_test(
     to_train, to_holdout = _first(known.to_train), _first(known.to_holdout)
     images = (len(train), len(holdout))
     cells = nearest_cells(train, samples, holdout, seed=seed)
-    copying = c_t(to_train.distances[:, 0], known.holdout_to_train.distances[:, 0], cells)
+    copying = _copying(samples, train, holdout, known, cells, distance, search)
     authentic, of_holdout = _authenticity(train, known, distance, search)
     return NullTest(
         share_closer_to_train=_share(samples, train, holdout, known, distance, seed, search),
@@ -164,6 +165,27 @@ def null_test(
         authpct_p_value=None if authentic is None else authentic.p_value,
         notes=tuple(_notes(known.holdout_to_train, images, cells is not None)),
     )
+
+
+def _copying(
+    samples: Float[Tensor, "m *shape"],
+    train: Float[Tensor, "k *shape"],
+    holdout: Float[Tensor, "h *shape"],
+    known: Searches,
+    cells: tuple[Int64[Tensor, " k"], Int64[Tensor, " m"], Int64[Tensor, " h"]] | None,
+    distance: Distance,
+    search: Searcher,
+) -> CopyTest:
+    """C_T from the distances to the training images of the same cell."""
+    found = known.to_train, known.holdout_to_train
+    if cells is None:
+        ours, theirs = (near.distances[:, 0] for near in found)
+        return c_t(ours, theirs)
+    ours, theirs = (
+        nearest_inside(near, (mine, cells[0]), images, train, distance=distance, search=search)
+        for near, mine, images in zip(found, cells[1:], (samples, holdout), strict=True)
+    )
+    return c_t(ours, theirs, cells[1:])
 
 
 def _share(

@@ -63,7 +63,7 @@ class Replicates:
             weights = (
                 None if count is None else np.bincount(draws.integers(count, size=count), minlength=count)
             )
-            chance = np.ones(len(asked)) if weights is None else weights[asked]
+            chance = np.ones(len(asked)) if weights is None else weights[asked].astype(np.float64)
             yield chance if chance.any() else np.ones(len(asked))  # no drawn image has a sample
 
     @classmethod
@@ -105,20 +105,15 @@ def _thresholds(
     shrink = ((there.sum(dim=1).double() - 1) / (size - 1)).clamp(min=1e-9).pow(1 / d)
     apart = near.amin(dim=2)
     apart = torch.where(apart.isfinite(), apart, anchor.distances[:, -1]) * shrink[:, None]
-    scale = ((size - 1) / max(1, sample_size - 1)) ** (1 / d)
     nearness, spacing = (_Sorted.of(distances, times) for distances in (anchor.to_train, apart))
-    return torch.stack(
-        [
-            torch.stack(
-                [
-                    nearness.quantile(alpha, d, anchor.nearness(alpha).carried),
-                    spacing.quantile(alpha, d, anchor.spacing(alpha, sample_size).carried) * scale,
-                ],
-                dim=1,
-            )
-            for alpha in alphas
-        ]
-    )
+    found = []
+    for alpha in alphas:
+        main = anchor.spacing(alpha, sample_size)
+        exponent = d if main.lawful else d.clamp(max=anchor.slope)
+        scale = ((size - 1) / max(1, sample_size - 1)) ** (1 / exponent)
+        memorized = nearness.quantile(alpha, d, anchor.nearness(alpha).carried)
+        found.append(torch.stack([memorized, spacing.quantile(alpha, d, main.carried) * scale], dim=1))
+    return torch.stack(found)
 
 
 class _Sorted(NamedTuple):

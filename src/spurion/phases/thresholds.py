@@ -115,7 +115,9 @@ def null_thresholds(
     found = (anchor.nearness(alpha), anchor.spacing(alpha, sample_size))
     if any(one.value is None for one in found):
         return _none(
-            rule, f"too many {anchor.whose} share the smallest distance to tell a share of {alpha:g}"
+            rule,
+            f"too many of {len(anchor)} {anchor.whose} are equal, or nearer than the law of distances "
+            f"explains, to tell a share of {alpha:g}",
         )
     memorized, spurious = (
         float((distance or L2()).value(torch.tensor(one.value, dtype=torch.float64))) for one in found

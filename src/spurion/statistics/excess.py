@@ -25,14 +25,14 @@ def excess(count: int, samples: int, honest_count: int, honest: int) -> Interval
     Arguments:
         count: How many samples lie below a threshold.
         samples: The number of samples, at least 1.
-        honest_count: How many honest images do.
+        honest_count: How many honest images do; if all do, no excess can be told.
         honest: The number of honest images, at least 1.
 
     Returns:
         The excess, at most 1; negative where honest images lie below the threshold more often.
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If a number is out of range, or all honest images lie below the threshold.
 
     Example:
         >>> found = excess(60, 1000, 10, 1000)
@@ -42,6 +42,8 @@ def excess(count: int, samples: int, honest_count: int, honest: int) -> Interval
     for name, part, whole in (("samples", count, samples), ("honest", honest_count, honest)):
         if not 0 <= part <= whole or whole < 1:
             raise ValueError(f"The number of `{name}` must be at least 1 and hold the {part}, got {whole}.")
+    if honest_count == honest:
+        raise ValueError(f"All {honest} honest images lie below the threshold, so no excess can be told.")
     low, high = clopper_pearson(count, samples, ALPHA / 4)
     honest_low, honest_high = clopper_pearson(honest_count, honest, ALPHA / 4)
     value = _beyond(count / samples, honest_count / honest)
@@ -49,4 +51,4 @@ def excess(count: int, samples: int, honest_count: int, honest: int) -> Interval
 
 
 def _beyond(share: float, honest: float) -> float:
-    return (share - honest) / (1 - honest) if honest < 1 else 0.0
+    return (share - honest) / (1 - honest)

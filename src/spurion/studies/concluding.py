@@ -13,12 +13,19 @@ from spurion.audits.ground import all_shares
 from spurion.audits.measurement import load_measurement
 from spurion.audits.request import Request
 from spurion.audits.results import ModelInfo
-from spurion.audits.written import evidence_columns, gallery_indices, write_gallery, write_samples_csv
+from spurion.audits.written import (
+    evidence_columns,
+    flow_column,
+    gallery_indices,
+    write_gallery,
+    write_samples_csv,
+)
 from spurion.core.progress import Progress, silent
 from spurion.core.random import derive_seed
 from spurion.core.store import Store
 from spurion.core.tensors import save_arrays
 from spurion.diffusion.folder import folder_hash
+from spurion.studies.flow import flow_point
 from spurion.studies.folder import stage_seconds, timed, vectors_of
 from spurion.studies.point import PointTask, concluded_from, load_samples, parameter_count, point_images
 from spurion.studies.results import Point, TrainingSummary
@@ -33,20 +40,23 @@ def conclude_point(task: PointTask, report: Progress) -> Point:
     store, stored = Store(task.folder, "conclude"), task.folder / "point.json"
     key = concluded_from(task.folder)
     beside = (task.folder / "samples.csv", task.folder / "gallery.npz", task.folder / "replicates.npz")
+    flow, ends, notes = flow_point(task, report)
     known = store.recall(stored, Point.model_validate, *beside, key=key)
-    if known is not None and known.audit and known.audit.thresholds == thresholds:
-        return known.model_copy(update={"audit": checked(known.audit)})
+    done = None if known is None else known.audit
+    if known is not None and done is not None and (done.thresholds, done.flow) == (thresholds, flow):
+        return known.model_copy(update={"audit": checked(done)})
     store.remove(stored)
     measurement = load_measurement(task.measurement_file)
     images = point_images(task, load_samples(task.folder / "samples.npz"))
     with timed(task.folder, "conclude"):
         request = _request(task)
         shares = all_shares(measurement, ground, seed=derive_seed(request.seed, "shares"))
-        audit = conclude(request, images, measurement, ground, shares, model=_model(task))
+        model = _model(task)
+        audit = conclude(request, images, measurement, ground, shares, model=model, flow=flow, notes=notes)
         labels = labels_of(measurement, thresholds)
         p = p_values(measurement, ground, request.distance)
         more = evidence_columns(measurement, thresholds, p, audit.listed)
-        write_samples_csv(beside[0], measurement, labels, more)
+        write_samples_csv(beside[0], measurement, labels, {**more, **flow_column(ends)})
         shown = gallery_indices(measurement.distance_train, labels, config.gallery)
         write_gallery(beside[1], measurement, labels, images.samples.images, images.train.images, shown)
         save_arrays(beside[2], shares.arrays())

@@ -36,6 +36,7 @@ from spurion.diffusion.samplers import SamplerConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training import TrainingConfig
 from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.flow import FlowConfig
 from spurion.neighbors.distances import DISTANCES, Distance, load_distance
 from spurion.phases.repeats import USUAL
 from spurion.phases.rules import parse_rule
@@ -106,7 +107,8 @@ class StudyConfig(Config):
     """Everything that decides the numbers of a study.
 
     `weights`: where the distance finds its weights, see `load_distance`; null looks in the usual places.
-    `geometry`: what is measured of basins, curvature and energy; null for nothing.
+    `geometry`: what is measured of basins, curvature and energy; null for nothing. `flow`: how many samples
+    and training images are followed under the iterated denoiser, and how; null for none.
     """
 
     name: str = Field(min_length=1)
@@ -128,6 +130,7 @@ class StudyConfig(Config):
     epsilon: float = Field(0.1, gt=0, lt=0.5)
     gallery: int = Field(48, ge=0)
     geometry: GeometryConfig | None = GeometryConfig()
+    flow: FlowConfig | None = FlowConfig()
 
     @field_validator("distance")
     @classmethod

@@ -11,6 +11,7 @@
         samples.csv            one row a sample: label, distances, neighbors
         gallery.npz            images for the report
         measurement.safetensors, point.json, seconds.json
+        flow.json, flow.npz     where the samples flow under the iterated denoiser
         .seals/                checksums of all these; see `spurion.core.store`
     vectors/                   those of a network's distance, shared by all points, until the study is done
     damage.log                 what was damaged and made again, if anything was

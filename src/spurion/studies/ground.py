@@ -8,6 +8,8 @@ promised are called memorized.
 
 __all__ = ["grounds"]
 
+from torch import Tensor
+
 from spurion.audits.ground import Ground, ground_for, real_images
 from spurion.audits.measurement import Measurement, load_measurement
 from spurion.core.random import derive_seed
@@ -80,6 +82,6 @@ def _anchor(task: PointTask, distance: Distance) -> Anchor | None:
         seed=derive_seed(config.seed, "anchor"),
     )
     if anchor is not None:
-        parts = {"to_train": anchor.to_train, "distances": anchor.distances, "indices": anchor.indices}
+        parts = {name: value for name, value in vars(anchor).items() if isinstance(value, Tensor)}
         file.save(parts, key, held_out=anchor.held_out)
     return anchor

@@ -105,6 +105,7 @@ def _seconds(config: StudyConfig, denoiser: Denoiser, points: Sequence[tuple[int
     batches = sum(math.ceil(count / config.sampler.batch_size) for _, count in points)
     training = len(points) * config.training.iterations * train_step
     calls = batches * config.sampler.steps + _geometry_batches(config, points, math.prod(denoiser.shape))
+    calls += _flow_batches(config, points)
     return (training + calls * sample_step) / min(crew.workers, len(points))
 
 
@@ -115,6 +116,15 @@ def _geometry_batches(config: StudyConfig, points: Sequence[tuple[int, int]], di
     geometry = config.geometry
     items = sum(model_calls(geometry, train_size=size, sample_size=count, dim=dim) for size, count in points)
     return items / config.sampler.batch_size
+
+
+def _flow_batches(config: StudyConfig, points: Sequence[tuple[int, int]]) -> float:
+    """Model calls of the iterated denoiser, in batches of the sampler."""
+    flow = config.flow
+    if flow is None:
+        return 0.0
+    items = sum(min(flow.images, size) + min(flow.samples, count) for size, count in points)
+    return flow.steps * items / config.sampler.batch_size
 
 
 def _step_seconds(denoiser: NetworkDenoiser, device: str, batch_size: int, *, training: bool) -> float:

@@ -24,6 +24,7 @@ from spurion.audits.results import AuditResult
 from spurion.core.config import Config, StoredResult, build_config
 from spurion.core.quantities import Count, Number, Seconds, Settings, Share, Size
 from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.flow import SampleFlow
 from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.phases.passage import Capacity
 from spurion.phases.transitions import Capacities
@@ -100,12 +101,23 @@ class StudyResult(StoredResult):
     leak_capacities: LeakCapacities | None = Field(None, description="Null without held-out images.")
     curvature: ScanResult | None = Field(None, description="The noise at which curvature is read, and why.")
     claims: tuple[Claim, ...] = Field((), max_length=1000, description="Everything that is said of it.")
+    recall_capacity: Capacity | None = Field(
+        None,
+        description="Where the share of training images that the iterated denoiser recalls passes "
+        "1 - epsilon.",
+    )
 
     @property
     def audits(self) -> dict[int, AuditResult]:
         """The audits of the points that did not fail, by training size."""
         points = sorted(self.points, key=lambda point: point.train_size)
         return {point.train_size: point.audit for point in points if point.audit is not None}
+
+    @property
+    def flows(self) -> dict[int, SampleFlow]:
+        """Where the samples of the models flow, by training size."""
+        found = {k: audit.flow for k, audit in self.audits.items()}
+        return {k: flow for k, flow in found.items() if flow is not None}
 
     @property
     def geometries(self) -> dict[int, GeometryResult]:

@@ -20,6 +20,7 @@ from spurion.audits.ground import Ground
 from spurion.core.engine import run_tasks
 from spurion.core.environment import Crew, environment
 from spurion.core.progress import Progress, silent
+from spurion.core.random import derive_seed
 from spurion.data import ImageSet
 from spurion.geometry.groups.results import ScanResult
 from spurion.phases.rarefied import Rarefaction
@@ -33,6 +34,7 @@ from spurion.studies.folder import RunFolder, stage_seconds
 from spurion.studies.geometry.sweep import add_geometry
 from spurion.studies.ground import grounds
 from spurion.studies.point import PointTask, measure_point, point_data
+from spurion.studies.recall import recall_capacity
 from spurion.studies.recipes import named_config
 from spurion.studies.results import Point, StudyResult
 
@@ -138,6 +140,15 @@ def _assemble(
             points=tuple(_at_common_size(point, common) for point in points),
             **study_capacities(config, points, replicates),
             curvature=curvature,
+            recall_capacity=recall_capacity(
+                {
+                    p.train_size: p.audit.flow
+                    for p in points
+                    if p.audit is not None and p.audit.flow is not None
+                },
+                epsilon=config.epsilon,
+                seed=derive_seed(config.seed, "recall"),
+            ),
         )
     )
 

@@ -10,11 +10,20 @@ __all__ = ["ANSWERS", "CHECKS", "Check", "checked"]
 from collections.abc import Callable, Iterable, Mapping
 from typing import get_args
 
-from spurion.audits.checks.answers import copied_images, copies, traces
+from spurion.audits.checks.answers import copied_images, copies, excess_risk, traces
 from spurion.audits.checks.chance import beyond_others, equal_by_nature, false_alarms, separated
 from spurion.audits.checks.instrument import missed_copies, thresholds, unseen_transforms
+from spurion.audits.checks.leak import still_leaking
 from spurion.audits.checks.nearness import signs
 from spurion.audits.checks.not_shown import limits
+from spurion.audits.checks.reality import (
+    dense_group,
+    jitter,
+    near_copies,
+    no_law,
+    unstable_dimension,
+    wide_repetitions,
+)
 from spurion.audits.claims import Claim, in_order, of_kind
 from spurion.audits.overlap import Kind
 from spurion.audits.results import AuditResult
@@ -32,10 +41,22 @@ CHECKS: dict[str, Check] = {
     "equal by nature": equal_by_nature,
     "beyond others": beyond_others,
     "thresholds": thresholds,
+    "near copies": near_copies,
+    "law of distances": no_law,
+    "dimension": unstable_dimension,
+    "dense group": dense_group,
+    "wide repetitions": wide_repetitions,
+    "jitter": jitter,
+    "leak": still_leaking,
 }
 """The checks of the evidence."""
 
-ANSWERS: Mapping[str, Check] = {"copies": copies, "copied images": copied_images, "traces": traces}
+ANSWERS: Mapping[str, Check] = {
+    "copies": copies,
+    "copied images": copied_images,
+    "excess risk": excess_risk,
+    "traces": traces,
+}
 """What an audit answers, worded by the claims of all checks."""
 
 

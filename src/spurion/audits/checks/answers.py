@@ -1,6 +1,6 @@
 """What an audit answers: how many copies, of which images, and whether finer traces are there."""
 
-__all__ = ["copied_images", "copies", "traces"]
+__all__ = ["copied_images", "copies", "excess_risk", "traces"]
 
 from collections.abc import Iterator
 
@@ -103,6 +103,29 @@ def copied_images(audit: AuditResult) -> Iterator[Claim]:
         severity="answer",
         sentence=sentence,
         numbers={"images": count, "pictures": audit.pictures, "most": first.count},
+        touches=("memorized",),
+    )
+
+
+def excess_risk(audit: AuditResult) -> Iterator[Claim]:
+    """What samples show beyond honest images, and how many are listed as copies."""
+    if audit.excess is None:
+        return
+    honest = "held-out images" if audit.inputs.holdout is not None else "training images among themselves"
+    listed = ""
+    if audit.listed is not None:
+        listed = (
+            f"; {len(audit.listed)} {'is' if len(audit.listed) == 1 else 'are'} listed as copies, of which "
+            "5% are "
+            "none, on average"
+        )
+    yield Claim(
+        kind="excess_risk",
+        severity="note",
+        sentence=f"Beyond what {honest} show, {percent_interval(audit.excess)} of the samples are "
+        f"copies{listed}.",
+        numbers={"excess": audit.excess.value}
+        | ({} if audit.listed is None else {"listed": len(audit.listed)}),
         touches=("memorized",),
     )
 

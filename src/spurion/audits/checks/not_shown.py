@@ -37,8 +37,8 @@ def _limits(audit: AuditResult) -> Iterator[tuple[str, str, str]]:
         yield (
             "no_holdout",
             "That generalized samples carry no trace of the training set",
-            "Without held-out images nothing says how near a new image of this kind comes to the training "
-            "set by chance.",
+            "Without held-out images nothing but the training images themselves says how near a new image of "
+            "this kind comes to the training set by chance.",
         )
     yield (
         "distance",

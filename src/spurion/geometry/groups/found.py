@@ -5,6 +5,7 @@ __all__ = ["geometry_result"]
 import math
 
 from spurion.diffusion.denoiser import Denoiser
+from spurion.geometry.basin import BasinConfig
 from spurion.geometry.groups.choice import Group
 from spurion.geometry.groups.measuring import Geometry
 from spurion.geometry.groups.results import GeometryResult, MeasureResult
@@ -20,6 +21,7 @@ def geometry_result(
     *,
     time: int | float,
     tolerance: float | None,
+    basins: BasinConfig,
 ) -> GeometryResult:
     """What the geometry of one model came to.
 
@@ -29,6 +31,7 @@ def geometry_result(
         found: What was measured at them.
         time: The time at which the curvature was read.
         tolerance: The distance up to which a point counts as recovered; None where there was none.
+        basins: How basins were looked for.
     """
     alpha, sigma = coefficients(denoiser.schedule, time)
     notes = []
@@ -52,6 +55,8 @@ def geometry_result(
         asymmetry={name: middle(values) for name, values in found.asymmetry.items()},
         notes=tuple(notes),
         failed=found.losses.sentences(),
+        clip=None if tolerance is None else basins.clip,
+        steps=None if tolerance is None else basins.steps,
     )
 
 

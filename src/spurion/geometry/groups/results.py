@@ -144,6 +144,15 @@ class GeometryResult(Config):
     asymmetry: dict[Group, Distance | None] = Field(description="Median ||J - J^T|| / ||J|| of each group.")
     notes: Notes = ()
     failed: Notes = Field((), description="The notes that say which measures failed, and why.")
+    clip: bool | None = Field(
+        None,
+        description="Whether posterior means were clipped to [-1, 1] on the way back from the noise; null "
+        "where no basins were looked for, and in files of former versions, which clipped unless their "
+        "configuration says otherwise.",
+    )
+    steps: Count | None = Field(
+        None, description="Denoiser calls on the way back, at most; null as for `clip`."
+    )
 
     @model_validator(mode="after")
     def _one_end_for_each(self) -> "GeometryResult":

@@ -5,7 +5,7 @@ __all__ = ["Evidence", "Metric"]
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor
 
@@ -37,6 +37,8 @@ class Evidence:
         to_train: The training images nearest to each sample, as deep as possible up to 50.
         groups: Duplicates in the training set, from `duplicate_groups`.
         null: The held-out null, if there are held-out images.
+        gaps: The distance of each sample's nearest training image to its own nearest other one, duplicates
+            left out, with shape (M,); looked up where needed if None.
     """
 
     samples: Float[Tensor, "m d"]
@@ -45,3 +47,4 @@ class Evidence:
     to_train: Neighbors
     groups: Sequence[Sequence[int]] = ()
     null: NullTest | None = None
+    gaps: Float64[Tensor, " m"] | None = None

@@ -19,8 +19,8 @@ __all__ = ["much_nearer", "neighbor_ratio"]
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spurion.phases.exposed import second_outside
 from spurion.phases.metrics.metric import Evidence, Metric
+from spurion.phases.partition import second_outside
 from spurion.statistics.intervals import proportion
 
 RATIO = 1 / 3

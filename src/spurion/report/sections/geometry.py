@@ -140,17 +140,31 @@ def _how_basins(run: Run) -> str:
     basins = settings.basins if settings else None
     draws = f" {size(basins.draws)} times" if basins else ""
     share = f" at least {basins.share:.0%} of the times" if basins else " nearly every time"
+    way = _way_back(run)
     rungs = f" Noise is tried at {size(basins.levels)} levels." if basins else ""
     tolerance = f" ({' to '.join(ends)} in {distance.name})" if ends else ""
     return (
-        f"Add noise to a state{draws}, let the model’s deterministic flow take it back, and see whether it "
-        f"returns. The critical noise is the most noise σ from which it does so{share}; returned means "
+        f"Add noise to a state{draws}, let the model’s probability flow take it back{way}, and see whether "
+        f"it returns. The critical noise is the most noise σ from which it does so{share}; returned means "
         f"closer than δs{tolerance}, so that it means the same as duplicate.{rungs} The log-volume is that "
         f"of a ball with the mean radius of the recovered noise, in D = {size(points[0].dim)} coordinates: "
         "the same in other units, and no more. A state that returns from no noise at all is “never” "
         "recovered, one that returns from all is “always” recovered; neither is a number, and both count as "
         "below and above every number."
     )
+
+
+def _way_back(run: Run) -> str:
+    """How the flow is followed back, as far as results or configuration say."""
+    settings, found = run.geometry_config, list(run.geometries.values())
+    clips = {geometry.clip for geometry in found if geometry.clip is not None}
+    steps = {geometry.steps for geometry in found if geometry.steps is not None}
+    if settings is not None:
+        clips, steps = clips or {settings.basins.clip}, steps or {settings.basins.steps}
+    if len(clips) != 1 or len(steps) != 1:
+        return ""
+    clipped = "each posterior mean clipped to [-1, 1]" if clips.pop() else "posterior means not clipped"
+    return f" (at most {size(steps.pop())} steps, {clipped})"
 
 
 def _how_curvature(run: Run) -> str:

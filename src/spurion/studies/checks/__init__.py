@@ -11,6 +11,7 @@ from spurion.audits.claims import Claim, in_order
 from spurion.studies.checks.answers import foremost, generalization, memorization, peak
 from spurion.studies.checks.basins import landscape
 from spurion.studies.checks.not_shown import capacity_notes, failures, limits, of_points, sample_sizes
+from spurion.studies.checks.rule import by_alpha, leak
 from spurion.studies.results import StudyResult
 
 StudyCheck = Callable[[StudyResult], Iterable[Claim]]
@@ -21,10 +22,12 @@ STUDY_CHECKS: dict[str, StudyCheck] = {
     "memorization": memorization,
     "spurious peak": peak,
     "generalization": generalization,
+    "leak": leak,
     "landscape": landscape,
     "points": of_points,
     "foremost": foremost,
     "capacities": capacity_notes,
+    "by alpha": by_alpha,
     "sample sizes": sample_sizes,
     "limits": limits,
 }

@@ -5,13 +5,17 @@ Each sentence has a form for the case that the study could not see what it was l
 
 __all__ = ["foremost", "generalization", "memorization", "peak"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from spurion.audits.claims import Claim, of_kind
+from spurion.audits.results import AuditResult
 from spurion.phases.passage import Capacity
 from spurion.statistics.numbers import at_most, percent, percent_interval, size
 from spurion.studies.checks.points import classified, leak, peak_point, share
 from spurion.studies.results import StudyResult
+
+MANY_TIMES = 3.0
+"""So many times the promised share of false calls is no small share of memorized samples any more."""
 
 
 def _answer(kind: str, sentence: str, **numbers: float | None) -> Claim:
@@ -89,9 +93,14 @@ def generalization(study: StudyResult) -> Iterator[Claim]:
     end = f"the generalized share is {percent_interval(share(audits[last], 'generalized'))}"
     value = capacities.generalization.value if capacities else None
     if capacities and value is not None:
-        sentence = (
-            f"From about K = {size(value)} on, at least {percent(1 - capacities.epsilon)} are generalized."
-        )
+        most = percent(1 - capacities.epsilon)
+        leaking = [k for k, audit in audits.items() if k >= value and of_kind(audit.claims, "still_leaking")]
+        sentence = f"From about K = {size(value)} on, at least {most} are generalized."
+        if leaking:
+            sentence = (
+                f"From about K = {size(value)} on, at least {most} are, one by one, no closer to a training "
+                f"image than chance allows, but up to K = {size(max(leaking))} they are still leaking."
+            )
     elif len(audits) == 1:
         sentence = f"At K = {size(last)}, {end}."
     else:
@@ -108,6 +117,16 @@ def _reason(capacity: Capacity | None) -> str:
     return f" ({note[:1].lower()}{note[1:]})" if note else ""
 
 
+def _near_by_chance(audits: Mapping[int, AuditResult]) -> bool:
+    """Whether many samples are called memorized at a training size where that may be no copying."""
+    return any(
+        of_kind(audit.claims, "not_separated", "chance")
+        and share(audit, "memorized").value
+        > MANY_TIMES * ((audit.thresholds and audit.thresholds.alpha) or 0.0)
+        for audit in audits.values()
+    )
+
+
 def foremost(study: StudyResult) -> Iterator[Claim]:
     """The first thing that a reader must not conclude, chosen by weight."""
     audits, hidden = classified(study), leak(study)
@@ -122,7 +141,7 @@ def foremost(study: StudyResult) -> Iterator[Claim]:
             "Do not trust all classes: a control failed, so somewhere the threshold either misses copies or "
             "calls unseen images memorized."
         )
-    elif of_kind(study.claims, "not_separated", "chance"):
+    elif _near_by_chance(audits):
         sentence = (
             "Memorized may mean near for another reason than copying: at some K images that nobody copied "
             "lie as "

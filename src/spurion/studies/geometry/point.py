@@ -130,7 +130,8 @@ def _measure(task: GeometryTask, report: Progress) -> GeometryResult:
     names = usual_measures(prod(denoiser.shape), basins=tolerance is not None)
     found = measure(denoiser, groups, names, setting, progress=progress)
     write_rows(point.folder / "geometry.csv", found)
-    return geometry_result(denoiser, groups, found, time=task.time, tolerance=tolerance)
+    basins = task.config.basins
+    return geometry_result(denoiser, groups, found, time=task.time, tolerance=tolerance, basins=basins)
 
 
 def _groups(task: GeometryTask) -> list[Group]:
