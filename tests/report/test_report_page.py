@@ -20,7 +20,8 @@ from spurion.report.html import prose, render
 from spurion.report.sections import SECTIONS
 
 SECTION_IDS = [
-    "studied", "answer", "transition", "faces", "points", "alphas", "distances", "classes", "rules", "sensitivity",
+    "studied", "answer", "transition", "faces", "points", "alphas", "distances", "classes", "rules",
+    "sensitivity",
     "rarefaction", "census", "null", "controls", "basins", "curvature", "energy", "others", "order",
     "gallery", "training", "limits", "provenance",
 ]  # fmt: skip

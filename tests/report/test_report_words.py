@@ -211,8 +211,8 @@ def test_overview_of_tiles_and_facts(run):
     assert top.tiles[0].notes == ("95% interval 31 to 36", "between the studied sizes 32 and 64")
     share = run.study.audits[128].fractions.spurious
     assert top.tiles[1].meaning == (
-        f"{percent(share.value)} of samples ({percent(share.low)} to {percent(share.high)}) at K = 128, among "
-        "m0 = 200 samples"
+        f"{percent(share.value)} of samples ({percent(share.low)} to {percent(share.high)}) at K = 128, "
+        "among m0 = 200 samples"
     )
     facts = {fact.name: fact for fact in top.facts}
     assert facts["Training-set sizes K"].text == "2, 16, 90, 128, 256, and 1,437"
@@ -222,8 +222,8 @@ def test_overview_of_tiles_and_facts(run):
     assert facts["Thresholds"].detail == (
         "Rule: null:0.01. A new real image would be called memorized with a probability of 1%. δs is the "
         "distance within which 1% of m0 = 200 new real images have another one; repetitions are counted "
-        "among so many samples. The thresholds hang on 360 held-out images (dimension 6.2). With so few, both "
-        "are carried on by the law of distances from the 8.3% quantile."
+        "among so many samples. The thresholds hang on 360 held-out images (dimension 6.2). With so few, "
+        "both are carried on by the law of distances from the 8.3% quantile."
     )
     assert dict(top.definitions)["spurious"].endswith("Counted among m0 = 200 samples.")
     assert "leaking" not in dict(top.definitions)["generalized"]

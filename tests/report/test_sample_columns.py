@@ -76,7 +76,7 @@ def test_their_mean_over_what_is_not_memorized_is_the_spurious_share(sets, size,
 
 def test_p_values_of_copies_and_of_held_out_images(sets, tmp_path):
     """A copy is nearer than any new image; a held-out image has its own rank among them, from 30 on."""
-    found, _, more = columns(sets, None, 90)
+    found, ground, more = columns(sets, None, 90)
     write_samples_csv(tmp_path / "samples.csv", found, None, more)
     p = read_samples(tmp_path / "samples.csv", 90, TRAIN).p_value
     assert p.tolist() == more["p_value"]
@@ -86,7 +86,9 @@ def test_p_values_of_copies_and_of_held_out_images(sets, tmp_path):
     far = ranks >= RANK
     assert 5 < far.sum() < 20
     np.testing.assert_allclose(p[20:40][far], (1 + ranks[far]) / (HELD_OUT + 1), rtol=1e-12)
-    assert (p[20:40][~far] <= (1 + ranks[~far]) / (HELD_OUT + 1)).all()
+    near, quantile = to_train[:20][torch.from_numpy(~far)], to_train.sort().values[RANK - 1]
+    carried = RANK / (HELD_OUT + 1) * (near / quantile) ** ground.thresholds.null.dimension
+    np.testing.assert_allclose(p[20:40][~far], carried.numpy(), rtol=1e-6)  # images are float32
     assert (p[20:] > 0).all()
 
 
