@@ -92,11 +92,18 @@ def test_exit_codes_of_the_gate(condition, code, given):
 def test_without_a_threshold_the_gate_is_inconclusive(tmp_path):
     random = torch.Generator().manual_seed(0)
     paths = [
-        write_images(tmp_path / f"{name}.npz", torch.rand(60, 1, 8, 8, generator=random)) for name in "ab"
+        write_images(tmp_path / f"{name}.npz", torch.rand(40, 1, 8, 8, generator=random)) for name in "ab"
     ]
     result = run("audit", "--train", paths[0], "--samples", paths[1], "--fail-if", "memorized > 0.5")
     assert result.exit_code == 3
     assert "not identifiable" in result.stdout
+
+
+def test_a_valley_describes_and_decides_nothing(given):
+    arguments = ("audit", *sources(given, "train", "samples"), "--thresholds", "valley")
+    sentence = refused(*arguments, "--fail-if", "memorized > 0.01")
+    assert "a valley of the histogram describes these samples" in sentence
+    assert run(*arguments).exit_code == 0
 
 
 @pytest.mark.parametrize(

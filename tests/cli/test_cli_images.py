@@ -83,11 +83,11 @@ def test_classify_by_the_held_out_null(planted):
     train, samples, other = planted
     result = run("classify", "--train", train, "--samples", samples, "--holdout", other)
     assert result.exit_code == 0, result.output
-    assert "Thresholds by the rule holdout:0.01" in result.stdout
+    assert "Thresholds by the rule null:0.01" in result.stdout
     assert "of the samples lie closer to the training set than to an equally large set" in result.stdout
 
 
-def test_classify_without_a_valley_says_so(tmp_path):
+def test_classify_without_enough_real_images_says_so(tmp_path):
     train, samples = (write_images(tmp_path / f"{name}.npz", spread(30, name)) for name in ("a", "b"))
     result = run("classify", "--train", train, "--samples", samples)
     assert result.exit_code == 0

@@ -38,6 +38,7 @@ class Recipe:
     gallery: int = 32
     held_out: bool = True
     geometry: bool = False
+    rule: str = "null:0.01"
     message: str = "The training loss became nan at step 1200"
     changes: dict = field(default_factory=dict)
 
@@ -50,12 +51,18 @@ def write_run(folder: Path, recipe: Recipe | None = None) -> dict:
     points = [_point(folder, recipe, size, images, sets) for size in recipe.sizes]
     study = {
         "name": recipe.name,
-        "config": {"name": recipe.name, "seed": 7, "thresholds": "valley", "training": {"iterations": 16000}},
+        "config": {
+            "name": recipe.name,
+            "seed": 7,
+            "thresholds": recipe.rule,
+            "training": {"iterations": 16000},
+        },
         "environment": {"versions": {"python": "3.11.2", "torch": "2.13.0"}, "cores": 2, "accelerator": None},
         **sets,
         "common_size": min(point["sample_size"] for point in points),
         "points": points,
         "capacities": CAPACITIES,
+        **(_other_capacities(recipe) if "capacities" not in recipe.changes else {}),
         "curvature": SCAN if recipe.geometry else None,
     }
     values = checked(StudyResult.model_validate(study | recipe.changes)).to_json()
@@ -86,6 +93,41 @@ CAPACITIES = {
     "memorization": {"value": 33.2, "low": 31.0, "high": 36.5, "bracket": [32, 64], "note": ""},
     "spurious": {"value": 128, "low": 128, "high": 181, "bracket": [90, 181], "note": ""},
     "generalization": {"value": 241.0, "low": 236.0, "high": 246.0, "bracket": [181, 256], "note": ""},
+}
+
+
+def _other_capacities(recipe: Recipe) -> dict:
+    """Those at other alphas and of the leak, as far as the recipe has a rule and held-out images for them."""
+    return {
+        **(BY_ALPHA if recipe.rule.startswith("null") else {}),
+        "leak_capacities": LEAK_CAPACITIES if recipe.held_out else None,
+    }
+
+
+def _capacity(value, low, high, left, right) -> dict:
+    return {"value": value, "low": low, "high": high, "bracket": [left, right], "note": ""}
+
+
+BY_ALPHA = {
+    "capacities_by_alpha": [
+        {
+            "alpha": 0.05,
+            "capacities": CAPACITIES
+            | {
+                "memorization": _capacity(45.0, 40.0, 52.0, 32, 64),
+                "generalization": _capacity(None, 1000.0, None, 1437, None),
+            },
+        },
+        {"alpha": 0.01, "capacities": CAPACITIES},
+        {"alpha": 0.001, "capacities": CAPACITIES | {"memorization": _capacity(20.0, None, 26.0, 16, 32)}},
+    ]
+}
+"""Capacities at three shares of false calls, with open ends on both sides."""
+
+LEAK_CAPACITIES = {
+    "most": _capacity(300.0, 250.0, 340.0, 256, 1437),
+    "half": _capacity(600.0, 500.0, 720.0, 256, 1437),
+    "none": _capacity(None, 1437.0, None, 1437, None),
 }
 
 
@@ -189,9 +231,38 @@ def _thresholds(rule: str, factor: float = 1.0) -> dict:
         "rule": rule,
         "memorized": THRESHOLD * factor,
         "spurious": THRESHOLD * factor,
+    } | (_of_null() if rule.startswith("null") else _of_valley())
+
+
+def _of_null() -> dict:
+    fit = {
+        "held_out": True,
+        "images": 360,
+        "dimension": 6.18,
+        "carried": [True, True],
+        "lawful": [True, True],
+    }
+    return {"identifiable": {"memorized": True, "spurious": True}, "sample_size": 200, "null": fit}
+
+
+def _of_valley() -> dict:
+    return {
         "identifiable": {"memorized": True, "spurious": False},
         "notes": ["the gray histogram has one mode, so the spurious threshold equals the memorized one"],
     }
+
+
+def _at_alphas(olive: np.ndarray, gray: np.ndarray) -> list[dict]:
+    """Fractions at three alphas, whose thresholds differ by a factor."""
+    return [
+        {
+            "alpha": alpha,
+            "memorized": THRESHOLD * factor,
+            "spurious": THRESHOLD * factor,
+            "fractions": fractions(_classify(olive, gray, THRESHOLD * factor)),
+        }
+        for alpha, factor in ((0.05, 1.5), (0.01, 1.0), (0.001, 0.7))
+    ]
 
 
 def _curve(values: tuple[float, ...], size: int) -> float:
@@ -226,13 +297,17 @@ def _point(folder: Path, recipe: Recipe, size: int, images: np.ndarray, sets: di
     base["training"] = {"iterations": 16000, "final_loss": float(loss[-1]), "parameters": 150_000}
     neighbors = rng.integers(0, size, n), rng.integers(0, n, n)
     shown = np.full(n, -1) if size in recipe.blind else labels
-    _write_samples(here / "samples.csv", shown, olive, gray, *neighbors)
+    listed = labels == 0 if recipe.rule.startswith("null") and size not in recipe.blind else None
+    _write_samples(here / "samples.csv", shown, olive, gray, *neighbors, listed)
     _write_gallery(here / "gallery.npz", recipe.gallery, shown, neighbors[0], images, rng)
-    audit = _unmeasured(size, n, sets, olive, gray)
+    audit = _unmeasured(recipe, size, n, sets, olive, gray)
     if size in recipe.blind:
         audit["thresholds"] |= {"memorized": None, "spurious": None}
         return base | {"audit": checked_audit(AuditResult.model_validate(audit))}
     audit |= {"fractions": fractions(labels), "counts": np.bincount(labels, minlength=3).tolist()}
+    if listed is not None:
+        audit |= {"by_alpha": _at_alphas(olive, gray), "listed": np.flatnonzero(listed).tolist()}
+        audit["excess"] = interval(float(listed.mean()), n)
     if size not in recipe.sparse:
         audit |= _measures(recipe, size, labels, olive, gray)
         curve = audit["rarefaction"]
@@ -243,7 +318,7 @@ def _point(folder: Path, recipe: Recipe, size: int, images: np.ndarray, sets: di
     return base | {"audit": checked_audit(AuditResult.model_validate(audit))}
 
 
-def _unmeasured(size: int, n: int, sets: dict, olive: np.ndarray, gray: np.ndarray) -> dict:
+def _unmeasured(recipe: Recipe, size: int, n: int, sets: dict, olive: np.ndarray, gray: np.ndarray) -> dict:
     """An audit of which nothing is known but its sets, its distances, and its thresholds."""
     edges = np.geomspace(0.01, 10, 31)
     sampler = {"kind": "ddpm", "steps": 250, "eta": 0.0, "clip": True, "batch_size": 512}
@@ -252,7 +327,7 @@ def _unmeasured(size: int, n: int, sets: dict, olive: np.ndarray, gray: np.ndarr
         "inputs": {**sets, "train": sets["train"] | {"count": size}, "samples": samples},
         "model": {"name": "model", "sha256": "01" * 32, "sampler": sampler},
         "distance": {"name": "l2", "unit": "pixel values in [-1, 1]"},
-        "thresholds": _thresholds("valley"),
+        "thresholds": _thresholds(recipe.rule),
         "power": power(n).model_dump(),
         "histograms": {
             "edges": edges.tolist(),
@@ -331,14 +406,19 @@ def _write_samples(
     gray: np.ndarray,
     train: np.ndarray,
     other: np.ndarray,
+    listed: np.ndarray | None = None,
 ) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         columns = "index,label,distance_train,nearest_train,distance_train_2,distance_sample,nearest_sample"
-        writer.writerow(columns.split(","))
+        more = [] if listed is None else ["p_value", "met_again", "listed"]
+        writer.writerow([*columns.split(","), *more])
         for i, label in enumerate(labels):
             name = CLASSES[label] if label >= 0 else ""
-            writer.writerow([i, name, olive[i], train[i], "", gray[i], other[i]])
+            row = [i, name, olive[i], train[i], "", gray[i], other[i]]
+            if listed is not None:
+                row += [min(1.0, float(olive[i]) / 5), float(label == 1), str(bool(listed[i])).lower()]
+            writer.writerow(row)
 
 
 def _write_gallery(

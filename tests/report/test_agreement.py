@@ -17,7 +17,7 @@ from spurion.report.html import render
 from spurion.report.run import Run, Shown, read_run
 from spurion.statistics.numbers import percent, size, value
 
-RULES = ("fixed:0.5,0.5", "fixed:0,0", "holdout:0.05", "valley", "fixed:1.9,1.9")
+RULES = ("fixed:0.5,0.5", "fixed:0,0", "holdout:0.05", "null:0.05", "fixed:1.9,1.9")
 GATES = (
     *("memorized > 0.02", "memorized > 0.5", "generalized < 0.3", "spurious > 0.1"),
     "closer_to_train > 0.6",
@@ -56,7 +56,11 @@ def _shown(found, capsys):
     _show(found, None)
     terminal = " ".join(capsys.readouterr().out.split())
     page = render(Run((Shown(AuditResult.model_validate(stored)),)), {})
-    body = page[page.index("<main>") : page.index("</main>")].replace("C<sub>T</sub>", "C_T")
+    body = (
+        page[page.index("<main>") : page.index("</main>")]
+        .replace("C<sub>T</sub>", "C_T")
+        .replace("m<sub>0</sub>", "m0")
+    )
     body = re.sub(r"δ<sub>(.)</sub>", r"δ\1", body)
     return stored, terminal, " ".join(unescape(re.sub(r"<[^>]+>", "", body)).split())
 

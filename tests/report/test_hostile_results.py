@@ -212,11 +212,41 @@ ROWS = {
 def test_a_row_that_lies_is_named(study_folder, tmp_path, row, reason):
     shutil.copytree(study_folder, tmp_path / "run")
     path = tmp_path / "run" / "points" / "000002" / "samples.csv"
-    header, _, *rest = path.read_text().splitlines()
+    header, _, *rest = (",".join(line.split(",")[:7]) for line in path.read_text().splitlines())
     path.write_text("\n".join([header, row, *rest]) + "\n")
     with pytest.raises(ValueError, match=re.escape(reason)) as caught:
         read_run(tmp_path / "run")
     assert str(path) in str(caught.value)
+
+
+MORE = {
+    "p_value": {"1.0001": "`p_value` must lie between 0 and 1", "nan": "between 0 and 1", "x": "convert"},
+    "met_again": {"-0.1": "`met_again` must lie between 0 and 1", "inf": "between 0 and 1"},
+    "listed": {"True": "`listed` must be true, false or empty, got 'True'", "1": "must be true, false"},
+}
+
+
+@pytest.mark.parametrize(("column", "text"), [(name, text) for name, bad in MORE.items() for text in bad])
+def test_a_further_column_that_lies_is_named(study_folder, tmp_path, column, text):
+    shutil.copytree(study_folder, tmp_path / "run")
+    path = tmp_path / "run" / "points" / "000002" / "samples.csv"
+    header, *rows = (line.split(",") for line in path.read_text().splitlines())
+    rows[2][header.index(column)] = text
+    path.write_text("".join(",".join(row) + "\n" for row in (header, *rows)))
+    with pytest.raises(ValueError, match=re.escape(MORE[column][text])) as caught:
+        read_run(tmp_path / "run")
+    assert "row 3" in str(caught.value)
+
+
+@pytest.mark.parametrize("more", ["surprise", "listed,listed", "index"])
+def test_columns_that_are_none_are_refused(study_folder, tmp_path, more):
+    shutil.copytree(study_folder, tmp_path / "run")
+    path = tmp_path / "run" / "points" / "000002" / "samples.csv"
+    header, *rows = (",".join(line.split(",")[:7]) for line in path.read_text().splitlines())
+    commas = "," * (more.count(",") + 1)
+    path.write_text("".join(f"{line}\n" for line in (f"{header},{more}", *(row + commas for row in rows))))
+    with pytest.raises(ValueError, match=r"samples\.csv is damaged \((the columns must be|each column)"):
+        read_run(tmp_path / "run")
 
 
 @pytest.mark.parametrize(("rows", "found"), [(59, 59), (61, 61), (100, 100)])

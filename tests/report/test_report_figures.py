@@ -8,7 +8,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
-from report.synthetic import change
+from report.synthetic import CAPACITIES, change
 from spurion.phases.classification import CLASSES
 from spurion.report.figures import FIGURES
 from spurion.report.figures.canvas import (
@@ -20,10 +20,12 @@ from spurion.report.figures.canvas import (
     plain_log_axis,
     size_colors,
 )
+from spurion.report.figures.capacities import draw_capacities
 from spurion.report.figures.census import draw_census, thin_ranks
 from spurion.report.figures.examples import draw_examples, typical_of_class
 from spurion.report.figures.fractions import draw_rules, draw_transition
 from spurion.report.figures.histograms import draw_histograms, histogram_edges
+from spurion.report.figures.leak import draw_leak
 from spurion.report.figures.null import draw_controls, draw_null
 from spurion.report.figures.rarefaction import draw_rarefaction
 from spurion.report.figures.sensitivity import draw_sensitivity
@@ -101,6 +103,83 @@ def test_capacity_that_was_not_found_is_said(make_run):
     top = draw_transition(run, "wide").axes[0]
     assert top.texts[0].get_text() == "memorization capacity: not found"
     assert len(top.lines) == 0
+
+
+def check_reach(ax, capacity, height, label, edges):
+    """The bar of an interval from end to end; an end that is open is an arrow at the edge of the axis."""
+    drawn = lines(ax)
+    bar = drawn[f"_{label} interval"]
+    ends = [
+        edge if end is None else end for end, edge in zip((capacity.low, capacity.high), edges, strict=True)
+    ]
+    assert_allclose(bar.get_xdata(), ends)
+    assert list(bar.get_ydata()) == [height] * 2
+    arrows = {
+        line.get_marker(): line.get_xdata()[0] for line in ax.lines if line.get_label() == f"_{label} open"
+    }
+    assert arrows == {
+        arrow: edge
+        for end, edge, arrow in zip((capacity.low, capacity.high), edges, "<>", strict=True)
+        if end is None
+    }
+    if capacity.value is None:
+        assert label not in drawn
+    else:
+        assert drawn[label].get_xydata().tolist() == [[capacity.value, height]]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_capacities_stand_in_a_row_for_each_alpha(run, width):
+    (ax,) = draw_capacities(run, width).axes
+    found = run.study.capacities_by_alpha
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["0.1%", "1%", "5%"]
+    for height, at in zip((2, 1, 0), found, strict=True):
+        for name, apart in (("memorization", 0.2), ("spurious", 0), ("generalization", -0.2)):
+            capacity = getattr(at.capacities, name)
+            check_reach(ax, capacity, height + apart, f"{name} at {at.alpha:g}", (2 / 1.3, 1437 * 1.3))
+    (shaded,) = [patch for patch in ax.patches if patch.get_label() == "_main rule"]
+    assert shaded.get_y() + shaded.get_height() / 2 == 1
+
+
+def test_nothing_is_drawn_of_a_capacity_of_which_nothing_is_known(make_run):
+    missing = {"value": None, "low": None, "high": None, "bracket": [None, None], "note": "No sample."}
+    three = {"epsilon": 0.1, "memorization": missing, "spurious": missing, "generalization": missing}
+    by_alpha = {"capacities_by_alpha": [{"alpha": 0.01, "capacities": three}]}
+    run = make_run(sizes=(2, 16), samples=40, changes={"capacities": None, **by_alpha})
+    assert not draw_capacities(run, "wide").axes[0].lines
+    assert draw_capacities(make_run(sizes=(2, 16), samples=40, rule="fixed:0.36,0.36"), "wide") is None
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_leak_excess_with_its_capacities(run, width):
+    (ax,) = draw_leak(run, width).axes
+    shares = [point.null.share_closer_to_train for point in results(run, "null")]
+    (bars,) = ax.containers
+    assert bars.lines[0].get_xdata().tolist() == [point.train_size for point in results(run, "null")]
+    assert_allclose(bars.lines[0].get_ydata(), [2 * share.value - 1 for share in shares])
+    ends = [segment[:, 1] for segment in bars.lines[2][0].get_segments()]
+    assert_allclose(ends, [[2 * share.low - 1, 2 * share.high - 1] for share in shares])
+    for name, level in (("most", 0.9), ("half", 0.5), ("none", 0.0)):
+        capacity = getattr(run.study.leak_capacities, name)
+        check_reach(ax, capacity, level, f"capacity at {level:g}", (2 / 1.3, 1437 * 1.3))
+        assert list(lines(ax)[f"_level {level:g}"].get_ydata()) == [level, level]
+    assert [text.get_text() for text in ax.texts] == [
+        "falls to 90%: K = 300", "falls to 50%: K = 600", "falls to 0%: not reached",
+    ]  # fmt: skip
+
+
+def test_leak_excess_without_capacities_is_a_curve(make_run):
+    (ax,) = draw_leak(make_run(sizes=(2, 16), samples=40, changes={"capacities": None}), "wide").axes
+    assert not ax.texts
+    assert draw_leak(make_run(sizes=(2, 16), samples=40, held_out=False), "wide") is None
+
+
+def test_open_ends_of_the_transition_are_arrows(make_run):
+    half = {"value": 30.0, "low": None, "high": 40.0, "bracket": [16, 64], "note": ""}
+    run = make_run(sizes=(16, 64), samples=40, changes={"capacities": CAPACITIES | {"memorization": half}})
+    top, main = draw_transition(run, "wide").axes
+    check_reach(top, run.study.capacities.memorization, 2, "memorization", (16 / 1.3, 64 * 1.3))
+    assert main.get_ylabel() == "share of samples\n(met again among $m_0$ = 200 samples)"
 
 
 def test_rules_side_by_side(run):
@@ -202,7 +281,7 @@ def test_rarefaction_curves_and_common_size(run):
     assert list(lines(curves)["_common size"].get_xdata()) == [run.study.common_size] * 2
     own = lines(common)["at each K’s own sample size"]
     assert own.get_ydata().tolist() == [point.fractions.spurious.value for point in points]
-    shared = lines(common)["at the common sample size"]
+    shared = lines(common)["among $m_0$ = 200"]
     at_common = [shown.point.spurious_at_common_size for shown in run.done if shown.audit.rarefaction]
     assert shared.get_ydata().tolist() == at_common
     assert shared.get_xdata().tolist() == [point.train_size for point in points]

@@ -20,7 +20,8 @@ from spurion.report.html import prose, render
 from spurion.report.sections import SECTIONS
 
 SECTION_IDS = [
-    "studied", "answer", "transition", "faces", "points", "distances", "classes", "rules", "sensitivity",
+    "studied", "answer", "transition", "faces", "points", "alphas", "distances", "classes", "rules",
+    "sensitivity",
     "rarefaction", "census", "null", "controls", "basins", "curvature", "energy", "others", "order",
     "gallery", "training", "limits", "provenance",
 ]  # fmt: skip
@@ -83,6 +84,8 @@ def test_table_of_points_equals_the_stored_numbers(reader, run):
             point.sample_size,
             None,
             *(getattr(point.fractions, name).value for name in CLASSES),
+            point.excess.value,
+            len(point.listed),
             None if sparse else point.null.share_closer_to_train.value,
             None if sparse else point.null.ct,
             None if sparse else point.null.authpct,
@@ -96,7 +99,7 @@ def test_table_of_points_shows_intervals_and_failures(page, run):
     interval = run.done[2].audit.fractions.spurious
     assert f"{interval.value:.3f}<small>{interval.low:.3f}–{interval.high:.3f}</small>" in page
     assert re.search(
-        r'<th scope="row" data-value="90">90</th>\s*<td colspan="11" class="failed">failed: boom', page
+        r'<th scope="row" data-value="90">90</th>\s*<td colspan="13" class="failed">failed: boom', page
     )
 
 
@@ -117,6 +120,9 @@ def test_other_tables_equal_the_stored_numbers(reader, run):
         fields = (point.fractions, point.ratio_fractions, point.holdout_fractions)
         shown = rows(reader, "rules")[point.train_size]
         assert shown == [getattr(field, name).value for field in fields for name in CLASSES]
+        at = {one.alpha: one.fractions for one in point.by_alpha}
+        shown = rows(reader, "alphas")[point.train_size]
+        assert shown == [getattr(at[a], name).value for a in (0.05, 0.01, 0.001) for name in CLASSES]
         found = point.census
         assert rows(reader, "census")[point.train_size] == [
             found.attractors,
@@ -128,6 +134,12 @@ def test_other_tables_equal_the_stored_numbers(reader, run):
             found.chao1,
             point.collision_rate,
         ]
+    by_alpha, leaks = rows(reader, "alphas"), rows(reader, "null")
+    for at in run.study.capacities_by_alpha:
+        three = ("memorization", "spurious", "generalization")
+        assert by_alpha[at.alpha] == [getattr(at.capacities, name).value for name in three]
+    found = run.study.leak_capacities
+    assert leaks == {0.9: [found.most.value], 0.5: [found.half.value], 0.0: [found.none.value]}
     training = rows(reader, "training")
     assert training[128] == [16000, 150000, run.done[2].point.training.final_loss, None]
 
@@ -197,8 +209,7 @@ def test_provenance_names_seeds_versions_and_hashes(page):
 
 def test_words_that_only_the_data_decide(page):
     assert "The sample sizes of this study differ over K" in page
-    assert "common sample size of 200 only" in page
-    assert "does not identify δ<sub>s</sub>" in page
+    assert "are those expected among m<sub>0</sub> = 200 samples" in page
     assert "K = 128 it is" in page
 
 
@@ -213,8 +224,12 @@ def test_duplicates_of_memorized_samples_are_weighed_by_their_number(make_run):
 
 def test_equal_sample_sizes_are_said(make_run):
     page = render(make_run(sizes=(16, 128), samples=60), {})
-    assert "All training sizes have the same number of samples, 60," in page
+    assert "the spurious share is the one expected among m<sub>0</sub> = 60 samples" in page
     assert "differ over K" not in page
+
+
+def test_a_borrowed_threshold_is_said(make_run):
+    assert "does not identify δ<sub>s</sub>" in render(make_run(sizes=(16,), samples=60, rule="valley"), {})
 
 
 def test_sections_without_data_are_left_out(make_run):
@@ -233,6 +248,7 @@ def test_sections_without_data_are_left_out(make_run):
 
 def test_prose_sets_symbols_after_escaping():
     assert prose("<i> δm ≤ δs, C_T & x") == "&lt;i&gt; δ<sub>m</sub> ≤ δ<sub>s</sub>, C<sub>T</sub> &amp; x"
+    assert prose("among m0 = 3, not m01") == "among m<sub>0</sub> = 3, not m01"
     assert prose("memorization") == "memorization"
     assert prose("It is memorized.") == 'It is <b class="memorized">memorized</b>.'
 

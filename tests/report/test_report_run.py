@@ -69,11 +69,24 @@ def test_a_line_without_a_loss_is_left_out(folder):
 def test_samples_without_class_or_other_sample(folder):
     path = folder / "points/000002/samples.csv"
     header, *rows = path.read_text().splitlines()
-    path.write_text("\n".join([header, "0,,0.5,1,,,", *rows[1:]]) + "\n")
+    path.write_text("\n".join([header, "0,,0.5,1,,,,,,", *rows[1:]]) + "\n")
     samples = read_run(folder).done[0].samples
     assert samples.label[0] == -1
     assert np.isnan(samples.distance_sample[0])
     assert samples.nearest_sample[0] == -1
+    assert np.isnan(samples.p_value[0])
+    assert np.isnan(samples.met_again[0])
+    assert samples.listed.tolist()[:2] == [-1, 1]
+
+
+def test_a_file_of_a_former_version_is_read(folder):
+    path = folder / "points/000002/samples.csv"
+    path.write_text("".join(",".join(row.split(",")[:7]) + "\n" for row in path.read_text().splitlines()))
+    samples = read_run(folder).done[0].samples
+    assert np.isnan(samples.p_value).all()
+    assert np.isnan(samples.met_again).all()
+    assert (samples.listed == -1).all()
+    assert (samples.label == 0).any()
 
 
 @pytest.mark.parametrize("name", ["samples.csv", "gallery.npz", "training.jsonl"])

@@ -99,7 +99,8 @@ def read_samples(path: Path, count: int, images: int) -> Samples:
             raise ValueError(f"{path} is damaged (row {number + 1}: {error}).") from None
         for name, column in columns.items():
             column.append(values[name])
-    return Samples(**{name: np.array(column) for name, column in columns.items()})
+    kinds = {name: np.int64 if name in whole else np.float64 for name in columns}
+    return Samples(**{name: np.array(column, dtype=kinds[name]) for name, column in columns.items()})
 
 
 def _checked(row: dict[str, str], number: int, count: int, images: int) -> dict[str, float]:

@@ -23,8 +23,6 @@ from spurion.report.words import counted_among
 from spurion.statistics.numbers import absent, size, value
 from spurion.studies.results import StudyResult
 
-TITLE = "At other shares of false calls"
-
 
 def alphas(run: Run) -> Section | None:
     """Capacities and shares at every alpha in place of one hidden choice."""
@@ -64,7 +62,8 @@ def _of_audit(audit: AuditResult) -> Section | None:
         tables.append(Table("What the samples show beyond honest images.", header, beyond))
     if not tables:
         return None
-    return Section("alphas", TITLE, (_told((audit,)),) if audit.by_alpha else (), tables=tuple(tables))
+    paragraphs = (_told((audit,)),) if audit.by_alpha else ()
+    return Section("alphas", "Beyond honest images", paragraphs, tables=tuple(tables))
 
 
 def _beyond(audit: AuditResult) -> tuple[Row, ...]:
@@ -104,7 +103,9 @@ def _of_study(run: Run, study: StudyResult) -> Section | None:
     if audits:
         tables.append(_shares(audits))
     drawing = Drawing("capacities", caption, alternative)
-    return Section("alphas", TITLE, (_told(run.audits),), (drawing,), tuple(tables))
+    return Section(
+        "alphas", "At other shares of false calls", (_told(run.audits),), (drawing,), tuple(tables)
+    )
 
 
 def _shares(audits: list[AuditResult]) -> Table:
