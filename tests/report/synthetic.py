@@ -171,6 +171,8 @@ def geometry(size: int, counts: list[int]) -> dict:
         "spectra_low": {name: np.linspace(-0.2, 1.0, 64).tolist() for name in names},
         "spectra_high": {name: np.linspace(0.0, 1.2, 64).tolist() for name in names},
         "asymmetry": dict.fromkeys(names, 0.1),
+        "clip": False,
+        "steps": 20,
     }
 
 
