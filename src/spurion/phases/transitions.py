@@ -130,7 +130,7 @@ def _peak(sizes: Int64[np.ndarray, " p"], fractions: Float64[np.ndarray, "r p"])
         notes.append("The largest spurious fraction is at an end of the grid; the peak may lie beyond.")
     if (fractions[0] == fractions[0, best]).sum() > 1:
         notes.append(
-            "Several training sizes share the largest spurious fraction; the parabola is that of the smallest."
+            "Several training sizes share the largest spurious fraction; the parabola is at the smallest."
         )
     return Capacity(
         value=float(places[0]),
@@ -153,6 +153,6 @@ def _tops(sizes: Int64[np.ndarray, " p"], fractions: Float64[np.ndarray, "r p"])
     rise = fractions[rows, center] - fractions[rows, left]
     bend = rise * up + fall * down
     shift = (rise * up**2 - fall * down**2) / 2
-    top = logs[center] + np.divide(shift, bend, out=np.zeros(len(rows)), where=bend > 0)
-    answer: Float64[np.ndarray, " r"] = np.where(inside, np.exp(top), sizes[best].astype(float))
+    aside = np.divide(shift, bend, out=np.zeros(len(rows)), where=inside & (bend > 0))
+    answer: Float64[np.ndarray, " r"] = np.where(inside, np.exp(logs[center] + aside), sizes[best])
     return answer
