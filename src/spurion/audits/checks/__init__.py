@@ -12,6 +12,7 @@ from typing import get_args
 
 from spurion.audits.checks.answers import copied_images, copies, excess_risk, traces
 from spurion.audits.checks.chance import beyond_others, equal_by_nature, false_alarms, separated
+from spurion.audits.checks.flow import flow
 from spurion.audits.checks.instrument import missed_copies, thresholds, unseen_transforms
 from spurion.audits.checks.leak import still_leaking
 from spurion.audits.checks.nearness import signs
@@ -48,6 +49,7 @@ CHECKS: dict[str, Check] = {
     "wide repetitions": wide_repetitions,
     "jitter": jitter,
     "leak": still_leaking,
+    "flow": flow,
 }
 """The checks of the evidence."""
 

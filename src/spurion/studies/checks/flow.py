@@ -4,9 +4,10 @@ __all__ = ["flow_limits", "recall", "where_samples_flow"]
 
 from collections.abc import Iterator, Mapping
 
+from spurion.audits.checks.flow import setting
 from spurion.audits.claims import Claim
 from spurion.geometry.groups.flow import FlowRow, SampleFlow
-from spurion.statistics.numbers import percent, percent_interval, size, value
+from spurion.statistics.numbers import percent, percent_interval, size
 from spurion.studies.checks.points import in_sizes
 from spurion.studies.results import StudyResult
 
@@ -14,11 +15,6 @@ Flows = Mapping[int, SampleFlow]
 
 FEW = 12
 """A class with fewer samples is not spoken of."""
-
-
-def setting(flow: SampleFlow) -> str:
-    """The noise and number of steps, as a sentence names them."""
-    return f"noise {value(flow.noise, 2)}, {size(flow.steps)} steps"
 
 
 def where_samples_flow(study: StudyResult) -> Iterator[Claim]:
