@@ -1,4 +1,4 @@
-"""What every test gets: no network, unchanged torch globals."""
+"""What every test gets: no network, unchanged torch globals. And reports of words, where asked for."""
 
 import pytest
 import torch
@@ -10,6 +10,12 @@ def _unchanged_torch_globals():
     before = _torch_globals()
     yield
     assert _torch_globals() == before
+
+
+@pytest.fixture
+def words_only(monkeypatch):
+    """Write reports without their figures, which take ten seconds; `tests/report` looks at those."""
+    monkeypatch.setattr("spurion.report.FIGURES", {})
 
 
 def _torch_globals():

@@ -55,7 +55,7 @@ def test_files_that_may_hold_images_forbid_a_pass(role, write, tmp_path):
     assert getattr(found.inputs, role).reading.unread.names == ("clip.mp4", "more.heic")
 
 
-def test_other_files_forbid_nothing_and_are_told(tmp_path):
+def test_other_files_forbid_nothing_and_are_told(tmp_path, words_only):
     found = audited(tmp_path, {"train": {"labels.json": b"{}", "Thumbs.db": b""}}, out=tmp_path / "out")
     assert (found.verdict.outcome, found.said("warning")) == ("pass", [])
     stored = json.loads((tmp_path / "out/audit.json").read_text())
@@ -91,7 +91,7 @@ def test_tags_that_were_not_applied_are_a_doubt_if_training_images_have_more(
     assert f", {said} orientation tag (EXIF) and " in found.said("warning")[0]
 
 
-def test_redaction_counts_and_names_nothing(tmp_path):
+def test_redaction_counts_and_names_nothing(tmp_path, words_only):
     files = {"secret.heic": b"", "secret.txt": b"", "._secret": b""}
     added = {role: files | rotated(4, seed) for seed, role in enumerate(ROLES, start=7)}
     found = audited(tmp_path, added, redact=True, out=tmp_path / "out")

@@ -430,7 +430,7 @@ def test_an_honest_generator_of_two_kinds_of_images_never_fails():
     assert found.only_near
 
 
-def test_transformed_copies_are_found_where_they_are_looked_for(tmp_path):
+def test_transformed_copies_are_found_where_they_are_looked_for(tmp_path, words_only):
     samples = torch.cat(
         [with_noise(TRAIN[:30].flip(3), "mirrored", 0.02), with_noise(-TRAIN[:5], "dark", 0.02)]
     )

@@ -147,7 +147,7 @@ def test_metrics_and_the_ratio_rule_see_past_duplicates(sets):
     assert all(metric.source for metric in found.metrics)
 
 
-def test_near_duplicates_that_share_the_copies_of_a_picture_are_named(tmp_path):
+def test_near_duplicates_that_share_the_copies_of_a_picture_are_named(tmp_path, words_only):
     """Image 3 is there again, a little changed, and some samples are nearer to that."""
     truth = planted(1)
     twin = truth.train[3:4] + 0.002 * torch.randn(1, 1, 4, 6, generator=torch.Generator().manual_seed(0))
@@ -256,7 +256,7 @@ def model(tmp_path_factory):
     return folder, train
 
 
-def test_a_model_is_sampled_and_its_geometry_measured(model, tmp_path):
+def test_a_model_is_sampled_and_its_geometry_measured(model, tmp_path, words_only):
     folder, train = model
     how = {"sampler": SamplerConfig(steps=10), "thresholds": FIXED, "seed": 3}
     found = audit(train, model=folder, generate=40, geometry=6, out=tmp_path / "a", **how)

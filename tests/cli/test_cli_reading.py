@@ -75,7 +75,7 @@ def test_train_and_geometry(place, tmp_path):
     check(shown, Images=3, Training_images=12)
 
 
-def test_a_study_and_its_plan(place, tmp_path):
+def test_a_study_and_its_plan(place, tmp_path, words_only):
     options = (
         *TINY_STUDY,
         "--set=geometry=null",

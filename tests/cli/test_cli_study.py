@@ -56,7 +56,7 @@ def test_json_is_all_there_is_on_standard_output(tiny, no_report):
     assert "train" not in again.stderr  # nothing is computed twice
 
 
-def test_the_report_comes_from_stored_results(tiny):
+def test_the_report_comes_from_stored_results(tiny, words_only):
     folder, _ = tiny
     result = run("report", folder)
     assert result.exit_code == 0

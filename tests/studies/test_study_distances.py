@@ -119,7 +119,7 @@ def tiny(tmp_path_factory):
     return folder, study("digits", out=folder, overrides=TINY, workers=1)
 
 
-def test_a_whole_study_and_its_report(tiny):
+def test_a_whole_study_and_its_report(tiny, words_only):
     folder, result = tiny
     assert result.config["distance"] == "lpips-alex"
     assert result.config["weights"] == "random:0"
