@@ -1,9 +1,8 @@
-"""What `rule.py` measures of intervals: whether those of audits hold planted shares, and the time of a study's."""
+"""What `rule.py` measures of intervals: coverage of planted shares, and the time of those of a study."""
 
 import time
 
 import numpy as np
-import torch
 from rule_calls import ALPHA, ATOMS, COMMON, TRAIN, Planted
 from rule_laws import LAWS
 
@@ -25,9 +24,8 @@ def interval_holds(law, shares, held_out, samples, random):
     alpha of the honest samples, which the rule may call; and whether that of the spurious share holds that of
     samples whose atom is met again, and the same with honest ones.
     """
-    train, real, new = LAWS[law](TRAIN + held_out + samples + ATOMS, random).split(
-        (TRAIN, held_out, samples + ATOMS)
-    )
+    parts = (TRAIN, held_out, samples + ATOMS)
+    train, real, new = LAWS[law](sum(parts), random).split(parts)
     planted = Planted(train, new, JITTER, "Zipf", samples, random, shares)
     l2 = as_distance("l2")
     anchor = anchor_of(nearest(real, train).distances[:, 0], real, l2, seed=0)
@@ -51,10 +49,10 @@ def _holds(interval, value):
 def study_seconds(points, samples, random):
     """Processor time of all intervals of a study, of shares and capacities, once its distances are known."""
     sizes = [2 ** (k + 1) for k in range(points)]
-    train, real, new = gauss = LAWS["Gauss, 16-d"](1438 + 359 + samples, random).split((1438, 359, samples))
-    del gauss
+    parts = (1438, 359, samples + ATOMS)
+    train, real, new = LAWS["Gauss, 16-d"](sum(parts), random).split(parts)
     l2 = as_distance("l2")
-    planted = Planted(train, torch.cat([new, real[:ATOMS]]), JITTER, "Zipf", samples, random)
+    planted = Planted(train, new, JITTER, "Zipf", samples, random)
     found = measure(train, planted.samples)
     begun = time.process_time()
     anchor = anchor_of(nearest(real, train).distances[:, 0], real, l2, seed=0)

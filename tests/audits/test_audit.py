@@ -3,19 +3,22 @@ import torch
 
 from planted import planted
 from spurion import audit
-from spurion.audits.classes import AuditRules, classified, labels_of, thresholds_for
+from spurion.audits.classes import AuditRules, classified, labels_of
+from spurion.audits.ground import all_shares, ground_for
 from spurion.audits.measurement import measure
 from spurion.data import ImageSet
+from spurion.neighbors.distances.l2 import L2
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_planted_classes_are_found_exactly(seed):
     sets = planted(seed)
     found = measure(sets.train, sets.samples, sets.holdout)
-    thresholds = thresholds_for("fixed:0.5,0.5", found)
-    assert torch.equal(labels_of(found, thresholds), sets.labels)
+    ground = ground_for("fixed:0.5,0.5", found, anchor=None, distance=L2())
+    assert torch.equal(labels_of(found, ground.thresholds), sets.labels)
     assert torch.equal(found.nearest_train[sets.labels == 0], sets.source[sets.labels == 0])
-    result = classified(found, thresholds, sets.samples, AuditRules())
+    shares = all_shares(found, ground, seed=0)
+    result = classified(found, ground, sets.samples, AuditRules(), shares=shares)
     assert result.counts == (30, 15, 25)
     values = [getattr(result.fractions, name).value for name in ("memorized", "spurious", "generalized")]
     assert values == pytest.approx([30 / 70, 15 / 70, 25 / 70])
@@ -47,25 +50,25 @@ def test_the_public_function_takes_tensors_and_image_sets():
     assert by_tensor.counts == (30, 15, 25)
 
 
-def test_default_rule_depends_on_held_out_images():
+def test_the_default_rule_with_and_without_held_out_images():
     sets = planted(train=200, copies=100)
-    assert audit(sets.train, sets.samples, sets.holdout).thresholds.rule.startswith("holdout")
+    found = audit(sets.train, sets.samples, sets.holdout)
+    assert (found.thresholds.rule, found.thresholds.null.held_out) == ("null:0.01", True)
     without = audit(sets.train, sets.samples)
-    assert without.thresholds.rule.startswith("valley")
+    assert (without.thresholds.rule, without.thresholds.null.held_out) == ("null:0.01", False)
+    assert found.counts == without.counts == (100, 15, 25)  # what was planted
     assert without.null is None
     assert without.holdout_fractions is None
     assert without.controls.held_out is None
 
 
 def test_what_cannot_be_identified_is_said():
-    # A single Gaussian cloud: no copies, no valley.
-    random = torch.Generator().manual_seed(0)
-    train = torch.rand(300, 1, 8, 8, generator=random) * 2 - 1
-    samples = torch.rand(300, 1, 8, 8, generator=random) * 2 - 1
-    result = audit(train, samples)
+    sets = planted(train=59)
+    result = audit(sets.train, sets.samples, sets.holdout)
     assert result.thresholds.memorized is None
     assert not result.thresholds.identifiable.memorized
-    assert result.fractions is None
+    assert (result.fractions, result.counts, result.excess, result.listed) == (None, None, None, None)
+    assert result.by_alpha == ()
     assert any("No threshold could be identified" in note for note in result.notes)
 
 

@@ -166,15 +166,22 @@ def test_near_duplicates_that_share_the_copies_of_a_picture_are_named(tmp_path):
     assert {image.like for image in apart.exposure} == {None}
 
 
-def test_default_rule_without_held_out_images_may_be_not_identifiable():
+def test_too_few_images_decide_nothing():
     random = torch.Generator().manual_seed(0)
-    train, samples = (torch.rand(300, 1, 8, 8, generator=random) * 2 - 1 for _ in range(2))
+    train, samples = (torch.rand(n, 1, 8, 8, generator=random) * 2 - 1 for n in (59, 300))
     found = audit(train, samples, fail_if="memorized > 0.01")
-    assert found.thresholds.rule == "valley"
+    assert found.thresholds.rule == "null:0.01"
     assert (found.fractions, found.exposure, found.census) == (None, (), None)
     assert found.verdict.outcome == "inconclusive"
     assert any("not identifiable" in sentence for sentence in found.said("limit"))
-    assert any("Without held-out images" in sentence for sentence in found.said("limit"))
+
+
+def test_a_valley_decides_nothing(sets):
+    _, truth = sets
+    sentence = r"`fail_if` cannot be decided by `thresholds=valley`: .*; use null:0\.01\."
+    with pytest.raises(ValueError, match=sentence):
+        audit(truth.train, truth.samples, thresholds="valley", fail_if="memorized > 0.01")
+    assert audit(truth.train, truth.samples, thresholds="valley").thresholds.rule == "valley"
 
 
 @pytest.mark.parametrize(
@@ -219,6 +226,7 @@ def test_overlaps_are_recorded_with_the_names_of_the_images(sets, tmp_path):
 def test_power_follows_the_rule():
     assert missed(100, fixed(0.1, 0.1), 50).false_positive_rate is None
     found = audit(planted().train, planted().samples, planted(train=200).holdout)
+    assert found.thresholds.rule == "null:0.01"
     assert (found.power.false_positive_rate, found.power.samples) == (0.01, 70)
     assert found.power.detectable_excess is not None
 

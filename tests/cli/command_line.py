@@ -3,6 +3,7 @@
 import numpy as np
 from typer.testing import CliRunner
 
+from small_geometry import FEW
 from spurion.cli import app
 
 VERBS = ("study", "audit", "train", "sample", "neighbors", "classify", "geometry", "report", "doctor")
@@ -16,6 +17,7 @@ TINY_STUDY = (
     "--set=gallery=2",
     "--thresholds=fixed:0.5,0.5",
     "--workers=1",
+    *(f"--set={field}" for field in FEW),
 )
 """Options that make the digits recipe last a second."""
 

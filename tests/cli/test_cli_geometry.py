@@ -55,6 +55,7 @@ def test_patterns_are_recovered_and_others_are_not(place, tmp_path):
     assert (noise["unit"], noise["source"]) == ("noise sigma_t", "Algorithm 1")
     assert list(found["measures"]) == ["critical-noise", "log-volume", "recovery-area"]
     assert found["tolerance"] == 0.2
+    assert (found["clip"], found["steps"]) == (False, 20)
     rows = list(csv.DictReader(out.open()))
     assert len(rows) == 21
     assert list(rows[0]) == ["index", "name", "measure", "value", "status"]

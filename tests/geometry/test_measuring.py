@@ -96,10 +96,11 @@ def test_only_what_needs_every_draw_asks_for_them(model, monkeypatch):
     assert asked == [False, True]  # and once for both measures
 
 
-def test_a_measure_is_registered_by_its_own_name(model, monkeypatch):
-    monkeypatch.setitem(MEASURES, "depth", MEASURES["log-density"])
+@pytest.mark.parametrize("register", ["__setitem__", "setdefault"])
+def test_a_measure_is_registered_by_its_own_name(register):
     with pytest.raises(ValueError, match=r"`MEASURES\['depth'\]` must hold .* that name, got 'log-density'"):
-        measure(model, [], ["depth"], setting_of(model))
+        getattr(MEASURES, register)("depth", MEASURES["log-density"])
+    assert "depth" not in MEASURES
 
 
 def test_names_are_those_of_measures(model):

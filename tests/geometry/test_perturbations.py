@@ -1,17 +1,14 @@
 import math
-from itertools import pairwise
 
 import pytest
 import torch
 from scipy import stats
 
-from curved import SCHEDULE, Faulty, Recording, Turned
+from curved import SCHEDULE, Faulty, Recording
 from spurion.core.random import generator
 from spurion.diffusion.denoisers.exact import ExactDenoiser
-from spurion.diffusion.schedule import VESchedule
 from spurion.geometry.jacobian import ScoreJacobian
 from spurion.geometry.perturbations import (
-    central_differences,
     haar,
     one_sided_singular_values,
     symmetrized_singular_values,
@@ -40,37 +37,10 @@ def test_haar_matrices_are_orthogonal_and_uniform():
         assert stats.kstest(matrices[:, row, column].numpy(), "uniform", args=(-1, 2)).pvalue > 1e-3
 
 
-def test_central_differences_of_a_gaussian():
-    denoiser = Turned(torch.logspace(1, -4, 35, dtype=torch.float64), (1, 5, 7))
-    x = torch.rand(2, 1, 5, 7, dtype=torch.float64, generator=random())
-    jacobian = ScoreJacobian(denoiser, x, T)
-    found = torch.linalg.eigvalsh(central_differences(jacobian, generator=random()))
-    # The score is linear, so that only rounding is left, 1e-16 / (0.03 * 0.14).
-    expected = denoiser.rho(jacobian.sigma, jacobian.alpha).expand(2, -1)
-    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
-    in_float32 = ScoreJacobian(Turned(torch.logspace(1, -4, 35), (1, 5, 7)), x, T)
-    rough = torch.linalg.eigvalsh(central_differences(in_float32, generator=random()))
-    torch.testing.assert_close(rough, expected, atol=1e-4, rtol=0)
-
-
-def test_central_differences_are_of_second_order():
-    patterns = torch.tensor([[-0.5, 0.0], [0.5, 0.0], [0.2, 0.6]], dtype=torch.float64)
-    jacobian = ScoreJacobian(ExactDenoiser(patterns, VESchedule()), torch.tensor([[0.1, 0.1]]), 0.16)
-    exact = jacobian.full()
-    errors = [
-        (central_differences(jacobian, generator=random(), step=step) - exact).norm().item()
-        for step in (0.4, 0.2, 0.1)
-    ]
-    assert all(abs(math.log2(a / b) - 2) < 0.1 for a, b in pairwise(errors)), errors
-
-
 @pytest.mark.parametrize("shape", [(64,), (1, 8, 8), (3, 4, 6)])
 @pytest.mark.parametrize("algorithm", [symmetrized_singular_values, one_sided_singular_values])
 def test_random_rows_smear_a_flat_spectrum(algorithm, shape):
     jacobian = memory(shape)
-    flat = torch.ones(1, jacobian.dim, dtype=torch.float64)
-    complete = torch.linalg.svdvals(central_differences(jacobian, generator=random()))
-    torch.testing.assert_close(complete, flat, atol=1e-11, rtol=0)
     smeared = algorithm(jacobian, generator=random())[0]
     # Marchenko-Pastur with ratio 1/4: from 0.5 to 1.5, edges sharp to about D^(-2/3) = 0.06.
     assert 0.44 < smeared.min() < 0.6
@@ -117,21 +87,16 @@ def test_bad_points_fail_alone(algorithm):
     jacobian = ScoreJacobian(Faulty(inner), x, T)
     values = algorithm(jacobian, generator=random())
     assert values.isnan().all(dim=1).tolist() == [True, False, True]
-    matrices = central_differences(jacobian, generator=random())
-    assert matrices.isfinite().flatten(1).all(dim=1).tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize("algorithm", [symmetrized_singular_values, one_sided_singular_values])
 def test_one_coordinate(algorithm):
     jacobian = memory((1,))
-    assert float(central_differences(jacobian, generator=random())) == pytest.approx(1.0, abs=1e-12)
     assert 0.3 < float(algorithm(jacobian, generator=random(), rows=50)) < 1.7
 
 
 def test_bad_perturbations():
     jacobian = memory((3,))
-    with pytest.raises(ValueError, match="`step` must be positive, got 0"):
-        central_differences(jacobian, generator=random(), step=0.0)
     for algorithm in (symmetrized_singular_values, one_sided_singular_values):
         with pytest.raises(ValueError, match="`rows` must be at least the 3 coordinates, got 2"):
             algorithm(jacobian, generator=random(), rows=2)

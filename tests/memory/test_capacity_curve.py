@@ -23,7 +23,6 @@ def test_memories_turn_spurious_and_then_continuous():
         assert sum(point.mass) + point.elsewhere == pytest.approx(1)
         assert sum(point.kinds) == pytest.approx(point.minima)
         assert all(0 <= e < 0.5 for e in point.error)
-        assert point.memory_share == point.kinds[0] / point.count
 
 
 # At distance d = 2 h the weight at a minimum u = h tanh(2 beta h u) is 0.9 where a = 2 beta h u = log 3, that
@@ -111,7 +110,7 @@ def test_random_patterns_of_every_kind():
 @pytest.mark.parametrize("kind", ["sphere", "gaussian", "binary"])
 def test_high_dimensions_hold_all_memories_until_they_melt(kind):
     cold, warm = capacity_curve(kind, [6], [20.0, 1e-3], dim=20, sets=2, draws=20)
-    assert cold.memory_share == 1
+    assert cold.kinds[0] == cold.count
     assert cold.mass[0] == 1
     assert warm.minima == 1
     assert warm.mass[1] == 1

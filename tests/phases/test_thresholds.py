@@ -60,7 +60,9 @@ class TestParse:
         ],
     )
     def test_unknown(self, text):
-        with pytest.raises(ValueError, match=r"must be `null:ALPHA`, .*`fixed:DM,DS` or `valley`"):
+        with pytest.raises(
+            ValueError, match=r"must be `null:ALPHA`, `holdout:ALPHA`, `fixed:DM,DS` or `valley`"
+        ):
             parse_rule(text)
 
     @pytest.mark.parametrize(

@@ -215,6 +215,29 @@ def geometry(size: int, counts: list[int]) -> dict:
         "spectra_low": {name: np.linspace(-0.2, 1.0, 64).tolist() for name in names},
         "spectra_high": {name: np.linspace(0.0, 1.2, 64).tolist() for name in names},
         "asymmetry": dict.fromkeys(names, 0.1),
+        "clip": False,
+        "steps": 20,
+    }
+
+
+def flow(size: int, counts: list[int]) -> dict:
+    """Samples that flow into training images up to K = 128, and into four shared states beyond."""
+    names = ("training_image", "shared_state", "own_state", "failed")
+    ends = (1, 0) if size <= 128 else (0, 1)
+    rows = [dict(zip(names, (n * ends[0], n * ends[1], 0, 0), strict=True)) for n in counts]
+    recalled = size if size <= 128 else size // 10
+    return {
+        "noise": 0.0987,
+        "time": 31,
+        "steps": 300,
+        "tolerance": 0.5,
+        "images": size,
+        "recalled": recalled,
+        "recall": interval(recalled / size, size),
+        "into_training": interval(float(ends[0]), sum(counts)),
+        "classes": dict(zip(CLASSES, rows, strict=True)),
+        "basins": 4 * ends[1],
+        "chains": 0,
     }
 
 
@@ -317,6 +340,7 @@ def _point(folder: Path, recipe: Recipe, size: int, images: np.ndarray, sets: di
         base["spurious_at_common_size"] = float(at_common)
         if recipe.geometry:
             audit["geometry"] = geometry(size, audit["counts"])
+            audit["flow"] = flow(size, audit["counts"])
     return base | {"audit": checked_audit(AuditResult.model_validate(audit))}
 
 

@@ -114,9 +114,22 @@ def test_one_class_alone_has_no_order(make_run):
     assert summary(run.geometries) == ""
 
 
+def test_files_of_former_versions_go_by_their_configuration(make_run):
+    config = {"geometry": {"basins": {"clip": True, "steps": 30}}}
+    old = make_run(sizes=(2, 16), samples=40, geometry=True, changes={"config": config})
+    assert "(at most 20 steps, posterior means not clipped)" in sections.basins(old).paragraphs[0]
+    for audit in old.audits:
+        object.__setattr__(audit, "geometry", audit.geometry.model_copy(update={"clip": None, "steps": None}))
+    for k, geometry in old.geometries.items():
+        assert geometry.clip is None, k
+    clipped = "(at most 30 steps, each posterior mean clipped to [-1, 1])"
+    assert clipped in sections.basins(old).paragraphs[0]
+
+
 def test_basins_say_tolerance_and_small_groups(run):
     text = " ".join(sections.basins(run).paragraphs)
     assert "closer than δs (0.36 in l2)" in text
+    assert "probability flow take it back (at most 20 steps, posterior means not clipped)" in text
     assert "D = 64" in text
     assert "are counted, not measured: " in text
     small = [

@@ -22,7 +22,7 @@ from spurion.report.sections import SECTIONS
 SECTION_IDS = [
     "studied", "answer", "transition", "faces", "points", "alphas", "distances", "classes", "rules",
     "sensitivity",
-    "rarefaction", "census", "null", "controls", "basins", "curvature", "energy", "others", "order",
+    "rarefaction", "census", "null", "controls", "flow", "basins", "curvature", "energy", "others", "order",
     "gallery", "training", "limits", "provenance",
 ]  # fmt: skip
 

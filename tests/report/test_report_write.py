@@ -36,7 +36,7 @@ def test_every_figure_is_there_as_png_and_pdf(written):
 def test_the_page_holds_the_figures_and_stays_small(written):
     page = (written / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/svg+xml;base64,") == 2 * len(OF_A_STUDY)
-    assert len(page) < 0.6 * LIMIT
+    assert len(page) < 0.55 * LIMIT
 
 
 def test_the_same_run_gives_the_same_bytes(written, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from small_geometry import FEW
 from spurion.core.store import Store
 from spurion.core.tensors import load_tensors, save_tensors
 from spurion.report.run import read_run
@@ -25,10 +26,7 @@ TINY = (
     "sample_size=24",
     "thresholds=fixed:1.5,1.5",
     "gallery=4",
-    "geometry.points=6",
-    "geometry.scan=3",
-    "geometry.scan_points=2",
-    "geometry.least=6",
+    *FEW,
 )
 POINT = "points/000008/"
 MODEL = POINT + "model/"

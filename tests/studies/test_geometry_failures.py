@@ -10,6 +10,7 @@ import torch
 
 from cli.command_line import refused, run, write_images
 from planted import planted
+from small_geometry import FEW
 from spurion import audit
 from spurion.cli.study import _failed_measures
 from spurion.core.random import generator
@@ -218,14 +219,7 @@ TINY = (
     "thresholds=fixed:0.36,0.36",
     "gallery=2",
     "training.device=cpu",
-    "geometry.points=8",
-    "geometry.least=6",
-    "geometry.basins={draws: 3, levels: 5, steps: 4}",
-    "geometry.scan=3",
-    "geometry.scan_points=4",
-    "geometry.energy_points=6",
-    "geometry.references=1",
-    "geometry.probes=1",
+    *FEW,
 )
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from planted import planted
+from small_geometry import FEW
 from spurion import audit
 from spurion.audits.classes import AuditRules, classified, thresholds_for
 from spurion.audits.findings import DistanceInfo
@@ -25,6 +26,7 @@ TINY = (
     "distance=lpips-alex",
     "weights=random:0",
     "thresholds=fixed:0.03,0.02",
+    *FEW,
 )
 MARKED = "lpips-alex (random weights, seed 0)"
 

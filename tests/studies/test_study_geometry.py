@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.stats import beta, norm
 
+from small_geometry import FEW
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.basin import BasinConfig
@@ -152,16 +153,6 @@ TINY = (
     "thresholds=fixed:0.36,0.36",
     "gallery=2",
     "training.device=cpu",
-)
-FEW = (
-    "geometry.points=8",
-    "geometry.least=6",
-    "geometry.basins={draws: 3, levels: 5, steps: 4}",
-    "geometry.scan=3",
-    "geometry.scan_points=4",
-    "geometry.energy_points=6",
-    "geometry.references=1",
-    "geometry.probes=1",
 )
 
 

@@ -40,7 +40,7 @@ from torch import Tensor
 
 from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
-from spurion.core.tensors import holding, load_tensors, save_tensors
+from spurion.core.tensors import Damaged, holding, load_tensors, save_tensors
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, DistanceInfo, Neighbors, Searcher, as_distance, nearest
 from spurion.phases.anchor import LEAST
@@ -191,9 +191,11 @@ def load_measurement(path: Path) -> Measurement:
     """Read a stored measurement.
 
     Raises:
-        Damaged: If the file is damaged.
+        Damaged: If the file is damaged, or of a former version that kept one other sample of each alone.
     """
     tensors, facts = load_tensors(path)
+    if "distance_sample" in tensors and "to_samples.distances" not in tensors:
+        raise Damaged(f"{path} is of a former version, which kept one other sample near each and no more.")
     searches: dict[str, Any] = dict.fromkeys(SEARCHES)
     with holding(path, "measurement"):
         for name in SEARCHES:

@@ -5,7 +5,6 @@ __all__ = [
     "CircleResult",
     "RingEnergy",
     "circle_study",
-    "merge_distance",
     "paper_circle",
     "ring_memory_capacity",
     "ring_minima",
@@ -17,7 +16,6 @@ from spurion.circle.config import CircleConfig
 from spurion.circle.results import CircleResult
 from spurion.circle.ring import (
     RingEnergy,
-    merge_distance,
     paper_circle,
     ring_memory_capacity,
     ring_minima,

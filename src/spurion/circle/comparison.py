@@ -7,7 +7,6 @@ import math
 import torch
 from jaxtyping import Float
 from scipy.spatial.distance import directed_hausdorff
-from sklearn.cluster import AgglomerativeClustering
 from torch import Tensor
 
 
@@ -66,6 +65,8 @@ def cluster_samples(samples: Float[Tensor, "n 2"], linkage: float) -> tuple[Floa
         samples: The samples, at least 2, with shape (n, 2).
         linkage: The distance at which clusters are no longer joined, positive.
     """
+    from sklearn.cluster import AgglomerativeClustering  # import time that only clusters need
+
     labels = AgglomerativeClustering(n_clusters=None, distance_threshold=linkage).fit_predict(samples.numpy())
     groups = [samples[torch.from_numpy(labels == label)] for label in range(labels.max() + 1)]
     groups.sort(key=lambda group: (-len(group), group[0].tolist()))

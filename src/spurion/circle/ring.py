@@ -28,7 +28,6 @@ References:
 
 __all__ = [
     "RingEnergy",
-    "merge_distance",
     "paper_circle",
     "ring_memory_capacity",
     "ring_minima",
@@ -139,15 +138,6 @@ class RingEnergy:
         identity = torch.eye(2, dtype=x.dtype, device=x.device)
         return across[:, None, None] * identity + (radial - across)[:, None, None] * along
 
-    def radial_curvature(self, radius: float) -> float:
-        """E''(R) at one radius; at R*, the stiffness of the ring.
-
-        Arguments:
-            radius: The distance R from the center, at least 0.
-        """
-        z = torch.tensor([2 * self.beta * radius], dtype=torch.float64)
-        return float(2 - 4 * self.beta * _bessel_slope(z))
-
     def _tangential(self, x: Tensor) -> Tensor:
         """E'(R) / R = 2 - 4 beta A(z) / z."""
         return 2 - 4 * self.beta * _bessel_ratio(2 * self.beta * _radius(x))
@@ -172,11 +162,6 @@ def ring_radius(beta: float) -> float:
     # A(z) >= z / (1 + sqrt(1 + z^2)) (Amos), so R* >= sqrt(1 - 1 / beta); the margin is for rounding.
     low = math.sqrt(1 - 1 / beta) * (1 - 1e-9)
     return float(brentq(excess, low, 1.0, xtol=1e-15, rtol=1e-14))
-
-
-def merge_distance(beta: float) -> float:
-    """Distance sqrt(2 / beta) up to which two patterns make one minimum."""
-    return math.sqrt(2 / _positive(beta))
 
 
 def ring_memory_capacity(beta: float) -> float:

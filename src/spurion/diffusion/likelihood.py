@@ -45,7 +45,7 @@ from spurion.core.progress import Progress, silent
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.jacobian import denoise_and_traces, probe_error, random_signs
 from spurion.diffusion.mismatch import Moments, moments, prior_mismatch
-from spurion.diffusion.priors import Prior, mixture_prior, normal_prior
+from spurion.diffusion.priors import NormalPrior, Prior, mixture_prior, normal_prior
 from spurion.diffusion.schedule import Schedule
 
 TOLERANCE = 1e-5
@@ -59,8 +59,8 @@ class LogDensity(NamedTuple):
         value: The log-densities in nats, float64, with shape (n); NaN where the solution failed.
         error: For DDPM, how far the values may be off: the size of the correction that came from halving the
             number of steps, as a rule more than the error that is left, plus half of the 95 % interval of the
-            mean over probes, where there are any (NaN for one), plus how far the prior may be from what is
-            left of the data at the last step. NaN in continuous time. With shape (n).
+            mean over probes, where there are any (NaN for one), plus how far a `NormalPrior` may be from what
+            is left of the data at the last step. NaN in continuous time. With shape (n).
         calls: The number of denoiser calls, each for all items of a batch; not those that judge the prior.
         traces: How many of them took the trace, each with D backward passes, or one for each probe.
     """
@@ -110,12 +110,12 @@ def log_density(
     vectors = None
     if divergence == "hutchinson" and generator is not None:
         vectors = random_signs(probes, x.to(denoiser.dtype), generator=generator)
-    data = moments(denoiser) if denoiser.schedule.discrete else None
+    data = moments(denoiser) if denoiser.schedule.discrete and isinstance(prior, NormalPrior) else None
     results = []
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)
         model = _Model(denoiser, None if vectors is None else vectors[:, rows])
-        if data is not None:
+        if denoiser.schedule.discrete:
             results.append(_on_grid(model, x[rows], int(t), prior, data, steps or STEPS))
         else:
             results.append(_continuous(model, x[rows], float(t), prior, tolerance or TOLERANCE))
@@ -216,7 +216,7 @@ def _continuous(
 
 
 def _on_grid(
-    model: _Model, x: Tensor, t: int, prior: Prior, data: Moments, steps: int
+    model: _Model, x: Tensor, t: int, prior: Prior, data: Moments | None, steps: int
 ) -> tuple[Tensor, Tensor, int, int]:
     """Solve from step t to the last on a grid of steps, and on every other one for the error."""
     nodes = _nodes(model, t, steps)
@@ -225,7 +225,8 @@ def _on_grid(
     correction = (fine - coarse) / 3
     values = fine + correction
     error = correction.mean(dim=1).abs() + model.scatter(values)
-    error += prior_mismatch(data, prior, end, model.schedule)
+    if data is not None:
+        error += prior_mismatch(data, prior, end, model.schedule)
     return values.mean(dim=1), error, model.calls, model.traces
 
 

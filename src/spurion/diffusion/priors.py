@@ -12,10 +12,11 @@ References:
     | Memorization to Generalization (Pham et al., 2025), Eq. 13-18 and 24-33
 """
 
-__all__ = ["Prior", "mixture_prior", "normal_prior"]
+__all__ = ["NormalPrior", "Prior", "mixture_prior", "normal_prior"]
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -55,8 +56,25 @@ def mixture_prior(patterns: Float[Tensor, "K *shape"], schedule: Schedule) -> Pr
     return log_prior
 
 
-def normal_prior(std: float = 1.0) -> Prior:
-    """Density of independent normal numbers around 0: right for variance-preserving schedules.
+@dataclass(frozen=True)
+class NormalPrior:
+    """Density of independent normal numbers around 0, which knows nothing of the data.
+
+    Attributes:
+        std: Their standard deviation, positive.
+    """
+
+    std: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Log-density of each item."""
+        flat = x.flatten(1)
+        constant = flat.shape[1] * math.log(math.sqrt(2 * math.pi) * self.std)
+        return -flat.square().sum(1) / (2 * self.std**2) - constant
+
+
+def normal_prior(std: float = 1.0) -> NormalPrior:
+    """Density of independent normal numbers around 0: nearly right for variance-preserving schedules.
 
     Arguments:
         std: Their standard deviation, positive.
@@ -66,9 +84,4 @@ def normal_prior(std: float = 1.0) -> Prior:
     """
     if not (std > 0 and math.isfinite(std)):
         raise ValueError(f"`std` must be positive and finite, got {std}.")
-
-    def log_prior(x: Tensor) -> Tensor:
-        flat = x.flatten(1)
-        return -flat.square().sum(1) / (2 * std**2) - flat.shape[1] * math.log(math.sqrt(2 * math.pi) * std)
-
-    return log_prior
+    return NormalPrior(std)

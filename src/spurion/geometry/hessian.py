@@ -56,18 +56,9 @@ class Curvature:
         """Which points have no spectrum, with shape (n,)."""
         return self.rho.isnan().any(dim=1)
 
-    @property
-    def raw_singular(self) -> Float64[Tensor, "n D"]:
-        r"""The singular values of J itself, decreasing: the paper's quantity, with shape (n, D)."""
-        return self.singular / self.sigma**2
-
     def soft_directions(self, cut: float = CUT) -> Measured:
         """The number of directions with stiffness below `cut`."""
         return self._measured(soft_count(self.rho, cut))
-
-    def unstable_directions(self) -> Measured:
-        """The number of directions with negative stiffness."""
-        return self._measured(soft_count(self.rho, 0.0))
 
     def mean(self) -> Measured:
         """The mean stiffness, tr N / D."""

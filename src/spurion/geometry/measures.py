@@ -6,6 +6,8 @@ the package; the contract test runs over this dictionary.
 
 __all__ = ["MEASURES", "changed"]
 
+from collections import UserDict
+
 from spurion.geometry.critical import CriticalNoise
 from spurion.geometry.curvature_measures import (
     IntrinsicDimension,
@@ -31,8 +33,18 @@ _ALL: tuple[Measure, ...] = (
     FlowLogDensity(),
 )
 
-MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
-"""The name a user types, and the measure with its default settings."""
+
+class _Measures(UserDict[str, Measure]):
+    """Measures by their own names."""
+
+    def __setitem__(self, name: str, measure: Measure) -> None:
+        if measure.name != name:
+            raise ValueError(f"`MEASURES[{name!r}]` must hold a measure of that name, got {measure.name!r}.")
+        super().__setitem__(name, measure)
+
+
+MEASURES = _Measures({measure.name: measure for measure in _ALL})
+"""The name a user types, and the measure with its default settings; one of another name is refused."""
 
 
 def changed() -> bool:

@@ -52,11 +52,6 @@ class CapacityPoint:
     elsewhere: float
     rows: Float[Tensor, "sets 2 3"]
 
-    @property
-    def memory_share(self) -> float:
-        """Mean share of the patterns that have a minimum of their own."""
-        return self.kinds[0] / self.count
-
 
 def capacity_curve(
     patterns: str | Float[Tensor, "N D"],

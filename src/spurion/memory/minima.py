@@ -103,8 +103,7 @@ class Minima:
             raise ValueError(f"`memory_weight` must lie in (0.5, 1], got {memory_weight}.")
         if not flat >= 0:
             raise ValueError(f"`flat` must be at least 0, got {flat}.")
-        kinds = torch.where(self.barrier < flat, 2, 1)
-        return torch.where(self.top_weight >= memory_weight, 0, kinds)
+        return torch.where(self.top_weight >= memory_weight, 0, torch.where(self.barrier < flat, 2, 1))
 
 
 @dataclass(frozen=True)
@@ -157,11 +156,8 @@ def find_minima(
         2
     """
     check_arguments(locals(), MINIMA_KINDS)
-    _check_draws(draws)
-    if rounds < 1:
-        raise ValueError(f"`rounds` must be at least 1, got {rounds}.")
-    memory = memory.double()
-    search = _Search(memory)
+    _at_least_one(draws=draws, rounds=rounds)
+    search = _Search(memory := memory.double())
     known = first_starts(memory, generator)
     if starts is not None:
         if starts.ndim != 2 or starts.shape[1] != memory.dim:
@@ -193,10 +189,9 @@ def survey(memory: DenseAM, *, draws: int, generator: torch.Generator) -> tuple[
     Raises:
         ValueError: If `draws` is below 1.
     """
-    _check_draws(draws)
-    search = _Search(memory.double())
-    patterns = search.memory.patterns
-    search.descend(patterns, search.memory.sample(draws, generator=generator), patterns[:0])
+    _at_least_one(draws=draws)
+    search = _Search(memory := memory.double())
+    search.descend(memory.patterns, memory.sample(draws, generator=generator), memory.patterns[:0])
     minima, counts = search.result(search.passes(everywhere=False))
     return minima, Basins(counts, draws - int(counts.sum()), draws)
 
@@ -213,17 +208,18 @@ def basins(memory: DenseAM, minima: Minima, *, draws: int, generator: torch.Gene
     Raises:
         ValueError: If `draws` is below 1.
     """
-    _check_draws(draws)
+    _at_least_one(draws=draws)
     memory = memory.double()
     found = retrieve(memory, memory.sample(draws, generator=generator))
-    index = torch.where(found.converged, locate(found.attractors, minima.points, minima.radius), -1)
+    index = locate(found.attractors[found.converged], minima.points, minima.radius)
     counts = torch.bincount(index[index >= 0].cpu(), minlength=len(minima))
-    return Basins(counts, int((index < 0).sum()), draws)
+    return Basins(counts, draws - int(counts.sum()), draws)
 
 
-def _check_draws(draws: int) -> None:
-    if draws < 1:
-        raise ValueError(f"`draws` must be at least 1, got {draws}.")
+def _at_least_one(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {count}.")
 
 
 class _Search:
@@ -240,10 +236,9 @@ class _Search:
 
     def descend(self, known: Tensor, drawn: Tensor, mixed: Tensor) -> int:
         """Descend from all starts together; returns how many minima there are without random starts."""
-        starts = known, drawn, mixed
-        found = retrieve(self.memory, torch.cat(starts))
+        found = retrieve(self.memory, torch.cat([known, drawn, mixed]))
         self.unconverged += int((~found.converged).sum())
-        sizes = [len(part) for part in starts]
+        sizes = [len(known), len(drawn), len(mixed)]
         parts = zip(found.attractors.split(sizes), found.converged.split(sizes), strict=True)
         from_known, from_drawn, from_mixed = (attractors[converged] for attractors, converged in parts)
         self.add(from_known)
@@ -256,8 +251,8 @@ class _Search:
 
     def add(self, states: Tensor) -> None:
         """Keep the states that are new minima: apart from all known ones, with no negative curvature."""
-        width = 1 / math.sqrt(2 * self.memory.beta)
-        states = distinct(states[locate(states, self.points, self.radius) < 0], LEAST * width)
+        states = states[locate(states, self.points, self.radius) < 0]
+        states = distinct(states, LEAST / math.sqrt(2 * self.memory.beta))
         softness = 2 * self.memory.beta * soft_modes(self.memory, states)[0].amax(1)
         states = states[softness < 1 + FLAT]
         radius = same_within(self.memory, states)
@@ -285,14 +280,14 @@ class _Search:
         points = self.points[order]
         effective_number, _, top_pattern = memory.occupation(points)
         modes = soft_modes(memory, points)[0]
-        modes = torch.nn.functional.pad(modes, (0, memory.dim - modes.shape[1]))
         minima = Minima(
             beta=memory.beta,
             points=points,
             radius=self.radius[order],
             energy=memory.energy(points),
             gradient=memory.gradient(points).norm(dim=1),
-            eigenvalues=2 - 4 * memory.beta * modes,
+            eigenvalues=2
+            - 4 * memory.beta * torch.nn.functional.pad(modes, (0, memory.dim - modes.shape[1])),
             top_weight=self._top_weight(points),
             top_pattern=top_pattern,
             effective_number=effective_number,

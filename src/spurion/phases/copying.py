@@ -33,13 +33,12 @@ References:
 __all__ = ["CopyTest", "authenticity", "c_t", "nearest_cells"]
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int, Int64
 from scipy import stats
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 from spurion.core.config import Config
@@ -143,6 +142,9 @@ def nearest_cells(
     """
     if min(len(train), len(samples), len(holdout)) < CELLS * CELL_MINIMUM:
         return None
+    from sklearn.cluster import KMeans  # a second of import time that only cells need
+    from sklearn.decomposition import PCA
+
     most = min(FITTED, max(CELLS * CELL_MINIMUM, FITTED_ELEMENTS // train[0].numel()))
     chosen = torch.randperm(len(train), generator=generator(seed, "null", "fitted"))[:most]
     state = derive_seed(seed, "null", "cells") % 2**32
@@ -159,8 +161,8 @@ def nearest_cells(
     return trained, ours, theirs
 
 
-def _projected(images: Float[Tensor, "n *shape"], projection: PCA | None) -> Float64[np.ndarray, "n d"]:
-    """The coordinates in which cells are formed, of some images at a time."""
+def _projected(images: Float[Tensor, "n *shape"], projection: Any) -> Float64[np.ndarray, "n d"]:
+    """The coordinates in which cells are formed, of some images at a time; pixels if there is no PCA."""
     parts = map(_pixels, images.split(max(1, PART_ELEMENTS // images[0].numel())))
     return np.concatenate([part if projection is None else projection.transform(part) for part in parts])
 

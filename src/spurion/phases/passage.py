@@ -36,9 +36,9 @@ def passage(
     *,
     falling: bool,
 ) -> Capacity:
-    """Where a falling (else rising) fraction passes a level: of the study, first row, and its resamples.
+    """Where a falling (else rising) share passes a level: of the study, first row, and its resamples.
 
-    Counts may be expected ones, of fractions times `total`.
+    `name` is what notes call the share. Counts may be expected ones, of fractions times `total`.
     """
     if not falling:
         sizes, counts, total = sizes[::-1], counts[:, ::-1], total[::-1]
@@ -55,7 +55,7 @@ def passage(
         low=low,
         high=high,
         bracket=ends if falling else ends[::-1],
-        note=_note(counts[0] / total >= level, number, f"The {name} fraction", f"{level:.4g}", falling),
+        note=_note(counts[0] / total >= level, number, f"The {name}", f"{level:.4g}", falling),
     )
 
 

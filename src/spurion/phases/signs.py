@@ -69,10 +69,6 @@ class Sign(Config):
     p_value: float = Field(description="One-sided: small if samples are too near to training images.")
     copy_rate: float = Field(description="The share of copies among honest samples that would explain it.")
 
-    def speaks(self, limit: float) -> bool:
-        """Whether it says, beyond chance, that more samples than a share `limit` are copies."""
-        return self.p_value < LEVEL and self.copy_rate > limit
-
 
 @dataclass(frozen=True)
 class Approach:

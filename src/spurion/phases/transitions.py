@@ -93,9 +93,9 @@ def capacities(
     memorized, spurious, generalized = (every * total[:, None]).transpose(2, 0, 1)
     return Capacities(
         epsilon=epsilon,
-        memorization=passage(sizes, memorized, total, 1 - epsilon, "memorized", falling=True),
+        memorization=passage(sizes, memorized, total, 1 - epsilon, "memorized fraction", falling=True),
         spurious=_peak(sizes, spurious / total),
-        generalization=passage(sizes, generalized, total, 1 - epsilon, "generalized", falling=False),
+        generalization=passage(sizes, generalized, total, 1 - epsilon, "generalized fraction", falling=False),
     )
 
 

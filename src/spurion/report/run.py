@@ -17,6 +17,7 @@ from spurion.audits.claims import Claim
 from spurion.audits.results import AuditResult
 from spurion.core.store import Store
 from spurion.geometry.groups.config import GeometryConfig
+from spurion.geometry.groups.flow import SampleFlow
 from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.phases.transitions import Capacities
 from spurion.report.evidence import Gallery, LossCurve, Samples, read_gallery, read_loss_curve, read_samples
@@ -89,6 +90,11 @@ class Run:
     def capacities(self) -> Capacities | None:
         """The capacities, in a study with classes."""
         return None if self.study is None else self.study.capacities
+
+    @property
+    def flows(self) -> dict[int, SampleFlow]:
+        """Where the samples flow, by training size."""
+        return {audit.train_size: audit.flow for audit in self.audits if audit.flow is not None}
 
     @property
     def geometries(self) -> dict[int, GeometryResult]:

@@ -23,6 +23,7 @@ from spurion.report.figures.curvature import draw_directions, draw_scan, draw_sp
 from spurion.report.figures.distances import draw_distances
 from spurion.report.figures.energies import draw_energies
 from spurion.report.figures.examples import draw_examples
+from spurion.report.figures.flow import draw_flow
 from spurion.report.figures.fractions import draw_rules, draw_transition
 from spurion.report.figures.histograms import draw_histograms
 from spurion.report.figures.leak import draw_leak
@@ -46,6 +47,7 @@ FIGURES: dict[str, Callable[[Run, Width], Figure | None]] = {
     "leak": draw_leak,
     "null": draw_null,
     "controls": draw_controls,
+    "flow": draw_flow,
     "basins": draw_basins,
     "noise_scan": draw_scan,
     "spectra": draw_spectra,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from spurion.audits.claims import Claim, in_order
 from spurion.studies.checks.answers import foremost, generalization, memorization, peak
 from spurion.studies.checks.basins import landscape
+from spurion.studies.checks.flow import flow_limits, recall, where_samples_flow
 from spurion.studies.checks.not_shown import capacity_notes, failures, limits, of_points, sample_sizes
 from spurion.studies.checks.rule import by_alpha, leak
 from spurion.studies.results import StudyResult
@@ -24,12 +25,15 @@ STUDY_CHECKS: dict[str, StudyCheck] = {
     "generalization": generalization,
     "leak": leak,
     "landscape": landscape,
+    "recall": recall,
+    "flow": where_samples_flow,
     "points": of_points,
     "foremost": foremost,
     "capacities": capacity_notes,
     "by alpha": by_alpha,
     "sample sizes": sample_sizes,
     "limits": limits,
+    "flow limits": flow_limits,
 }
 """The checks, in the order of what they say."""
 
