@@ -98,6 +98,8 @@ CAPACITIES = {
 
 def _other_capacities(recipe: Recipe) -> dict:
     """Those at other alphas and of the leak, as far as the recipe has a rule and held-out images for them."""
+    if set(recipe.sizes) <= {*recipe.failed, *recipe.blind, *recipe.sparse}:
+        return {}
     return {
         **(BY_ALPHA if recipe.rule.startswith("null") else {}),
         "leak_capacities": LEAK_CAPACITIES if recipe.held_out else None,

@@ -224,7 +224,7 @@ def test_duplicates_of_memorized_samples_are_weighed_by_their_number(make_run):
 
 def test_equal_sample_sizes_are_said(make_run):
     page = render(make_run(sizes=(16, 128), samples=60), {})
-    assert "the spurious share is the one expected among m<sub>0</sub> = 60 samples" in page
+    assert "share is the one expected among m<sub>0</sub> = 60 samples" in page
     assert "differ over K" not in page
 
 

@@ -189,8 +189,6 @@ def show_classes(result: "AuditResult") -> None:
         names = [result.class_names[name] for name in CLASSES]
         rows = [list(row) for row in zip(names, map(str, result.counts), shares, strict=True)]
         show_table(("class", "samples", SHARE), rows, numbers=("samples", SHARE))
-    if result.still_leaking:
-        say("Still leaking: samples of no other class are no closer than chance, and not called generalized.")
     if result.by_alpha:
         rows = [
             [promised(at.alpha), *(percent(getattr(at.fractions, name)) for name in CLASSES)]
@@ -198,10 +196,6 @@ def show_classes(result: "AuditResult") -> None:
         ]
         columns = ("false calls", *(f"{result.class_names[name]} %" for name in CLASSES))
         show_table(columns, rows, numbers=columns)
-    if result.excess is not None:
-        say(f"Excess risk beyond honest images, in %: {percent(result.excess)}.")
-    if result.listed is not None:
-        say(f"Listed as copies: {len(result.listed):,} samples, 5 % of them false on average.")
 
 
 def show_claims(result: "AuditResult") -> None:

@@ -36,7 +36,7 @@ def _told(points: tuple[AuditResult, ...]) -> str:
     repeated = f" Repetitions are counted {met} throughout." if met else ""
     return (
         "The thresholds allow a share α of honest images to be called memorized, and no law says how large "
-        f"it should be. So here is the answer at several.{repeated}"
+        f"it should be. So here is the answer at several.{repeated}{leaks_told(points)}"
     )
 
 
@@ -53,9 +53,7 @@ def _of_audit(audit: AuditResult) -> Section | None:
             )
             for at in audit.by_alpha
         )
-        tables.append(
-            Table(f"Shares of samples at each α, with 95% intervals.{leaks_told([audit])}", header, rows)
-        )
+        tables.append(Table("Shares of samples at each α, with 95% intervals.", header, rows))
     beyond = _beyond(audit)
     if beyond:
         header = ("reading", "value", "what it says")
@@ -117,8 +115,7 @@ def _shares(audits: list[AuditResult]) -> Table:
         rows.append((number_cell(audit.train_size, size), *cells))
     titles = class_titles(audits).values()
     header = ("K", *(f"α = {promised(alpha)}: {title}" for alpha in found for title in titles))
-    caption = f"Shares of samples at each α, with 95% intervals.{leaks_told(audits)}"
-    return Table(caption, header, tuple(rows))
+    return Table("Shares of samples at each α, with 95% intervals.", header, tuple(rows))
 
 
 def capacity_cell(capacity: Capacity) -> Cell:

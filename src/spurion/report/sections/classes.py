@@ -108,8 +108,9 @@ def rules(run: Run) -> Section | None:
         ends = low if low == high else f"{low} to {high}, depending on K"
         paragraphs.append(f"Under the held-out rule, δm = {ends}.")
     met = counted_among(points)
-    if met:
-        paragraphs.append(f"Under the main rule, repetitions are counted {met}.")
+    told = f"Under the main rule, repetitions are counted {met}." if met else ""
+    if told := f"{told}{leaks_told(points)}".strip():
+        paragraphs.append(told)
     names = ("fractions", "ratio_fractions", "holdout_fractions")
     titles = class_titles(points).values()
     header = ("K", *(f"{rule}: {title}" for rule in ("main", "ratio", "held-out") for title in titles))
@@ -122,7 +123,7 @@ def rules(run: Run) -> Section | None:
     )
     caption = "Class fractions under three rules. Bands are 95% intervals."
     drawing = Drawing("rules", caption, "Three panels of class fractions over K, one for each rule.")
-    table = Table(f"Fractions under the three rules, with 95% intervals.{leaks_told(points)}", header, rows)
+    table = Table("Fractions under the three rules, with 95% intervals.", header, rows)
     return Section("rules", "The same samples under other rules", tuple(paragraphs), (drawing,), (table,))
 
 

@@ -109,7 +109,7 @@ def points(run: Run) -> Section | None:
         "training image than that image is from the next one. Attractors are states that several samples "
         "fell into: memorized + spurious. The last two columns are controls: training images with a whisper "
         "of noise that were found to be memorized, which must be 1, and held-out images that were wrongly "
-        "called so, which must be near 0. Small numbers are 95% intervals."
+        f"called so, which must be near 0. Small numbers are 95% intervals.{leaks_told(run.audits)}"
     )
     caption = "All training sizes. A dash stands where a number could not be computed."
     header = (
@@ -122,7 +122,7 @@ def points(run: Run) -> Section | None:
         "Every point in numbers",
         (text,),
         (),
-        (Table(caption + leaks_told(run.audits), header, rows),),
+        (Table(caption, header, rows),),
     )
 
 
