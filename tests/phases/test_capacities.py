@@ -154,7 +154,7 @@ def test_equal_peaks_say_so():
     assert found.value == pytest.approx(800**0.5, rel=1e-12)  # halfway between 20 and 40 in log K
     assert found.bracket == (10, 40)
     assert found.note == (
-        "Several training sizes share the largest spurious fraction; the parabola is that of the smallest."
+        "Several training sizes share the largest spurious fraction; this is by the smallest."
     )
 
 
