@@ -109,7 +109,7 @@ class TestGround:
         assert p_values(found, ground, L2()) is None
 
     def test_shares_beside_each_other(self):
-        ground, found, shares = grounded(cube(300, "t"), cube(300, "s"), cube(200, "h"))
+        ground, _, shares = grounded(cube(300, "t"), cube(300, "s"), cube(200, "h"))
         assert [alpha for alpha, _ in ground.others] == list(ALPHAS)
         assert [alpha for alpha, *_ in shares.others] == list(ALPHAS)
         assert ground.others[1][1] == ground.thresholds

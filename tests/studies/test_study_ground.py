@@ -1,19 +1,21 @@
 """The thresholds of a study hang on real images alone, and its capacities on what was drawn anew."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from spurion.audits.results import AuditResult
 from spurion.core.tensors import load_arrays, load_tensors, save_tensors
 from spurion.phases.anchor import LEAST
+from spurion.phases.null import NullTest
 from spurion.statistics.intervals import Interval
 from spurion.studies import study
 from spurion.studies.capacities import _leaks
 from spurion.studies.ground import grounds
 from spurion.studies.point import PointTask
 from spurion.studies.recipes import named_config
+from spurion.studies.results import Point
 
 EXACT = ("denoiser={kind: exact}", "sampler.steps=20", "sample_size=60", "geometry=null", "gallery=2")
 
@@ -123,8 +125,9 @@ def leaks(shares):
     """The capacities of a leak, of points with such shares closer to the training set."""
     points = []
     for size, share in shares.items():
-        null = share and SimpleNamespace(share_closer_to_train=share if share != "none" else None)
-        points.append(SimpleNamespace(train_size=size, audit=null and SimpleNamespace(null=null)))
+        null = share and NullTest.model_construct(share_closer_to_train=None if share == "none" else share)
+        audit = null and AuditResult.model_construct(null=null)
+        points.append(Point.model_construct(train_size=size, audit=audit))
     return _leaks(points)
 
 

@@ -129,9 +129,7 @@ def _peak(sizes: Int64[np.ndarray, " p"], fractions: Float64[np.ndarray, "r p"])
     if best in (0, last):
         notes.append("The largest spurious fraction is at an end of the grid; the peak may lie beyond.")
     if (fractions[0] == fractions[0, best]).sum() > 1:
-        notes.append(
-            "Several training sizes share the largest spurious fraction; the parabola is at the smallest."
-        )
+        notes.append("Several training sizes share the largest spurious fraction; this is by the smallest.")
     return Capacity(
         value=float(places[0]),
         low=low,

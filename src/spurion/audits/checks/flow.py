@@ -16,7 +16,7 @@ def setting(found: SampleFlow) -> str:
 
 
 def flow(audit: AuditResult) -> Iterator[Claim]:
-    """The share of samples that flow into a training image, and of training images that stay; states the time.
+    """The shares of samples that flow into a training image and of training images that stay, with the time.
 
     It makes no class: with more steps other states may meet.
     """

@@ -19,7 +19,6 @@ GENERAL = (
     "sampler",
     "one_model",
     "unseen_transforms",
-    "sample_flow",
 )
 """What every audit says and a study says in words of its own, or does not need: it asks for no gate."""
 
