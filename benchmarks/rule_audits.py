@@ -21,7 +21,7 @@ SIZES = (1000, 500, 2000)
 
 
 def as_they_are(random):
-    return photos(16)(sum(SIZES), random).split(SIZES)
+    return photos(8)(sum(SIZES), random).split(SIZES)
 
 
 def two_kinds(random):
