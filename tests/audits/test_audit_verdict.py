@@ -54,7 +54,8 @@ def test_held_out_images_that_are_training_images_set_no_threshold():
 
 def test_held_out_images_that_are_near_copies_forbid_a_pass_and_are_named():
     leaked = torch.cat([HOLDOUT[:200], with_noise(TRAIN[:6], "leak", 0.001), HOLDOUT[206:]])
-    found = audit(TRAIN, copying(100), leaked, fail_if="memorized > 0.02")
+    how = {"thresholds": "holdout:0.01", "fail_if": "memorized > 0.02"}
+    found = audit(TRAIN, copying(100), leaked, **how)
     assert found.counts[0] == 0  # the leaks have pulled the threshold down
     (warning,) = warnings_of(found)
     assert (warning.kind, sorted(warning.numbers["images"])) == ("holdout_near_train", list(range(200, 206)))
@@ -62,6 +63,8 @@ def test_held_out_images_that_are_near_copies_forbid_a_pass_and_are_named():
     assert found.verdict.outcome == "inconclusive"
     assert "It would pass, but: " in found.verdict.reason
     assert warning.sentence in found.verdict.reason
+    by_null = audit(TRAIN, copying(100), leaked, fail_if="memorized > 0.02")
+    assert by_null.counts[0] >= 100  # a threshold carried on from thirty images stays where it is
     by_hand = audit(TRAIN, copying(100), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
     assert by_hand.verdict.outcome == "fail"
     clean = audit(TRAIN, copying(0), leaked, thresholds="fixed:0.6,0.6", fail_if="memorized > 0.02")
@@ -79,8 +82,8 @@ def test_a_denser_kind_of_image_is_no_leak():
 
 
 def test_samples_that_equal_training_images_are_copies_even_without_a_threshold():
-    samples = torch.cat([TRAIN[[5, 5, 9]], images(37, "new")])
-    found = audit(TRAIN, samples, fail_if="memorized > 0.01")
+    samples, train = torch.cat([TRAIN[[5, 5, 9]], images(37, "new")]), TRAIN[:50]  # too few for any
+    found = audit(train, samples, fail_if="memorized > 0.01")
     assert found.counts is None
     assert found.exact_copies == (0, 1, 2)
     assert [(image.train_index, image.count) for image in found.exposure] == [(5, 2), (9, 1)]
@@ -88,8 +91,8 @@ def test_samples_that_equal_training_images_are_copies_even_without_a_threshold(
     assert found.verdict.reason.startswith(
         "3 of 40 samples equal training images byte for byte, copies under any rule; "
     )
-    assert audit(TRAIN, samples, fail_if="memorized > 0.1").verdict.outcome == "inconclusive"
-    assert audit(TRAIN, TRAIN[1:], fail_if="memorized > 0.5").verdict.outcome == "fail"
+    assert audit(train, samples, fail_if="memorized > 0.1").verdict.outcome == "inconclusive"
+    assert audit(train, train[1:], fail_if="memorized > 0.5").verdict.outcome == "fail"
 
 
 def findings(memorized, samples, **given):
@@ -424,10 +427,8 @@ def test_an_honest_generator_of_two_kinds_of_images_never_fails():
 
     found = audit(draw(300, "flat train"), draw(400, "flat samples"), fail_if="memorized > 0.02")
     assert found.thresholds.memorized is not None
-    assert found.fractions.memorized.low > 0.3
-    assert found.verdict.outcome == "inconclusive"
-    assert "training images among themselves lie as near to a training image as" in found.verdict.reason
-    assert found.only_near
+    assert found.fractions.memorized.value <= 0.03
+    assert found.verdict.outcome != "fail"
 
 
 def test_transformed_copies_are_found_where_they_are_looked_for(tmp_path, words_only):

@@ -16,7 +16,7 @@ def brute(x, y):
 
 
 def test_distances_are_those_of_brute_force():
-    sets = planted()
+    sets = planted(train=70)  # as many held-out images as samples, all of which are looked at
     found = measure(sets.train, sets.samples, sets.holdout, seed=3)
     to_train = brute(sets.samples, sets.train).sort(dim=1)
     assert torch.equal(found.nearest_train, to_train.indices[:, 0])
@@ -41,10 +41,19 @@ def test_control_copies_whisper():
 
 
 def test_held_out_distances_are_matched_to_the_number_of_samples():
-    sets = planted()
-    found = measure(sets.train, sets.samples[:7], sets.holdout)
-    assert len(found.holdout_holdout) == 7
-    assert len(found.holdout_train) == len(sets.holdout)
+    sets = planted(train=200)
+    found = measure(sets.train, sets.samples, sets.holdout)
+    assert len(found.holdout_holdout) == len(sets.samples) == 70
+    assert len(found.holdout_train) == len(sets.holdout) == 200
+    few = measure(sets.train, sets.samples[:59], sets.holdout)
+    assert len(few.holdout_holdout) == 0  # so few say nothing of one in a hundred
+    assert len(few.holdout_train) == 200
+
+
+def test_as_many_other_samples_are_known_as_repetitions_take():
+    sets = planted(train=200)
+    assert measure(sets.train, sets.samples).to_samples.distances.shape == (70, 1)
+    assert measure(sets.train, sets.samples, sample_size=30).to_samples.distances.shape == (70, 39)
 
 
 def test_one_training_image_has_no_second_neighbor():
