@@ -149,7 +149,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 def test_the_default_folder_is_named_after_the_study(monkeypatch, tmp_path, no_report):
     monkeypatch.chdir(tmp_path)
-    result = run("study", "digits", *TINY_STUDY)
+    result = run("study", "digits", *TINY_STUDY, "--set=geometry=null")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "runs" / "digits" / "study.json").exists()
 

@@ -8,6 +8,7 @@ import torch
 
 from cli.command_line import refused, run, write_images
 from planted import planted
+from small_geometry import FEW
 from spurion import audit
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.folder import save_denoiser
@@ -19,7 +20,21 @@ from spurion.report.html import render
 from spurion.report.run import read_run
 from spurion.studies import study
 from spurion.studies.geometry import sweep
-from studies.test_geometry_failures import TINY
+
+TINY = (
+    "train_sizes=[12]",
+    "denoiser.width=8",
+    "denoiser.blocks=1",
+    "training.iterations=10",
+    "training.warmup=1",
+    "training.batch_size=8",
+    "sampler.steps=4",
+    "sample_size=24",
+    "thresholds=fixed:0.36,0.36",
+    "gallery=2",
+    *FEW,
+)
+"""A network: the energies of an exact denoiser take a minute."""
 
 SENTENCE = "Nothing, from the mean of an image alone"
 
