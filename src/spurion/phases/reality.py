@@ -3,7 +3,7 @@ r"""What is odd about the real images that the `null` rule hangs on.
 - **Near copies among them.** If more than chance allows lie nearer to each other than a share `RARE` of
   images would (:math:`\delta(.001)`; low distances come in pairs, so half as many are counted, against a
   Poisson law), or a gap of the kind that near copies leave parts some from the rest (`spurion.phases.leaks`).
-  Images of a dense kind lie below a gap too, but so do their tenth neighbors; those of near copies do not.
+  Only those count whose tenth neighbor is far: in a dense kind of images it is near as well.
 - **Groups of unlike density.** The rule keeps its promise for all images together; in a dense group, such as
   the digit 1, it may call far more honest samples copies. Of groups by k-means, the one whose share below
   :math:`\delta(.05)` is least likely to be chance.
@@ -84,17 +84,16 @@ def real_reading(anchor: Anchor, alpha: float, sample_size: int, distance: Dista
 
 
 def _near_copies(anchor: Anchor) -> tuple[int, float]:
-    apart = anchor.to_others
-    radius = _lawful_radius(anchor)
-    below = 0 if radius is None else int((apart <= radius).sum())
+    apart, radius = anchor.to_others, _lawful_radius(anchor)
+    lonely = anchor.distances[:, -1] >= FACTOR * apart
+    below = 0 if radius is None else int(((apart <= radius) & lonely).sum())
     p_value = float(poisson.sf(math.ceil(below / 2) - 1, len(anchor) * RARE / 2)) if below else 1.0
     distinct = apart[apart > 0].unique()
     parted = near_leaks(distinct)
     if len(parted):
         near = apart <= distinct[parted].max()
-        lonely = anchor.distances[near, -1] >= FACTOR * apart[near]
-        if float(lonely.double().mean()) >= 0.5:
-            return max(below, int(lonely.sum())), min(p_value, 0.01)
+        if 2 * int((near & lonely).sum()) >= int(near.sum()):
+            return max(below, int((near & lonely).sum())), min(p_value, 0.01)
     return below, p_value
 
 
