@@ -51,9 +51,7 @@ def test_a_threshold_without_a_law_says_which(found):
     fit = found.thresholds.null.model_copy(update={"lawful": (True, False)})
     thresholds = found.thresholds.model_copy(update={"null": fit})
     claim = one(checked(found.model_copy(update={"thresholds": thresholds})), "no_law")
-    assert (
-        "so the spurious threshold is read off the few nearest of 150 images, and rests" in claim.sentence
-    )
+    assert "so the spurious threshold is read off the few nearest of 150 images, and rests" in claim.sentence
 
 
 def test_a_dense_group_says_how_many_times(found):
