@@ -1,4 +1,4 @@
-"""What a study says of its own ruler: capacities at several shares of false calls, and the end of the leak."""
+"""What a study says of its ruler: capacities at several shares of false calls, and the end of the leak."""
 
 import pytest
 
@@ -27,7 +27,8 @@ def test_capacities_are_told_at_every_alpha_open_ends_too():
     )
     (claim,) = by_alpha(study)
     assert claim.sentence == (
-        "If 5% and 0.1% of honest samples may be called copies, the memorization capacity is K = 115 and below "
+        "If 5% and 0.1% of honest samples may be called copies, the memorization capacity is K = 115 and "
+        "below "
         "2, the spurious capacity is K = 380 and 227, and the generalization capacity is K = above 1,438 and "
         "460, in this order."
     )
