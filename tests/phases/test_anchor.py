@@ -6,13 +6,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from scipy.stats import kstest
+from scipy.stats import binom, gamma, kstest
 
 from spurion.core.random import generator
 from spurion.neighbors import load_distance
 from spurion.neighbors.distances.l2 import L2
 from spurion.phases import anchor as module
-from spurion.phases.anchor import Anchor, anchor_among, anchor_of, dimension
+from spurion.phases.anchor import GUARD, Anchor, anchor_among, anchor_of, dimension
 from spurion.phases.thresholds import null_thresholds
 
 
@@ -167,7 +167,7 @@ class TestTies:
         anchor = made(ranked)
         assert anchor.nearness(0.5).value == 50
         ranked[48:51] = 50.0  # ranks 49 to 51 tie
-        assert made(ranked).nearness(0.5).value == 48
+        assert made(ranked).nearness(0.5).value == math.nextafter(50.0, 0.0)
 
     def test_just_below_the_smallest_one(self):
         anchor = made(torch.ones(80), torch.arange(1.0, 81.0))
@@ -235,15 +235,29 @@ class TestNearCopies:
     def test_a_few_more_are_chance(self):
         # 9 of 299 at a share of .02 have a probability of about .13
         distances = 1 + torch.arange(299, dtype=torch.float64) / 299
-        distances[:9] = 1e-3
+        distances[:9] = 0.99 * made(distances).nearness(0.02).value
         assert made(distances).nearness(0.02).lawful
 
-    @pytest.mark.parametrize("below", [4, 5])
-    def test_the_probability_that_decides(self, below):
-        # with a share of .005 of 299, P(5 or more) is .0176 and P(6 or more) is .0038: see GUARD
+    @pytest.mark.parametrize(("alpha", "most"), [(0.02, 11), (0.005, 4)])
+    def test_the_number_that_decides(self, alpha, most):
+        """Just below the threshold they are too many, if anything, and not too near: see GUARD."""
+        assert binom.sf(most - 1, 299, alpha) >= GUARD > binom.sf(most, 299, alpha)
+        base = 1 + torch.arange(299, dtype=torch.float64) / 299
+        for below in (most, most + 1):
+            distances = base.clone()
+            distances[:below] = 0.99 * made(base).nearness(alpha).value
+            assert made(distances).nearness(alpha).lawful == (below == most)
+
+    @pytest.mark.parametrize("below", [0.5, 1e-3])
+    def test_the_nearness_that_decides(self, below):
+        """Three images of 299 are not too many at a share of .02, but three of them may be too near."""
         distances = 1 + torch.arange(299, dtype=torch.float64) / 299
-        distances[: below + 1] = 1e-3 * torch.arange(1, below + 2)
-        assert made(distances).nearness(0.005).lawful == (below == 4)
+        distances[:3] = below
+        anchor = made(distances)
+        logs = float((distances[29] / distances[:29]).log().sum())
+        assert anchor.nearness(0.02).lawful == (gamma.sf(anchor.dimension * logs, 29) >= GUARD)
+        paired = anchor.spacing(0.02, 299).lawful
+        assert paired == (gamma.sf(anchor.dimension * logs / 2, 29 / 2) >= GUARD)
 
 
 class TestPValues:

@@ -11,6 +11,7 @@ from spurion.phases.classification import classify
 from spurion.phases.detection import power
 from spurion.phases.gate import decide
 from spurion.phases.null import null_test
+from spurion.phases.repeats import depth
 from spurion.phases.thresholds import holdout
 from spurion.statistics.intervals import class_fractions, proportion
 
@@ -26,6 +27,15 @@ def nearest_distance(queries, reference, exclude_self=False):
     if exclude_self:
         distances.fill_diagonal_(torch.inf)
     return distances.min(dim=1).values
+
+
+def to_others(samples, count):
+    return (
+        torch.cdist(samples.double(), samples.double())
+        .fill_diagonal_(torch.inf)
+        .sort(dim=1)
+        .values[:, :count]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +80,7 @@ def false_alarms():
         )
         labels = classify(
             nearest_distance(samples, train),
-            nearest_distance(samples, samples, exclude_self=True),
+            to_others(samples, depth(300, thresholds.sample_size)),
             thresholds,
         )
         found.append(labels)

@@ -102,9 +102,16 @@ def test_a_count_could_be_chance_below_the_one_that_is_needed():
 @pytest.mark.parametrize(("alpha", "held_out", "rank"), [(0.02, 150, 3), (0.01, 99, 1), (0.05, 999, 50)])
 def test_the_law_of_the_rate_is_cut_into_equal_shares(alpha, held_out, rank):
     """The threshold is the distance of that rank, so a new image lies below it with a Beta probability."""
-    shares = beta.cdf(_rates(alpha, held_out), rank, held_out + 1 - rank)
+    shares = beta.cdf(_rates(alpha, held_out, None), rank, held_out + 1 - rank)
     assert shares == pytest.approx((np.arange(QUADRATURE) + 0.5) / QUADRATURE, abs=1e-9)
-    assert _rates(alpha, None).tolist() == [alpha]
+    assert _rates(alpha, None, None).tolist() == [alpha]
+
+
+def test_the_rate_of_a_threshold_that_was_carried_on_is_scaled():
+    """From rank 30 of 359 to a share of .01: the same law, smaller by .01 * 360 / 30."""
+    scaled = _rates(0.01, 359, 30) / (0.01 * 360 / 30)
+    assert beta.cdf(scaled, 30, 330) == pytest.approx((np.arange(QUADRATURE) + 0.5) / QUADRATURE, abs=1e-9)
+    assert _rates(0.01, 359, 30).mean() == pytest.approx(0.01, rel=1e-3)
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.1, 0.01, 0.0003])
