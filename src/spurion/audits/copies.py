@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from spurion.audits.measurement import COPY_NOISE, Measurement, equal_images
+from spurion.audits.measurement import COPY_NOISE, Measurement
 from spurion.audits.sources import Images
 from spurion.core.random import generator
 from spurion.data.storage import taken
 from spurion.data.transforms import TRANSFORMS
 from spurion.neighbors import Distance, Searcher, TransformedSearch
 from spurion.phases.classification import CLASSES
-from spurion.phases.exposed import exposure, likened
+from spurion.phases.exposed import equal_images, exposure, likened
 from spurion.statistics.intervals import Interval, proportion
 
 TRANSFORMED = 100

@@ -19,13 +19,13 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from spurion.audits.measurement import Measurement, equal_images
+from spurion.audits.measurement import Measurement
 from spurion.core.random import derive_seed
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, Searcher, nearest
 from spurion.phases.anchor import LEAST, Anchor, anchor_among, anchor_of
 from spurion.phases.classification import class_shares, classify
-from spurion.phases.exposed import duplicate_groups
+from spurion.phases.exposed import duplicate_groups, equal_images
 from spurion.phases.leaks import near_leaks
 from spurion.phases.reality import RealImages, real_reading
 from spurion.phases.repeats import USUAL, repeats

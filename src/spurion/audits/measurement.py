@@ -21,7 +21,6 @@ A sample is never its own neighbor. See Pham et al. (2025), Eq. 9-11.
 __all__ = [
     "COPY_NOISE",
     "Measurement",
-    "equal_images",
     "load_measurement",
     "measure",
     "save_measurement",
@@ -35,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from spurion.core.progress import Progress, silent
@@ -44,7 +43,7 @@ from spurion.core.tensors import Damaged, holding, load_tensors, save_tensors
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, DistanceInfo, Neighbors, Searcher, as_distance, nearest
 from spurion.phases.anchor import LEAST
-from spurion.phases.exposed import digests, duplicate_groups
+from spurion.phases.exposed import duplicate_groups, equal_images
 from spurion.phases.null import DEPTH, NullTest, Searches, null_test, searches
 from spurion.phases.partition import second_outside
 from spurion.phases.repeats import USUAL, depth
@@ -284,20 +283,3 @@ def _held_out(
         "holdout_holdout": among,
         "null": null,
     }
-
-
-def equal_images(
-    images: Float[Tensor, "n *shape"], train: Float[Tensor, "k *train_shape"], distances: Float[Tensor, " n"]
-) -> Bool[Tensor, " n"]:
-    """Which images are byte for byte training images.
-
-    Arguments:
-        images: The images with shape (n, *shape).
-        train: The training images with shape (K, *shape).
-        distances: The distance of each image to its nearest training image; that of equal ones is 0.
-    """
-    equal = distances == 0
-    if equal.any():
-        known = set(digests(train))
-        equal[equal.clone()] = torch.tensor([key in known for key in digests(images[equal])])
-    return equal

@@ -5,11 +5,12 @@ __all__ = ["signs_and_separation"]
 from jaxtyping import Float64
 from torch import Tensor
 
-from spurion.audits.measurement import Measurement, equal_images
+from spurion.audits.measurement import Measurement
 from spurion.audits.sources import Images
 from spurion.core.random import derive_seed
 from spurion.data.storage import taken
 from spurion.neighbors import Distance, Searcher
+from spurion.phases.exposed import equal_images
 from spurion.phases.partition import second_outside
 from spurion.phases.separation import Separation, by_held_out, by_others
 from spurion.phases.signs import Approach, Sign, among_themselves, signs

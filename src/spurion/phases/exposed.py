@@ -6,13 +6,13 @@ They also break every rule that compares the nearest with the second nearest tra
 must be the nearest image outside of the group (`spurion.phases.partition`).
 """
 
-__all__ = ["Exposure", "digests", "duplicate_groups", "exposure", "likened"]
+__all__ = ["Exposure", "digests", "duplicate_groups", "equal_images", "exposure", "likened"]
 
 import hashlib
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
@@ -41,6 +41,23 @@ class Exposure(Config):
         description="Index of a more copied image that may be the same picture: it lies within the threshold "
         "of memorization, or a chain of listed images does.",
     )
+
+
+def equal_images(
+    images: Float[Tensor, "n *shape"], train: Float[Tensor, "k *train_shape"], distances: Float[Tensor, " n"]
+) -> Bool[Tensor, " n"]:
+    """Which images are byte for byte training images.
+
+    Arguments:
+        images: The images with shape (n, *shape).
+        train: The training images with shape (K, *shape).
+        distances: The distance of each image to its nearest training image; that of equal ones is 0.
+    """
+    equal = distances == 0
+    if equal.any():
+        known = set(digests(train))
+        equal[equal.clone()] = torch.tensor([key in known for key in digests(images[equal])])
+    return equal
 
 
 def duplicate_groups(
