@@ -31,6 +31,7 @@ from spurion.audits.signs import signs_and_separation
 from spurion.audits.sources import Images
 from spurion.audits.verdict import verdict
 from spurion.neighbors import DistanceInfo
+from spurion.phases.contrast import contrast
 
 
 def conclude(
@@ -81,6 +82,7 @@ def conclude(
         **beyond_honest(found, ground, distance),
         metrics=metrics(images, found, distance, gaps, seed=seed),
         signs=signs,
+        contrast=contrast(images.train.images, images.samples.images, found.nearest_train),
         separation=separation,
         histograms=histograms(found),
         seed=seed,

@@ -17,6 +17,7 @@ from spurion.core.quantities import Count, Number, Positive, Settings, Size, che
 from spurion.geometry.groups.flow import SampleFlow
 from spurion.geometry.groups.results import GeometryResult, ScanResult
 from spurion.phases.classification import CLASSES
+from spurion.phases.contrast import Contrast
 from spurion.phases.detection import Power
 from spurion.phases.exposed import Exposure
 from spurion.phases.gate import Verdict
@@ -106,6 +107,9 @@ class AuditResult(StoredResult, Findings):
     )
     power: Power
     signs: tuple[Sign, ...] = Field((), description="What could be read of copies without a threshold.")
+    contrast: Contrast | None = Field(
+        None, description="Contrast of the samples beside that of training images; null in older results."
+    )
     separation: Separation | None = Field(
         None, description="Whether other images lie below the threshold as often; null without one."
     )

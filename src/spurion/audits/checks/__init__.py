@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import get_args
 
 from spurion.audits.checks.answers import copied_images, copies, excess_risk, traces
-from spurion.audits.checks.chance import beyond_others, equal_by_nature, false_alarms, separated
+from spurion.audits.checks.chance import (
+    beyond_others,
+    equal_by_nature,
+    false_alarms,
+    less_contrast,
+    separated,
+)
 from spurion.audits.checks.flow import flow
 from spurion.audits.checks.instrument import missed_copies, thresholds, unseen_transforms
 from spurion.audits.checks.leak import still_leaking
@@ -39,6 +45,7 @@ CHECKS: dict[str, Check] = {
     "signs": signs,
     "false alarms": false_alarms,
     "separation": separated,
+    "less contrast": less_contrast,
     "equal by nature": equal_by_nature,
     "beyond others": beyond_others,
     "thresholds": thresholds,

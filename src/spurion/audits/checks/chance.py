@@ -1,6 +1,6 @@
 """Whether samples called memorized may be no copies, but near for another reason."""
 
-__all__ = ["beyond_others", "equal_by_nature", "false_alarms", "separated"]
+__all__ = ["beyond_others", "equal_by_nature", "false_alarms", "less_contrast", "separated"]
 
 import math
 from collections.abc import Iterator
@@ -13,6 +13,12 @@ from spurion.statistics.counts import more_often
 
 CLASSES: tuple[Asked, ...] = ("memorized", "generalized")
 """The shares that hang on memorized samples."""
+
+FAINT = 0.9
+"""Samples of a smaller part of the contrast of training images lie nearer for that alone."""
+
+FAINT_LEVEL = 1e-3
+"""A smaller p-value says that they have less contrast."""
 
 CHANCE = 0.05
 """A smaller p-value says that samples equal training images more often than held-out images do."""
@@ -62,6 +68,26 @@ def separated(audit: AuditResult) -> Iterator[Claim]:
             touches=CLASSES,
             forbids=("many",),
         )
+
+
+def less_contrast(audit: AuditResult) -> Iterator[Claim]:
+    """Samples of less contrast than training images: near, and yet no copies but for those that are alike."""
+    found = audit.contrast
+    if found is None or found.ratio > FAINT or found.p_value > FAINT_LEVEL:
+        return
+    doubtful = max(0, audit.near - found.alike)
+    yield Claim(
+        kind="less_contrast",
+        severity="warning",
+        sentence=f"The samples have {found.ratio:.0%} of the contrast of the training images, which alone "
+        "brings "
+        f"them nearer to these and to each other; {found.alike:,} of them are near copies at the contrast "
+        "that "
+        "they have.",
+        numbers={"ratio": found.ratio, "alike": found.alike, "doubtful": doubtful},
+        touches=("memorized", "spurious", "generalized"),
+        forbids=("many",) if doubtful else (),
+    )
 
 
 def equal_by_nature(audit: AuditResult) -> Iterator[Claim]:
