@@ -406,13 +406,15 @@ def test_twenty_images_and_copies_with_much_noise_are_no_pass():
 
 
 def test_held_out_images_that_are_saved_again_do_not_hide_that_every_sample_is_a_copy():
-    """A threshold below every copy: four readings name what the samples are."""
+    """A threshold below every copy: four readings name what the samples are; the null rule takes none."""
     levels = torch.linspace(0.003, 0.06, 30)[:, None, None, None]
     leaked = torch.cat(
         [HOLDOUT[30:], with_noise(TRAIN[:30], "again", 1.0) * levels + TRAIN[:30] * (1 - levels)]
     )
     samples = with_noise(TRAIN[torch.arange(500) % 300], "copies", 0.2)
-    found = audit(TRAIN, samples, leaked, fail_if="memorized > 0.02")
+    by_null = audit(TRAIN, samples, leaked, fail_if="memorized > 0.02")
+    assert (by_null.verdict.outcome, by_null.counts[0]) == ("fail", 500)
+    found = audit(TRAIN, samples, leaked, fail_if="memorized > 0.02", thresholds="holdout:0.01")
     assert found.verdict.outcome == "inconclusive"
     for words in ("C_T is -", "are closer to the training set", "p < 0.0001", "than a third of the distance"):
         assert words in found.verdict.reason
