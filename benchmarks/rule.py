@@ -199,7 +199,7 @@ def main(words=None):
         sections[name] = {"processor_seconds": time.process_time() - begun, "missed": missed, "rows": rows}
         if options.out:
             options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(json.dumps(head | {"sections": sections}, indent=1) + "\n")
+            options.out.write_text(json.dumps(head | {"sections": sections}, separators=(",", ":")) + "\n")
     seconds = sum(section["processor_seconds"] for section in sections.values())
     missed = ", ".join(f"{name} {section['missed']}" for name, section in sections.items())
     print(f"\nrows that missed their bar: {missed}; {seconds:.0f} seconds of one core")

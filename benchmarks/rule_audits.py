@@ -16,7 +16,7 @@ NEAR = 0.05
 
 SHRUNK = 0.8
 
-SIZES = (1000, 500, 2000)
+SIZES = (600, 300, 1000)
 """Training, held-out and sampled images where there are enough."""
 
 

@@ -14,6 +14,7 @@ import statistics
 from itertools import permutations
 from pathlib import Path
 
+from spurion.phases.classification import CLASSES
 from spurion.studies.results import StudyResult
 
 KINDS = {
@@ -51,6 +52,9 @@ def read(folder):
         "samples": sorted({audit.sample_size for audit in audits}),
         "versions": found.environment.get("versions", {}),
         "capacities": {name: capacity.model_dump(mode="json") for name, capacity in named.items()},
+        "shares": {
+            audit.train_size: audit.fractions.model_dump(mode="json") for audit in audits if audit.fractions
+        },
     }
 
 
@@ -78,6 +82,24 @@ def summary(studies):
             "pairs_held": sum(pairs),
         }
     return found
+
+
+def narrow(studies):
+    """How much wider shares spread over seeds than the interval of one says, by training size and class.
+
+    The ratio of standard deviations: over seeds, and of an interval that reaches 1.96 to either side.
+    """
+    found = {}
+    if len(studies) < 2:
+        return found
+    for size in set.intersection(*(set(study["shares"]) for study in studies)):
+        for name in CLASSES:
+            shares = [study["shares"][size][name] for study in studies]
+            middle = statistics.fmean(share["value"] for share in shares)
+            if 0.1 <= middle <= 0.9:
+                width = statistics.fmean(share["high"] - share["low"] for share in shares) / 3.92
+                found[f"{name}, K = {size}"] = statistics.stdev(share["value"] for share in shares) / width
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def verdicts(found):
@@ -127,6 +149,14 @@ def table(result):
             lines.append(
                 f"| {name}: {KINDS[name]} | {mean} | {variation} | {pairs} | {said.get(name, '–')} |"
             )
+    if result["narrow"]:
+        ratios = list(result["narrow"].items())
+        lines += [
+            "",
+            f"Shares between .1 and .9 spread over seeds {statistics.median(result['narrow'].values()):.1f} "
+            f"times as widely as the interval of one seed says (median); {ratios[0][1]:.1f} times at most "
+            f"({ratios[0][0]}).",
+        ]
     return "\n".join(lines)
 
 
@@ -185,10 +215,11 @@ def main():
     untouched = [seed for seed in seeds if seed in options.untouched]
     result = {"studies": studies, "untouched": untouched, "all": summary(studies)}
     result["of_untouched"] = summary([study for study in studies if study["seed"] in untouched])
+    result["narrow"] = narrow(studies)
     result["bars"] = verdicts(result["all"])
     result["bars_of_untouched"] = verdicts(result["of_untouched"])
     print(table(result))
-    for path, text in ((options.out, json.dumps(result, indent=1) + "\n"), (options.page, None)):
+    for path, text in ((options.out, json.dumps(result, separators=(",", ":")) + "\n"), (options.page, None)):
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(page(result, options.note) if text is None else text)

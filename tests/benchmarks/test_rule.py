@@ -87,6 +87,15 @@ def test_a_quick_run_meets_every_bar(script, tmp_path, capsys):
     assert again["seconds"] != sections["seconds"]
 
 
+def test_a_bar_is_open_within_two_standard_errors(script):
+    def bar(memorized, error):
+        row = {"memorized": memorized, "memorized_error_of_mean": error}
+        return script("rule").within_bar(row | {"spurious": 0.01, "spurious_error_of_mean": None}, 0.015)
+
+    assert [bar(0.015, 0.1), bar(0.0169, 0.001), bar(0.0171, 0.001)] == [True, None, False]
+    assert bar(0.016, None) is False
+
+
 def capacity(value, low, high, bracket=(64, 128)):
     return {"value": value, "low": low, "high": high, "bracket": bracket}
 
@@ -130,3 +139,14 @@ def test_the_summary_of_seeds(script):
     assert seeds.verdicts(found) == {"MC": "missed: pairs", "SC": "missed: variation and pairs", "GC": "met"}
     assert seeds.summary([])["MC"]["mean"] is None
     assert seeds.verdicts(seeds.summary(studies[:1])) == dict.fromkeys(seeds.ASKED, "not decided")
+
+
+def test_how_much_wider_shares_spread_than_their_intervals(script):
+    def study(value):
+        share = {"value": value, "low": value - 0.0196, "high": value + 0.0196}
+        rare = {"value": 0.01, "low": 0.0, "high": 0.02}
+        return {"shares": {64: {"memorized": share, "spurious": rare, "generalized": rare}}}
+
+    found = script("seeds").narrow([study(0.5), study(0.52), study(0.54)])
+    assert found == {"memorized, K = 64": pytest.approx(2.0)}  # .02 over seeds, .01 by the interval
+    assert script("seeds").narrow([study(0.5)]) == {}
