@@ -87,7 +87,7 @@ def test_a_reversed_order_is_said_on_top(run):
         "this study can tell, not even the one K where both could be measured (K = 64); somewhere the order "
         "of memorized and spurious is reversed."
     )
-    assert run.study.said("answer")[3] == summary(run.geometries)
+    assert summary(run.geometries) in run.study.said("answer")
 
 
 def test_directions_expected_the_other_way_are_named_so(run):
@@ -103,7 +103,7 @@ def test_without_geometry_nothing_is_said(make_run):
     assert "geometry" not in {claim.kind for claim in run.claims}
     assert in_words(run.geometries, "critical-noise") == ""
     assert order_table(run, ["critical-noise"]) is None
-    assert len(run.study.said("answer")) == 4
+    assert "landscape" not in {claim.kind for claim in run.claims}
 
 
 def test_one_class_alone_has_no_order(make_run):
