@@ -58,7 +58,7 @@ for call in calls:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "`train` must be an image set, a tensor, an array or a path, got list.",
-        '`thresholds` must be a text such as "valley", got float.',
+        '`thresholds` must be a text such as "null:0.01", got float.',
         "`what` must be a recipe's name, a path or a configuration, got int.",
         '`overrides` must be a list of texts such as "seed=1", got str.',
         '`overrides` must be a list of texts such as "seed=1", got int in it.',

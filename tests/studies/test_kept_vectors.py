@@ -95,6 +95,7 @@ def test_a_study_shares_vectors_and_drops_them_at_the_end(tmp_path, monkeypatch)
     assert folders == [[".lock", ".sha256", ".sums", ".vectors"]]
     assert not (tmp_path / "run" / "vectors").exists()
     # the smaller point's training images are among the other's, and both have the same held-out images; each
-    # has 20 samples, noisy copies of its training images, eight transforms of these, and two stages that each
-    # embed two fixed images
-    assert sum(embedded) == 30 + 20 + 2 * 20 + 9 * (10 + 30) + 2 * 2 * 2
+    # has 20 samples, noisy copies of its training images, eight transforms of these, the places where samples
+    # and training images flow, these once more, and three stages that each embed two fixed images
+    flow = 2 * 20 + 2 * (10 + 30)
+    assert sum(embedded) == 30 + 20 + 2 * 20 + 9 * (10 + 30) + flow + 3 * 2 * 2

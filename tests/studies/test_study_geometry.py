@@ -10,6 +10,7 @@ import torch
 from scipy.stats import beta, norm
 
 from small_geometry import FEW
+from spurion.audits.ground import Ground
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.basin import BasinConfig
@@ -168,7 +169,9 @@ def task_of(folder, **changes):
     thresholds = result["points"][1]["audit"]["thresholds"]
     point = PointTask(folder / "points" / "000012", config, 12)
     info = ThresholdInfo.model_validate({**thresholds, **changes})
-    return GeometryTask(replace(point, thresholds=info), config.geometry, result["curvature"]["chosen_time"])
+    return GeometryTask(
+        replace(point, ground=Ground(info, None)), config.geometry, result["curvature"]["chosen_time"]
+    )
 
 
 def test_a_study_has_the_geometry_of_every_size(tiny):

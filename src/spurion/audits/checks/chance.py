@@ -73,7 +73,12 @@ def separated(audit: AuditResult) -> Iterator[Claim]:
 def less_contrast(audit: AuditResult) -> Iterator[Claim]:
     """Samples of less contrast than training images: near, and yet no copies but for those that are alike."""
     found = audit.contrast
-    if found is None or found.ratio > FAINT or found.p_value > FAINT_LEVEL:
+    if (
+        of_kind(audit.claims, "other_range")
+        or found is None
+        or found.ratio > FAINT
+        or found.p_value > FAINT_LEVEL
+    ):
         return
     doubtful = max(0, audit.near - found.alike)
     yield Claim(
