@@ -6,7 +6,7 @@ from rule_laws import LAWS, distance_of
 from spurion.neighbors import as_distance, nearest
 from spurion.phases.anchor import anchor_among, anchor_of
 from spurion.phases.classification import class_shares
-from spurion.phases.repeats import depth, repeats
+from spurion.phases.repetition import depth, repeats
 from spurion.phases.thresholds import null_thresholds
 
 ALPHA = 0.01

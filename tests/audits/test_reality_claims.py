@@ -100,4 +100,6 @@ def test_the_excess_risk_and_the_list_are_said_together(found):
     claim = one(found, "excess_risk")
     assert claim.numbers == {"excess": found.excess.value, "listed": len(found.listed)}
     assert set(range(280, 300)) <= set(found.listed)  # the copies
-    assert f"{len(found.listed)} are listed as copies, of which 5% are none, on average" in claim.sentence
+    assert (
+        f"{len(found.listed)} are listed as copies, at most 5% of them wrongly, on average" in claim.sentence
+    )

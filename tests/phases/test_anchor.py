@@ -447,3 +447,15 @@ class TestImages:
     def test_a_bad_share_is_refused(self, alpha):
         with pytest.raises(ValueError, match="null thresholds: `alpha`"):
             null_thresholds(alpha, None)
+
+
+def test_distances_that_do_not_fit_are_one_sentence():
+    images = uniform(100, 3, "fit").reshape(100, 1, 1, 3)
+    for to_train in (
+        -torch.ones(100, dtype=torch.float64),
+        torch.full((100,), math.nan, dtype=torch.float64),
+    ):
+        with pytest.raises(ValueError, match="a finite distance of at least 0 for each of 100 images"):
+            anchor_of(to_train, images, L2(), seed=0)
+    with pytest.raises(ValueError, match="`sample_size` must be at least 2, got 1"):
+        null_thresholds(0.01, anchor_among(images, seed=0), sample_size=1)

@@ -11,7 +11,7 @@ from spurion.phases.classification import classify
 from spurion.phases.detection import power
 from spurion.phases.gate import decide
 from spurion.phases.null import null_test
-from spurion.phases.repeats import depth
+from spurion.phases.repetition import depth
 from spurion.phases.thresholds import holdout
 from spurion.statistics.intervals import class_fractions, proportion
 

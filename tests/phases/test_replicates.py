@@ -7,7 +7,7 @@ import torch
 from spurion.core.random import generator
 from spurion.phases import replicates as module
 from spurion.phases.anchor import Anchor
-from spurion.phases.repeats import repeats
+from spurion.phases.repetition import repeats
 from spurion.phases.replicates import Replicates, drawn_thresholds, resampled
 
 COUNT = module.REPLICATES

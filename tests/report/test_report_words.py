@@ -269,7 +269,7 @@ def test_every_rule_has_its_words(run, rule, words):
 
 def test_what_the_null_rule_hangs_on(run):
     among = ruled(run, "null:0.01", held_out=False, dimension=None)
-    assert "hang on 360 training images, each against all others, for want of held-out ones." in among
+    assert "hang on 360 training images, each against all others, for want of enough held-out ones." in among
     assert "(dimension" not in among
     one = ruled(run, "null:0.01", carried=(True, False), lawful=(True, False))
     assert "δm is carried on by the law of distances from the 8.3% quantile. δs is an order statistic" in one

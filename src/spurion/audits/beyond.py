@@ -11,6 +11,7 @@ from torch import Tensor
 from spurion.audits.ground import Ground
 from spurion.audits.measurement import Measurement
 from spurion.neighbors import Distance
+from spurion.phases.anchor import LEAST
 from spurion.statistics.excess import excess
 
 FALSE_DISCOVERIES = 0.05
@@ -22,6 +23,19 @@ def p_values(found: Measurement, ground: Ground, distance: Distance) -> Float64[
     if ground.anchor is None or ground.thresholds.null is None:
         return None
     return ground.anchor.p_values(distance.radius(found.distance_train))
+
+
+def _honest(found: Measurement, ground: Ground, distance: Distance) -> Float64[Tensor, " h"]:
+    """The distances of honest images to the training set: of those that thresholds hang on, where some do.
+
+    In a study these hang on all training images that it may draw from; held-out images are measured against
+    those of this training size.
+    """
+    fit, anchor = ground.thresholds.null, ground.anchor
+    whole = ground.replicates is None or ground.replicates.images is None
+    if fit is not None and anchor is not None and (whole or not fit.held_out):
+        return distance.value(anchor.to_train)
+    return found.holdout_train
 
 
 def beyond_honest(found: Measurement, ground: Ground, distance: Distance) -> dict[str, Any]:
@@ -41,10 +55,8 @@ def beyond_honest(found: Measurement, ground: Ground, distance: Distance) -> dic
     fields: dict[str, Any] = {}
     threshold = ground.thresholds.memorized
     if threshold is not None:
-        honest = found.holdout_train
-        if not len(honest) and ground.anchor is not None:
-            honest = distance.value(ground.anchor.to_train)
-        if (honest > threshold).any():
+        honest = _honest(found, ground, distance)
+        if len(honest) >= LEAST and (honest > threshold).any():
             fields["excess"] = excess(
                 int((found.distance_train <= threshold).sum()),
                 len(found.distance_train),

@@ -28,7 +28,7 @@ from spurion.phases.classification import class_shares, classify
 from spurion.phases.exposed import duplicate_groups, equal_images
 from spurion.phases.leaks import near_leaks
 from spurion.phases.reality import RealImages, real_reading
-from spurion.phases.repeats import USUAL, repeats
+from spurion.phases.repetition import USUAL, repeats
 from spurion.phases.replicates import Replicates, drawn_thresholds, resampled
 from spurion.phases.rules import NullRule, ThresholdInfo, ValleyRule, parse_rule
 from spurion.phases.thresholds import null_thresholds, thresholds_by_rule

@@ -6,7 +6,7 @@ For samples S', a training set S and, if there is one, a held-out set H:
   histogram), ``distance_train_2``: to the nearest that is no duplicate of that image (infinite if S holds but
   one image, once or often);
 - ``distance_sample``, ``nearest_sample``: to the nearest other sample (the gray histogram), and
-  ``to_samples`` to as many others as repetitions among fewer samples take (`spurion.phases.repeats`);
+  ``to_samples`` to as many others as repetitions among fewer samples take (`spurion.phases.repetition`);
 - ``copies``: from training images with a whisper of noise to the training set (control; none if the distance
   knows no other images than it was given);
 - ``holdout_train``, ``holdout_holdout``: from held-out images to the training set, and to the nearest other
@@ -46,7 +46,7 @@ from spurion.phases.anchor import LEAST
 from spurion.phases.exposed import duplicate_groups, equal_images
 from spurion.phases.null import DEPTH, NullTest, Searches, null_test, searches
 from spurion.phases.partition import second_outside
-from spurion.phases.repeats import USUAL, depth
+from spurion.phases.repetition import USUAL, depth
 
 COPY_NOISE = 0.01
 """Standard deviation of the noise on control copies, in the unit of the images ([-1, 1])."""

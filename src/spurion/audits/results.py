@@ -90,7 +90,8 @@ class AuditResult(StoredResult, Findings):
     )
     listed: tuple[Count, ...] | None = Field(
         None,
-        description="Samples listed as copies by index, of which 5 % are none, on average (Benjamini and "
+        description="Samples listed as copies by index, of which 5 % at most are none, on average "
+        "(Benjamini and "
         "Hochberg); null without p-values.",
     )
     exposure: tuple[Exposure, ...] = Field((), description="Copied training images, most copied first.")
@@ -175,10 +176,16 @@ class AuditResult(StoredResult, Findings):
         return self.memorized - len(self.exact_copies)
 
     @property
-    def only_near(self) -> bool:
-        """Whether the samples called memorized may be no copies, but near for another reason."""
+    def near_in_doubt(self) -> bool:
+        """Whether those that are not byte for byte training images may be no copies."""
         nothing_sure = [claim for claim in of_kind(self.claims, "beyond_others") if claim.severity == "doubt"]
         return bool(of_kind(self.claims, "chance", "not_separated", "equal_by_nature") or nothing_sure)
+
+    @property
+    def only_near(self) -> bool:
+        """Whether all samples called memorized may be no copies, but near for another reason."""
+        sure = bool(self.exact_copies) and not of_kind(self.claims, "equal_by_nature")
+        return self.near_in_doubt and not sure
 
     @property
     def still_leaking(self) -> bool:

@@ -18,7 +18,7 @@ from spurion.core.files import atomic_write
 from spurion.core.tensors import save_arrays
 from spurion.geometry.destinations import DESTINATIONS
 from spurion.phases.classification import CLASSES
-from spurion.phases.repeats import repeats
+from spurion.phases.repetition import repeats
 from spurion.phases.rules import ThresholdInfo
 
 
@@ -69,8 +69,8 @@ def evidence_columns(
     r"""The columns that say how much each sample speaks of copies and of repetitions.
 
     ``p_value``: the probability of a new image as near to the training set. ``met_again``: that of another
-    sample within :math:`\delta_s` among :math:`m_0`, :math:`w_i` of `spurion.phases.repeats`; its mean, with
-    0 for memorized samples, is the spurious share. ``listed``: whether the sample is on the list of copies.
+    sample within :math:`\delta_s` among :math:`m_0`, :math:`w_i` of `spurion.phases.repetition`; its mean,
+    with 0 for memorized samples, is the spurious share. ``listed``: whether it is on the list of copies.
 
     Arguments:
         measurement: The distances.

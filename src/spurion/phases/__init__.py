@@ -58,7 +58,7 @@ from spurion.phases.leaks import near_leaks
 from spurion.phases.null import NullTest, null_test
 from spurion.phases.passage import Capacity
 from spurion.phases.rarefied import Rarefaction, rarefaction
-from spurion.phases.repeats import repeats
+from spurion.phases.repetition import repeats
 from spurion.phases.rules import FixedRule, HoldoutRule, NullRule, Rule, ThresholdInfo, ValleyRule, parse_rule
 from spurion.phases.scaled import Sensitivity, sensitivity
 from spurion.phases.thresholds import fixed, holdout, null_thresholds, thresholds_by_rule, valley_thresholds

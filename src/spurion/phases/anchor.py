@@ -44,9 +44,10 @@ from jaxtyping import Float, Float64, Int64
 from scipy.stats import binom, gamma
 from torch import Tensor
 
+from spurion.core.arguments import TENSOR, WHOLE, check_arguments
 from spurion.core.random import generator
 from spurion.data.storage import taken
-from spurion.neighbors import Distance, Searcher, nearest
+from spurion.neighbors import Distance, Searcher, as_distance, nearest
 from spurion.phases.clusters import clusters
 
 NEIGHBORS = 10
@@ -184,7 +185,7 @@ def dimension(distances: Float64[Tensor, "r h k"]) -> Float64[Tensor, " r"]:
 def anchor_of(
     to_train: Float64[Tensor, " h"],
     images: Float[Tensor, "h *shape"],
-    distance: Distance,
+    distance: str | Distance = "l2",
     *,
     held_out: bool = True,
     seed: int,
@@ -200,7 +201,17 @@ def anchor_of(
 
     Returns:
         The anchor, or None with fewer than `LEAST` images.
+
+    Raises:
+        ValueError: If an argument is of a wrong kind, or distances and images do not fit.
     """
+    check_arguments(locals(), {"to_train": TENSOR, "images": TENSOR, "seed": WHOLE})
+    distance = as_distance(distance)
+    if len(to_train) != len(images) or not bool((to_train >= 0).all() & to_train.isfinite().all()):
+        raise ValueError(
+            f"`to_train` must hold a finite distance of at least 0 for each of {len(images)} images, got "
+            f"{len(to_train)} numbers, the smallest {float(to_train.min()) if len(to_train) else 0:g}."
+        )
     chosen = torch.randperm(len(images), generator=generator(seed, "anchor"))[:MOST].sort().values
     if len(chosen) < LEAST:
         return None
@@ -216,7 +227,11 @@ def anchor_of(
 
 
 def anchor_among(
-    train: Float[Tensor, "k *shape"], distance: Distance, *, search: Searcher = nearest, seed: int
+    train: Float[Tensor, "k *shape"],
+    distance: str | Distance = "l2",
+    *,
+    search: Searcher = nearest,
+    seed: int,
 ) -> Anchor | None:
     """The anchor of training images, each against all others.
 
@@ -228,7 +243,12 @@ def anchor_among(
 
     Returns:
         The anchor, or None with fewer than `LEAST` images.
+
+    Raises:
+        ValueError: If an argument is of a wrong kind, or distances and images do not fit.
     """
+    check_arguments(locals(), {"train": TENSOR, "seed": WHOLE})
+    distance = as_distance(distance)
     if len(train) < LEAST:
         return None
     chosen = torch.randperm(len(train), generator=generator(seed, "anchor among"))[:MOST].sort().values

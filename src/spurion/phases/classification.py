@@ -23,7 +23,7 @@ from torch import Tensor
 
 from spurion.core.arguments import TENSOR, check_arguments
 from spurion.core.quantities import ROUNDING
-from spurion.phases.repeats import repeats
+from spurion.phases.repetition import repeats
 from spurion.phases.rules import ThresholdInfo
 
 CLASSES = ("memorized", "spurious", "generalized")
@@ -44,7 +44,7 @@ def classify(
         distance_train: Distance of each sample to its nearest training image, with shape (n,).
         distance_sample: Distance of each sample to its nearest other sample, with shape (n,); infinite
             where there is no other. Where thresholds hold for fewer than n samples, the distances to the
-            k nearest others, with shape (n, k); see `spurion.phases.repeats`.
+            k nearest others, with shape (n, k); see `spurion.phases.repetition`.
         thresholds: Both thresholds, in the unit of the distances.
 
     Returns:
@@ -69,7 +69,7 @@ def class_shares(
     """Shares of memorized, spurious and generalized samples, at the number of samples of the thresholds.
 
     They sum to 1. The spurious share is the expected one of a random subset, exactly
-    (`spurion.phases.repeats`); arguments and errors as for `classify`, and at least one sample.
+    (`spurion.phases.repetition`); arguments and errors as for `classify`, and at least one sample.
 
     Example:
         >>> from spurion.phases.thresholds import fixed

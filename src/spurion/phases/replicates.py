@@ -27,7 +27,7 @@ from torch import Tensor
 
 from spurion.core.random import derive_seed, generator
 from spurion.phases.anchor import RANK, Anchor, dimension
-from spurion.phases.repeats import repeats
+from spurion.phases.repetition import repeats
 
 REPLICATES = 500
 """Number of replicates."""

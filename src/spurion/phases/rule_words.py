@@ -87,7 +87,7 @@ def _of_fit(fit: NullFit, alpha: float) -> Iterator[str]:
     whose = (
         f"{size(fit.images)} held-out images"
         if fit.held_out
-        else f"{size(fit.images)} training images, each against all others, for want of held-out ones"
+        else f"{size(fit.images)} training images, each against all others, for want of enough held-out ones"
     )
     dimension = "" if fit.dimension is None else f" (dimension {value(fit.dimension, 2)})"
     yield f"The thresholds hang on {whose}{dimension}."

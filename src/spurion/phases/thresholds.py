@@ -5,7 +5,7 @@ sample below :math:`\delta_s` (Pham et al., 2025, Eq. 9-11). Four rules find the
 
 - `null`: a share :math:`\alpha` of new real images lies below them, by held-out images or, without any, by
   training images among themselves (`spurion.phases.anchor`). :math:`\delta_s` holds for a stated number of
-  samples (`spurion.phases.repeats`). Both depend on the real images alone, not on the samples.
+  samples (`spurion.phases.repetition`). Both depend on the real images alone, not on the samples.
 - `holdout`: the :math:`\alpha`-quantiles of the distances of held-out images as they are, without any law;
   it takes more of them, and :math:`\delta_s` holds for as many samples as there are held-out images.
 - `fixed`: numbers from elsewhere, in the unit of the distance.
@@ -31,11 +31,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spurion.core.arguments import NUMBER, WHOLE, Kind, check_arguments
 from spurion.core.config import build_config
 from spurion.neighbors import Distance
 from spurion.neighbors.distances.l2 import L2
 from spurion.phases.anchor import LEAST, Anchor
-from spurion.phases.repeats import USUAL
+from spurion.phases.repetition import USUAL
 from spurion.phases.rules import (
     FixedRule,
     HoldoutRule,
@@ -104,7 +105,16 @@ def null_thresholds(
     Raises:
         ValueError: If `alpha` is out of range.
     """
+    kinds: dict[str, Kind] = {
+        "alpha": NUMBER,
+        "anchor": (Anchor | None, "an Anchor or None"),
+        "sample_size": WHOLE,
+        "distance": (Distance | None, "a distance"),
+    }
+    check_arguments(locals(), kinds)
     build_config(NullRule, {"alpha": alpha}, "null thresholds")
+    if sample_size < 2:
+        raise ValueError(f"`sample_size` must be at least 2, got {sample_size}.")
     rule = f"null:{alpha!r}"
     if anchor is None:
         return _none(
@@ -218,6 +228,8 @@ def holdout(
         return _none(rule, reason)
     repeated = torch.empty(0) if holdout_to_holdout is None else holdout_to_holdout
     spurious, reason = _quantile(alpha, repeated)
+    if not len(repeated):
+        reason = "there are too few samples or held-out images to count repetitions among as many of both"
     found = _both(rule, memorized, spurious, reason)
     return found if spurious is None else found.model_copy(update={"sample_size": len(repeated)})
 

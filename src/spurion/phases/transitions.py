@@ -87,6 +87,8 @@ def capacities(
             total.round().astype(int), found / total[:, None], size=(resamples, len(sizes))
         )
         drawn = rows / rows.sum(axis=2, keepdims=True)
+    elif drawn.ndim != 3 or drawn.shape[1:] != (len(measured), 3):
+        raise ValueError(f"`drawn` must have the shape (R, {len(measured)}, 3), got {drawn.shape}.")
     else:
         drawn = drawn[:, measured]
     every = np.concatenate([found[None] / total[:, None], drawn])  # the study itself comes first
@@ -105,7 +107,7 @@ def _checked(
     if not 0 < epsilon < 1:
         raise ValueError(f"`epsilon` must lie between 0 and 1, got {epsilon}.")
     sizes, found = np.array(train_sizes, dtype=np.int64), np.array(counts, dtype=np.float64)
-    if found.shape != (len(sizes), 3) or len(sizes) == 0 or (found < 0).any():
+    if found.shape != (len(sizes), 3) or len(sizes) == 0 or not (found >= 0).all():
         raise ValueError(
             "`counts` must hold three numbers of at least 0 for each of at least one training size, got "
             f"{counts!r:.80} for {len(sizes)} sizes."

@@ -67,7 +67,9 @@ def _beyond(audit: AuditResult) -> Tile | None:
         return None
     notes = [f"95% interval {_percent(found.low)} to {_percent(found.high)}"]
     if audit.listed is not None:
-        notes.append(f"{size(len(audit.listed))} samples listed as copies, 5% of them false on average")
+        notes.append(
+            f"{size(len(audit.listed))} samples listed as copies, at most 5% of them wrongly on average"
+        )
     return Tile(
         "memorized",
         "Beyond honest images",

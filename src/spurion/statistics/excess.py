@@ -37,7 +37,7 @@ def excess(count: int, samples: int, honest_count: int, honest: int) -> Interval
     Example:
         >>> found = excess(60, 1000, 10, 1000)
         >>> round(found.value, 4), round(found.low, 3), round(found.high, 3)
-        (0.0505, 0.024, 0.075)
+        (0.0505, 0.025, 0.075)
     """
     for name, part, whole in (("samples", count, samples), ("honest", honest_count, honest)):
         if not 0 <= part <= whole or whole < 1:

@@ -38,7 +38,7 @@ from spurion.diffusion.training import TrainingConfig
 from spurion.geometry.groups.config import GeometryConfig
 from spurion.geometry.groups.flow import FlowConfig
 from spurion.neighbors.distances import DISTANCES, Distance, load_distance
-from spurion.phases.repeats import USUAL
+from spurion.phases.repetition import USUAL
 from spurion.phases.rules import parse_rule
 from spurion.studies.results import MOST_SIZES
 

@@ -11,8 +11,10 @@
         samples.csv            one row a sample: label, distances, neighbors
         gallery.npz            images for the report
         measurement.safetensors, point.json, seconds.json
+        replicates.npz         class shares of the study drawn anew, for intervals of capacities
         flow.json, flow.npz     where the samples flow under the iterated denoiser
         .seals/                checksums of all these; see `spurion.core.store`
+    anchor.safetensors         how near real images come to each other, which the `null` rule hangs on
     vectors/                   those of a network's distance, shared by all points, until the study is done
     damage.log                 what was damaged and made again, if anything was
 

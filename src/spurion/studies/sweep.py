@@ -24,7 +24,7 @@ from spurion.core.random import derive_seed
 from spurion.data import ImageSet
 from spurion.geometry.groups.results import ScanResult
 from spurion.phases.rarefied import Rarefaction
-from spurion.phases.repeats import size_of
+from spurion.phases.repetition import size_of
 from spurion.studies.capacities import study_capacities
 from spurion.studies.checks import checked
 from spurion.studies.concluding import conclude_point

@@ -18,7 +18,7 @@ from spurion.audits.checks.chance import (
     less_contrast,
     separated,
 )
-from spurion.audits.checks.flow import flow
+from spurion.audits.checks.flows import flow
 from spurion.audits.checks.instrument import missed_copies, thresholds, unseen_transforms
 from spurion.audits.checks.leak import still_leaking
 from spurion.audits.checks.nearness import signs

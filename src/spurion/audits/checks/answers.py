@@ -2,13 +2,13 @@
 
 __all__ = ["copied_images", "copies", "excess_risk", "traces"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from spurion.audits.claims import Asked, Claim
 from spurion.audits.results import AuditResult
 from spurion.phases.signs import LEVEL
 from spurion.statistics.intervals import Interval
-from spurion.statistics.numbers import at_most, p_words, percent_interval, size
+from spurion.statistics.numbers import at_most, p_words, percent, percent_interval, size
 
 
 def copies(audit: AuditResult) -> Iterator[Claim]:
@@ -111,23 +111,35 @@ def excess_risk(audit: AuditResult) -> Iterator[Claim]:
     """What samples show beyond honest images, and how many are listed as copies."""
     if audit.excess is None:
         return
-    honest = "held-out images" if audit.inputs.holdout is not None else "training images among themselves"
-    listed = ""
-    if audit.listed is not None:
-        listed = (
-            f"; {len(audit.listed)} {'is' if len(audit.listed) == 1 else 'are'} listed as copies, of which "
-            "5% are "
-            "none, on average"
+    fit = None if audit.thresholds is None else audit.thresholds.null
+    held_out = fit.held_out if fit is not None else audit.inputs.holdout is not None
+    honest = "held-out images" if held_out else "training images among themselves"
+    at_least, most = (max(0.0, end) for end in (audit.excess.low, audit.excess.high))
+    if at_least > 0:
+        ends = f"95% interval {percent(at_least)} to {percent(most)}"
+        told = f"{percent(audit.excess.value)} of the samples are copies beyond what {honest} show ({ends})"
+    else:
+        told = (
+            f"no share of copies is sure beyond what {honest} show (at most {at_most(most)}, 95% confidence)"
         )
     yield Claim(
         kind="excess_risk",
         severity="note",
-        sentence=f"Beyond what {honest} show, {percent_interval(audit.excess)} of the samples are "
-        f"copies{listed}.",
+        sentence=f"{told[:1].upper()}{told[1:]}{_listed(audit.listed)}.",
         numbers={"excess": audit.excess.value}
         | ({} if audit.listed is None else {"listed": len(audit.listed)}),
         touches=("memorized",),
     )
+
+
+def _listed(listed: Sequence[int] | None) -> str:
+    """A clause on the list of copies; empty without any."""
+    if listed is None:
+        return ""
+    count = len(listed)
+    if count < 2:
+        return f"; {'one is' if count else 'none is'} listed as a copy"
+    return f"; {size(count)} are listed as copies, at most 5% of them wrongly, on average"
 
 
 def traces(audit: AuditResult) -> Iterator[Claim]:

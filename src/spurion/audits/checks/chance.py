@@ -112,7 +112,7 @@ def equal_by_nature(audit: AuditResult) -> Iterator[Claim]:
             severity="doubt",
             sentence=f"{equal} of {held_out} held-out images {'equals' if equal == 1 else 'equal'} training "
             "images too, as often as samples do as far as these numbers tell.",
-            numbers={"doubtful": exact + (audit.near if audit.only_near else 0)},
+            numbers={"doubtful": exact + (audit.near if audit.near_in_doubt else 0)},
             touches=CLASSES,
             forbids=("many",),
         )

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from spurion.report.blocks import Section
 from spurion.report.run import Run
-from spurion.report.sections.alphas import alphas
 from spurion.report.sections.attractors import census, rarefaction
 from spurion.report.sections.browser import gallery
 from spurion.report.sections.classes import definitions, histograms, rules, sensitivity
+from spurion.report.sections.false_calls import alphas
 from spurion.report.sections.flow import flow
 from spurion.report.sections.geometry import basins, curvature, energy, order, others
 from spurion.report.sections.leakage import controls, null

@@ -8,7 +8,7 @@ from spurion.audits.results import NO_CLOSER
 from spurion.phases.rule_words import promised
 from spurion.report.blocks import Drawing, Section, Table, number_cell
 from spurion.report.run import Run
-from spurion.report.sections.alphas import capacity_cell
+from spurion.report.sections.false_calls import capacity_cell
 from spurion.statistics.numbers import percent, size
 from spurion.studies.capacities import LEAKS
 from spurion.studies.checks.points import in_sizes, leak

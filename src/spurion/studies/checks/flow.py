@@ -4,7 +4,7 @@ __all__ = ["flow_limits", "recall", "where_samples_flow"]
 
 from collections.abc import Iterator, Mapping
 
-from spurion.audits.checks.flow import setting
+from spurion.audits.checks.flows import setting
 from spurion.audits.claims import Claim
 from spurion.geometry.groups.flow import FlowRow, SampleFlow
 from spurion.statistics.numbers import percent, percent_interval, size

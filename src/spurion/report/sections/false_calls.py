@@ -71,7 +71,7 @@ def _beyond(audit: AuditResult) -> tuple[Row, ...]:
         words = "share of copies that the share called memorized shows beyond that of honest images"
         rows.append((Cell("excess risk"), excess_cell(audit.excess), Cell(words)))
     if audit.listed is not None:
-        words = "samples listed as copies, of which 5% are none on average (Benjamini and Hochberg)"
+        words = "samples listed as copies, of which at most 5% are none on average (Benjamini and Hochberg)"
         rows.append((Cell("listed"), number_cell(len(audit.listed), size), Cell(words)))
     return tuple(rows)
 

@@ -17,10 +17,14 @@ be met again among :math:`m_0` samples. With :math:`m_0 = M`, :math:`w_i` is 1 o
 __all__ = ["USUAL", "depth", "repeats", "size_of"]
 
 import math
+from numbers import Real
+from typing import cast
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
+
+from spurion.core.arguments import TENSOR, WHOLE, check_arguments, optional
 
 USUAL = 1000
 """The number of samples at which repetitions are counted, or all where there are fewer."""
@@ -64,13 +68,14 @@ def repeats(
         The probabilities in [0, 1], with shape (M,), or (g, M) for several thresholds.
 
     Raises:
-        ValueError: If too few neighbors are given.
+        ValueError: If too few neighbors are given, or an argument is of a wrong kind or out of range.
 
     Example:
         >>> near = torch.tensor([[0.1, 0.2], [0.1, 0.3], [0.2, 0.3]])
         >>> repeats(near, 0.2), repeats(near, 0.2, 2)
         (tensor([1., 1., 1.], dtype=torch.float64), tensor([1.0000, 0.5000, 0.5000], dtype=torch.float64))
     """
+    _check(to_samples, thresholds, sample_size)
     samples, known = to_samples.shape
     size, needed = size_of(sample_size, samples), depth(samples, sample_size)
     if known < needed:
@@ -79,9 +84,28 @@ def repeats(
             f"repetitions among {size} of them, got {known}."
         )
     table = _met_again(samples, size, known)
-    if not isinstance(thresholds, Tensor):
+    if not isinstance(thresholds, Tensor) or thresholds.ndim == 0:
         return table[(to_samples <= thresholds).sum(dim=1)]
     return torch.stack([table[(to_samples <= value).sum(dim=1)] for value in thresholds])
+
+
+def _check(to_samples: object, thresholds: object, sample_size: object) -> None:
+    kinds = {
+        "to_samples": TENSOR,
+        "thresholds": (Real | Tensor, "a number or a tensor of numbers"),
+        "sample_size": optional(WHOLE),
+    }
+    given = {"to_samples": to_samples, "thresholds": thresholds, "sample_size": sample_size}
+    check_arguments(given, kinds)
+    if cast(Tensor, to_samples).ndim != 2:
+        raise ValueError(
+            "`to_samples` must hold the nearest others of each sample in a row, with shape (M, k)."
+        )
+    if isinstance(sample_size, int) and sample_size < 1:
+        raise ValueError(f"`sample_size` must be at least 1, got {sample_size}.")
+    limits = torch.as_tensor(thresholds)
+    if limits.ndim > 1 or not bool((limits >= 0).all()):
+        raise ValueError("`thresholds` must be one number of at least 0, or several in a row.")
 
 
 def _met_again(samples: int, size: int, most: int) -> Float64[Tensor, " most_plus_1"]:

@@ -1,5 +1,6 @@
 """Repetitions at a stated number of samples against exact binomials, drawn subsets and the rarefaction."""
 
+import math
 from fractions import Fraction
 from math import comb
 
@@ -9,7 +10,7 @@ import torch
 from spurion.core.random import generator
 from spurion.phases.classification import class_shares, classify
 from spurion.phases.rarefied import rarefaction
-from spurion.phases.repeats import depth, repeats, size_of
+from spurion.phases.repetition import depth, repeats, size_of
 from spurion.phases.rules import Identifiable, ThresholdInfo
 
 FAR = 9.0
@@ -51,7 +52,7 @@ def test_exact_binomials_of_many_samples(samples, size):
     known = torch.where(torch.arange(depth(samples, size)) < torch.tensor(counts)[:, None], 0.5, FAR)
     rows = torch.full((samples, 1), 1.0).expand(samples, known.shape[1]).clone() if samples < 5000 else None
     if rows is None:  # the table is what counts; a million rows of 16,000 distances are not
-        from spurion.phases.repeats import _met_again
+        from spurion.phases.repetition import _met_again
 
         found = _met_again(samples, size, 5)[counts]
     else:
@@ -138,3 +139,16 @@ def test_too_few_neighbors():
         ValueError, match=r"`to_samples` must hold the 33 nearest others of each of 2000 samples, .* got 32\."
     ):
         repeats(torch.ones(2000, 32), 1.0, 1000)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "sample_size", "words"),
+    [
+        (0.1, 0, "`sample_size` must be at least 1"),
+        (-1.0, None, "`thresholds`"),
+        (math.nan, None, "`thresholds`"),
+    ],
+)
+def test_values_out_of_range_are_one_sentence(thresholds, sample_size, words):
+    with pytest.raises(ValueError, match=words):
+        repeats(torch.ones(5, 4), thresholds, sample_size)
