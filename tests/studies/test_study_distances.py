@@ -9,8 +9,9 @@ import torch
 from planted import planted
 from small_geometry import FEW
 from spurion import audit
-from spurion.audits.classes import AuditRules, classified, thresholds_for
+from spurion.audits.classes import AuditRules, classified
 from spurion.audits.findings import DistanceInfo
+from spurion.audits.ground import AllShares, all_shares, ground_for
 from spurion.audits.measurement import load_measurement, measure, save_measurement
 from spurion.neighbors import Features, load_distance, save_features
 from spurion.neighbors.lpips import weights
@@ -29,6 +30,10 @@ TINY = (
     *FEW,
 )
 MARKED = "lpips-alex (random weights, seed 0)"
+
+
+def fixed_ground(found, distance):
+    return ground_for("fixed:0.5,0.5", found, anchor=None, distance=distance)
 
 
 @pytest.mark.parametrize("name", ["lpips-squeeze", "cosine"])
@@ -74,13 +79,13 @@ def test_copies_are_found_by_random_features_of_a_network():
 def test_another_distance_than_the_measured_one_is_refused():
     sets = planted()
     found = measure(sets.train, sets.samples, distance="cosine")
-    rules = thresholds_for("fixed:0.5,0.5", found), sets.samples, AuditRules()
+    rules = fixed_ground(found, load_distance("cosine")), sets.samples, AuditRules()
     with pytest.raises(ValueError, match="cosine was measured, but `distance` is l2; measure again, or give"):
-        classified(found, *rules)
+        classified(found, *rules, shares=AllShares(None))
     with pytest.raises(
         ValueError, match=r"but `distance` is lpips-alex \(random weights, seed 0\), random:0"
     ):
-        classified(found, *rules, distance=load_distance("lpips-alex", "random:0"))
+        classified(found, *rules, shares=AllShares(None), distance=load_distance("lpips-alex", "random:0"))
 
 
 def test_vectors_from_a_file_need_no_noisy_copies(tmp_path):
@@ -108,7 +113,9 @@ def test_an_image_passes_the_network_once():
 
     distance = Features(function, "counted").kept()
     found = measure(sets.train, sets.samples, sets.holdout, distance=distance)
-    classified(found, thresholds_for("fixed:0.5,0.5", found), sets.samples, AuditRules(), distance=distance)
+    ground = fixed_ground(found, distance)
+    shares = all_shares(found, ground, seed=0)
+    classified(found, ground, sets.samples, AuditRules(), shares=shares, distance=distance)
     every = torch.cat(passed)
     assert len(every) == len(every.unique(dim=0)) == 70 + 3 * 20  # samples, training, held-out, noisy images
 

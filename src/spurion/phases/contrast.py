@@ -21,8 +21,8 @@ from spurion.data.storage import taken
 from spurion.phases.spans import ALIKE
 from spurion.statistics.ranks import compare
 
-AT_ONCE = 2_048
-"""Images that are looked at together."""
+AT_ONCE = 1 << 18
+"""Values that are looked at together, so that sets in files stay there."""
 
 
 class Contrast(Config):
@@ -53,7 +53,7 @@ def contrast(
     """
     ours, theirs = _contrasts(samples), _contrasts(train)
     alike = 0
-    for rows in _parts(len(samples)):
+    for rows in _parts(samples):
         x, y = samples[rows].flatten(1).double(), taken(train, nearest_train[rows]).flatten(1).double()
         spread = ours[rows].square() * x.shape[1]
         alike += int(((x - y).square().sum(dim=1) <= ALIKE * spread).sum())
@@ -66,11 +66,10 @@ def contrast(
 
 
 def _contrasts(images: Float[Tensor, "n *shape"]) -> Float64[Tensor, " n"]:
-    return torch.cat(
-        [images[rows].flatten(1).double().std(dim=1, correction=0) for rows in _parts(len(images))]
-    )
+    return torch.cat([images[rows].flatten(1).double().std(dim=1, correction=0) for rows in _parts(images)])
 
 
-def _parts(count: int) -> Iterator[slice]:
-    for start in range(0, count, AT_ONCE):
-        yield slice(start, min(start + AT_ONCE, count))
+def _parts(images: Float[Tensor, "n *shape"]) -> Iterator[slice]:
+    step = max(1, AT_ONCE // max(1, images[0].numel()))
+    for start in range(0, len(images), step):
+        yield slice(start, min(start + step, len(images)))

@@ -13,7 +13,7 @@ from spurion.report.sections.attractors import census, rarefaction
 from spurion.report.sections.browser import gallery
 from spurion.report.sections.classes import definitions, histograms, rules, sensitivity
 from spurion.report.sections.false_calls import alphas
-from spurion.report.sections.flow import flow
+from spurion.report.sections.flows import flow
 from spurion.report.sections.geometry import basins, curvature, energy, order, others
 from spurion.report.sections.leakage import controls, null
 from spurion.report.sections.making import certain, landscape, methods
