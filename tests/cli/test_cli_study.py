@@ -53,7 +53,7 @@ def test_json_is_all_there_is_on_standard_output(tiny, no_report):
     again = run("study", "digits", *TINY_STUDY, "--out", folder, "--json")
     assert again.exit_code == 0
     assert json.loads(again.stdout) == json.loads((folder / "study.json").read_text())
-    assert "train" not in again.stderr  # nothing is computed twice
+    assert ": train" not in again.stderr  # nothing is computed twice
 
 
 def test_the_report_comes_from_stored_results(tiny, words_only):
