@@ -72,6 +72,11 @@ def test_wide_repetitions_are_those_beyond_half_and_beyond_the_spurious_ones(fou
     wide = checked(found.model_copy(update={"near_each_other": 0.8}))
     assert one(wide, "wide_repetitions").numbers["near_each_other"] == 0.8
     assert not of_kind(checked(found.model_copy(update={"near_each_other": 0.55})).claims, "wide_repetitions")
+    rest = 1 - found.fractions.memorized.value
+    spurious = Interval(value=0.1 * rest, low=0.0, high=0.2)
+    shares = found.fractions.model_copy(update={"spurious": spurious})
+    told = checked(found.model_copy(update={"near_each_other": 0.6, "fractions": shares}))
+    assert not of_kind(told.claims, "wide_repetitions")  # .2 beyond half, of which .1 are called spurious
 
 
 def test_the_power_against_jitter_is_stated(found):
@@ -103,3 +108,23 @@ def test_the_excess_risk_and_the_list_are_said_together(found):
     assert (
         f"{len(found.listed)} are listed as copies, at most 5% of them wrongly, on average" in claim.sentence
     )
+
+
+def test_the_excess_is_beyond_the_images_that_thresholds_hang_on():
+    """Repeated held-out images count once, and too few of them not at all."""
+    train, samples = images(200, "train"), images(100, "samples")
+    held_out = images(150, "holdout")
+    once = audit(train, samples, held_out)
+    twice = audit(train, samples, torch.cat([held_out, held_out[:75]]))
+    assert twice.excess == once.excess
+    few, none = audit(train, samples, held_out[:20]), audit(train, samples)
+    assert few.excess == none.excess != once.excess
+    assert "training images among themselves" in one(few, "excess_risk").sentence
+
+
+def test_one_near_sample_casts_no_doubt_on_copies_that_are_equal(found):
+    exact, (_, spurious, _) = len(found.exact_copies), found.counts
+    counts = (exact + 1, spurious, found.sample_size - exact - 1 - spurious)
+    told = checked(found.model_copy(update={"counts": counts}))
+    assert one(told, "chance").numbers["doubtful"] == 1
+    assert (told.near_in_doubt, told.only_near) == (True, False)
