@@ -20,8 +20,8 @@ from spurion.report.run import Run
 from spurion.statistics.intervals import Interval, proportion
 
 RECALL = "training images recalled"
-INTO = "samples that flow into a training image"
-SHARED = "samples that flow into a shared state that is none"
+INTO = "samples into a training image"
+SHARED = "samples into another shared state"
 
 LOOKS = {
     RECALL: ("^-", INK),
