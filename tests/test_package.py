@@ -14,7 +14,7 @@ import spurion
 
 PACKAGES = (
     *("audits", "circle", "data", "diffusion", "geometry", "memory"),
-    *("neighbors", "phases", "report", "statistics", "studies"),
+    *("neighbors", "phases", "prompts", "report", "statistics", "studies"),
 )
 DOORS = ("PhaseMetric", "audit", "study")
 

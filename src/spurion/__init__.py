@@ -13,6 +13,7 @@ over training sizes, or the circle) and `PhaseMetric` (an audit in the manner of
 - `spurion.audits`: audits, their claims and results
 - `spurion.studies`: studies, their configurations and results
 - `spurion.circle`: the paper's toy model, exact and trained
+- `spurion.prompts`: text-to-image models, and which prompts they know by heart
 - `spurion.report`: the page and figures of stored results
 
 All of them are there after ``import spurion``, and are imported when they are first used.
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from spurion import memory as memory
     from spurion import neighbors as neighbors
     from spurion import phases as phases
+    from spurion import prompts as prompts
     from spurion import report as report
     from spurion import statistics as statistics
     from spurion import studies as studies
@@ -55,6 +57,7 @@ _PACKAGES = (
     "memory",
     "neighbors",
     "phases",
+    "prompts",
     "report",
     "statistics",
     "studies",
