@@ -19,7 +19,6 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from spurion.core.failures import FAILURES, one_sentence
-from spurion.core.random import derive_seed
 from spurion.core.store import KeyedFile
 from spurion.core.tensors import Damaged, Tensors, tell
 from spurion.prompts.config import PromptsConfig
@@ -126,17 +125,24 @@ class Examiner:
                 reading = detector(subject)
             except FAILURES as error:
                 notes.append(f"{detector.name} was not measured: {one_sentence(error)}")
-                reading = Reading(torch.full((self._config.seeds,), torch.nan, dtype=torch.float64), 0.0, {})
+                unknown = torch.full((self._config.seeds,), torch.nan, dtype=torch.float64)
+                reading = Reading(unknown, 0.0, {})
             else:
                 evaluations[detector.name] = float(reading.evaluations)
-                notes += reading.notes
+                notes += [f"{detector.name}: {reading.note}"] if reading.note else []
             values[detector.name] = reading.values.double().cpu()
             if weights := reading.detail.get("tokens"):
                 shown = subject.text.tokens if subject.text else ()
                 tokens = tuple(zip(shown, weights, strict=True))
         samples = subject.path.samples if self.draws else torch.empty(0, *self._pipeline.shape)
         return PromptReadings(
-            values, evaluations, float(subject.spent), tokens, samples.float().cpu(), cut, tuple(notes)
+            values,
+            evaluations,
+            subject.spent * self._config.seeds,
+            tokens,
+            samples.float().cpu(),
+            cut,
+            tuple(notes),
         )
 
     def _subject(self, prompt: str) -> tuple[Subject, str]:
@@ -155,7 +161,6 @@ class Examiner:
             text=text,
             attention=lambda x_t, t: pipeline.attention(conditioning, x_t, t),
             end=conditioning.end,
-            seed=derive_seed(self._config.seed, "subject"),
         )
         return subject, conditioning.cut
 
