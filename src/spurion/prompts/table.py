@@ -29,7 +29,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from jaxtyping import Float32
 from torch import Tensor
@@ -105,7 +105,7 @@ class PromptTable:
         return len(self.entries)
 
 
-def as_table(prompts: "PromptTable | Path | str | Sequence[str]") -> PromptTable:
+def as_table(prompts: "PromptTable | os.PathLike[str] | str | Sequence[Any]") -> PromptTable:
     """A table as it is, that of a file, or one of texts, of which each counts once.
 
     Raises:
