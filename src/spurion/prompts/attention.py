@@ -52,8 +52,7 @@ def cross_attention(
         raise ValueError("The network has no cross-attention, so that no token is looked at anywhere.")
     largest = max((tuple(one.shape[2:]) for one in maps), key=lambda grid: grid[0] * grid[1])
     resized = [interpolate(one, largest, mode="bilinear", align_corners=False) for one in maps]
-    mean = sum(resized[1:], resized[0]) / len(resized)
-    return mean.flatten(2).movedim(1, 2)
+    return torch.stack(resized).mean(dim=0).flatten(2).movedim(1, 2)
 
 
 @contextmanager

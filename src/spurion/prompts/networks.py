@@ -41,6 +41,10 @@ _LISTS = (
 )
 
 
+_FEATURES = 2**16
+"""At most of a size among the conditions."""
+
+
 class Conditions(NamedTuple):
     """What a network is asked with beside a latent: how many tokens, their width, and more of SDXL."""
 
@@ -174,8 +178,8 @@ class Autoencoder:
             back = self.encode(images)
         if tuple(back.shape[1:]) != shape:
             raise ValueError(
-                f"it makes images of shape {tuple(images.shape[1:])} of latents of shape {shape}, and latents "
-                f"of shape {tuple(back.shape[1:])} of those"
+                f"it makes images of shape {tuple(images.shape[1:])} of latents of shape {shape}, and "
+                f"latents of shape {tuple(back.shape[1:])} of those"
             )
         return tuple(images.shape[1:])
 
@@ -241,10 +245,8 @@ def _check_depth(path: Path, config: Mapping[str, Any], most: int) -> None:
     layers = math.prod(max([1, *_whole_numbers(config.get(field))]) for field in _LAYERS[:2])
     layers *= max(len(value) for field in _LISTS if isinstance(value := config.get(field, ""), list | tuple))
     blocks = sum(sum(_whole_numbers(config.get(field))) for field in _LAYERS[2:])
-    if (
-        max(layers, blocks) > most
-        or max(_whole_numbers(config.get("addition_time_embed_dim")), default=0) > 2**16
-    ):
+    features = max([0, *_whole_numbers(config.get("addition_time_embed_dim"))])
+    if max(layers, blocks) > most or features > _FEATURES:
         raise ValueError(f"{path} does not fit the weights beside it: it has more layers than weights.")
 
 

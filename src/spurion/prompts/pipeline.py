@@ -1,7 +1,7 @@
 r"""A text-to-image pipeline of diffusers: prompts in, denoisers, latents and images out.
 
-The process runs on latents :math:`x` of shape (c, h, w), which a decoder turns into images of shape (C, H, W).
-Nothing in a folder is executed, nothing is unpickled, and nothing is fetched.
+The process runs on latents :math:`x` of shape (c, h, w), which a decoder turns into images of shape
+(C, H, W). Nothing in a folder is executed, nothing is unpickled, and nothing is fetched.
 
 References:
     | High-Resolution Image Synthesis with Latent Diffusion Models (Rombach et al., 2022)

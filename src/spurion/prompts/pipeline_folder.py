@@ -155,8 +155,8 @@ def part_weights(folder: Path) -> list[Path]:
         pickles = sorted(path.name for kind in _PICKLES for path in folder.glob(kind))
         if pickles:
             raise ValueError(
-                f"{folder} has its weights in {pickles[0]:.80} only, a pickle, which is never opened; save the "
-                "pipeline as safetensors (`safe_serialization=True` of diffusers)."
+                f"{folder} has its weights in {pickles[0]:.80} only, a pickle, which is never opened; save "
+                "the pipeline as safetensors (`safe_serialization=True` of diffusers)."
             )
     return find_weights(folder)
 

@@ -69,12 +69,12 @@ class Spacing(BaseModel):
         return Walk(tuple(times), float(bars[further]) if further >= 0 else end)
 
     def _times(self, most: int, steps: int) -> list[int]:
+        if self.timestep_spacing == "leading":
+            return [step * (most // steps) + self.steps_offset for step in reversed(range(steps))]
         if self.timestep_spacing == "linspace":
             times = np.linspace(0, most - 1, steps).round()[::-1]
-        elif self.timestep_spacing == "trailing":
-            times = np.round(np.arange(most, 0, -most / steps))[:steps] - 1
         else:
-            times = np.arange(steps)[::-1] * (most // steps) + self.steps_offset
+            times = np.round(np.arange(most, 0, -most / steps))[:steps] - 1
         return [int(time) for time in times]
 
 

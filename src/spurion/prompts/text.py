@@ -136,8 +136,8 @@ def load_text_encoders(index: PipelineFolder) -> TextEncoders:
         tokenizer = _load_tokenizer(library, index.path / f"tokenizer{end}")
         if len(tokenizer) > network.config.vocab_size:
             raise ValueError(
-                f"{index.path / f'tokenizer{end}'} has {len(tokenizer)} tokens, and the text encoder beside it "
-                f"knows {network.config.vocab_size}."
+                f"{index.path / f'tokenizer{end}'} has {len(tokenizer)} tokens, and the text encoder beside "
+                f"it knows {network.config.vocab_size}."
             )
         most += [tokenizer.model_max_length, network.config.max_position_embeddings]
         encoders.append(_Encoder(tokenizer, network, masked))
