@@ -27,7 +27,7 @@ __all__ = [
     "write_table",
 ]
 
-from spurion.prompts.conditioned import Conditioning, PromptDenoiser
+from spurion.prompts.conditioned import PromptDenoiser
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.detectors import DETECTORS, Detector, Reading
 from spurion.prompts.examination import examine
@@ -35,4 +35,5 @@ from spurion.prompts.pipeline import TextPipeline, load_pipeline
 from spurion.prompts.results import PromptsResult
 from spurion.prompts.subject import Seeds, Subject, Text, initial_noises
 from spurion.prompts.table import Entry, PromptTable, read_table, write_table
+from spurion.prompts.text import Conditioning
 from spurion.prompts.walk import Walk
