@@ -259,7 +259,7 @@ def examine(
     folder = RunFolder(out)
     claimed = _Claimed(
         model_sha256=model.folder_hash,
-        half=model.network_dtype != torch.float32,
+        half=model.question.network.dtype != torch.float32,
         examination=config.model_copy(update={"geometry": 0}),
     )
     with folder.opened(claimed):

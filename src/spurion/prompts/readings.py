@@ -10,7 +10,7 @@ __all__ = ["Examiner", "PromptReadings"]
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ class Examiner:
         return {
             "format": _FORMAT,
             "model": self._pipeline.folder_hash,
-            "dtype": str(self._pipeline.network_dtype),
+            "dtype": str(self._pipeline.question.network.dtype),
             "prompt": prompt,
             "detectors": list(config.detectors),
             "seeds": config.seeds,
@@ -152,7 +152,7 @@ class Examiner:
             tokens=conditioning.tokens,
             places=conditioning.places,
             embedding=conditioning.embedding,
-            at=lambda embedding: pipeline.at(conditioning.moved(embedding), 1.0),
+            at=lambda embedding: pipeline.at(replace(conditioning, embedding=embedding), 1.0),
         )
         subject = Subject(
             pipeline.at(conditioning, 1.0, self._config.negative),
