@@ -79,12 +79,20 @@ def told_apart(found: Found) -> Iterator[Claim]:
         return
     best = max(ours, key=lambda one: (one.auc.value, one.auc.low))
     sure = [one.detector for one in ours if one.auc.value >= SURE]
-    told = f"; {listed(sure)} reach {SURE:g}" if len(sure) > 1 else ""
+    area = f"AUC {_two(best.auc.value)} ({_two(best.auc.low)} to {_two(best.auc.high)})"
+    if best.auc.low <= 0.5:
+        said = (
+            f"None of {len(ours)} detectors surely tells memorized from generalized prompts; {best.detector} "
+        )
+        said += f"reaches an {area}."
+    else:
+        told = f"; {listed(sure)} reach {SURE:g}" if len(sure) > 1 else ""
+        said = f"Of {len(ours)} detectors {best.detector} tells memorized from generalized prompts best: "
+        said += f"{area}{told}."
     yield Claim(
         kind="told_apart",
         severity="answer",
-        sentence=f"Of {len(ours)} detectors {best.detector} tells memorized from generalized prompts best: "
-        f"AUC {_two(best.auc.value)} ({_two(best.auc.low)} to {_two(best.auc.high)}){told}.",
+        sentence=said,
         numbers={"auc": best.auc.value, "detectors": len(ours), "sure": len(sure)},
     )
 

@@ -59,7 +59,7 @@ def write_gallery(
         "index": np.array(index),
         "samples": np.stack([_to_8_bit(one) for one in samples]),
         "image": _to_8_bit(shown),
-        "known": np.array([image is not None for image in images]),
+        "known": np.array([image is not None for image in images], dtype=np.uint8),
     }
     save_arrays(path, arrays)
 
