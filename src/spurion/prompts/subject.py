@@ -197,16 +197,49 @@ class Subject:
             raise ValueError(f"`image` must have shape {shape}, got {tuple(image.shape)}.")
         self.conditional = CountedDenoiser(conditional)
         self.unconditional = CountedDenoiser(seeds.unconditional)
-        self.seeds, self.guidance, self.text = seeds, guidance, text
-        self.attention, self.end, self.image = attention, end, image
+        self.seeds, self.guidance, self.image = seeds, guidance, image
+        self._text, self._attention, self._end = text, attention, end
         self._noise: dict[int, Tensor] = {}
         self._beside = 0.0
 
     @property
     def has(self) -> frozenset[str]:
         """What detectors may need and is there: "path" always, "text" and "attention" if given."""
-        given = {"text": self.text, "attention": self.attention}
+        given = {"text": self._text, "attention": self._attention}
         return frozenset({"path"} | {name for name, value in given.items() if value is not None})
+
+    @property
+    def text(self) -> Text:
+        """The prompt as the network reads it.
+
+        Raises:
+            ValueError: If it cannot be told.
+        """
+        if self._text is None:
+            raise ValueError("`text` must be given with this prompt, got none.")
+        return self._text
+
+    @torch.no_grad()
+    def end_attention(self, x_t: Float[Tensor, "n *shape"], t: int) -> Float[Tensor, "n positions"]:
+        """What each position gives to the end token, by one more evaluation of each item.
+
+        Arguments:
+            x_t: Noisy items, with shape (n, *shape).
+            t: Their time.
+
+        Raises:
+            ValueError: If there is no attention, it is not one of every item, or has no such token.
+        """
+        if self._attention is None or self._end is None:
+            raise ValueError("`attention` must be given with this prompt, got none.")
+        shares = self._attention(x_t, t)
+        if shares.ndim != 3 or len(shares) != len(x_t) or not 0 <= self._end < shares.shape[2]:
+            raise ValueError(
+                f"`attention` must give shape ({len(x_t)}, positions, tokens) with an end token at "
+                f"{self._end}, got {tuple(shares.shape)}."
+            )
+        self.spend(len(x_t) / len(self.seeds))
+        return shares[:, :, self._end]
 
     @property
     def first(self) -> Float[Tensor, "m *shape"]:
@@ -238,8 +271,8 @@ class Subject:
                     unconditional.append(self.unconditional.epsilon(states[-1], times[step]))
                 noise = self.guided(conditional[-1], unconditional[-1])
                 states.append(ddim_step(states[-1], noise, bar_t, bar_s))
-        stacked = (torch.stack(rows) for rows in (states[:-1], conditional, unconditional))
-        return Path(times, *stacked, states[-1])
+        noises = torch.stack(conditional), torch.stack(unconditional)
+        return Path(times, torch.stack(states[:-1]), *noises, samples=states[-1])
 
     @property
     def path_cost(self) -> int:

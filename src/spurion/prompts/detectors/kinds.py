@@ -82,4 +82,5 @@ class Detector(ABC):
 
 def lengths(items: Float[Tensor, "m *shape"]) -> Float64[Tensor, " m"]:
     """The Euclidean length of every item, float64, on the CPU."""
-    return items.flatten(1).cpu().double().norm(dim=1)
+    length: Float64[Tensor, " m"] = items.flatten(1).cpu().double().norm(dim=1)
+    return length

@@ -8,12 +8,29 @@ __all__ = ["DETECTORS"]
 
 from collections import UserDict
 
+from spurion.prompts.detectors.anisotropy import Anisotropy, AnisotropyFirst
+from spurion.prompts.detectors.bright_ending import BrightEnding
+from spurion.prompts.detectors.curvature import Curvature
+from spurion.prompts.detectors.intrinsic_dimension import IntrinsicDimension
 from spurion.prompts.detectors.kinds import NEEDS, Detector
 from spurion.prompts.detectors.noise_difference import NoiseDifference, NoiseDifferenceAll
+from spurion.prompts.detectors.one_step import OneStep
+from spurion.prompts.detectors.seed_diversity import SeedDiversity
+from spurion.prompts.detectors.sharpness import Sharpness
+from spurion.prompts.detectors.token_attribution import TokenAttribution
 
 _ALL: tuple[Detector, ...] = (
     NoiseDifference(),
     NoiseDifferenceAll(),
+    OneStep(),
+    Anisotropy(),
+    AnisotropyFirst(),
+    Sharpness(),
+    TokenAttribution(),
+    BrightEnding(),
+    SeedDiversity(),
+    Curvature(),
+    IntrinsicDimension(),
 )
 
 
