@@ -8,7 +8,7 @@ __all__ = ["LOG", "BatchSource", "seal_of", "take_steps"]
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -32,6 +32,7 @@ def seal_of(folder: Path) -> Store:
     return Store(folder, "train")
 
 
+@runtime_checkable
 class BatchSource(Protocol):
     """Batches as a function of the step."""
 

@@ -29,6 +29,7 @@ class CountsConfig(Config):
         shared: Prompts that come with several images, each of which the training list holds once.
         images: Images of a shared prompt.
         held_out: Prompts that are never trained on, nor are their images.
+        examined: How many of the single prompts are examined afterwards; of other parts, all are.
     """
 
     single: int = Field(1000, ge=1, le=100_000)
@@ -36,6 +37,7 @@ class CountsConfig(Config):
     shared: int = Field(24, ge=0, le=10_000)
     images: int = Field(5, ge=2, le=1000)
     held_out: int = Field(120, ge=0, le=100_000)
+    examined: int = Field(120, ge=1, le=100_000)
 
     @field_validator("planted")
     @classmethod

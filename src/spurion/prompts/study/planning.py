@@ -56,5 +56,6 @@ def _seconds(config: PromptsStudyConfig, planting: Planting) -> float:
     halved = sum((c / 2**level) ** 2 for level, c in enumerate(config.network.channels)) / (2 * 32**2)
     one = SECONDS_PER_PASS * pixels * halved * config.network.layers
     trained = config.training.iterations * config.training.batch_size * (1 + BACKWARD)
-    sampled = len(planting.captions) * config.seeds * config.steps * 2
+    examined = len(planting.table(Path("unused")))
+    sampled = examined * config.seeds * config.steps * 2
     return one * (trained + MEASURING * sampled)

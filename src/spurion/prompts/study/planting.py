@@ -12,8 +12,10 @@ They are rounded to the 256 levels of 8-bit files, so that the files hold what i
 
 ::
 
-    prompts.csv                  one line a prompt and image; see `spurion.prompts.table`
-    images/single-0000.png  ...  the images
+    prompts.csv                     those to examine: all, but for most of the single ones
+    every.csv                       all prompts; both as in `spurion.prompts.table`
+    images/train/single-0000.png    the images that are trained on ...
+    images/held-out/held-out-0000.png    ... and those that are not
 """
 
 __all__ = ["Part", "Planting", "plant"]
@@ -38,7 +40,11 @@ from spurion.prompts.study.config import CountsConfig, PromptsStudyConfig
 from spurion.prompts.table import Entry, Label, PromptTable, write_table
 
 TABLE = "prompts.csv"
+EVERY = "every.csv"
 IMAGES = "images"
+
+SINGLE = "single"
+"""The part of prompts of one image and one copy."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,14 @@ class Planting:
         captions: The prompts.
         names: What the images of each prompt show.
         images: All images, 8-bit levels in [-1, 1], with shape (n, C, H, W).
+        examined: How many of the single prompts are to be examined.
     """
 
     parts: tuple[Part, ...]
     captions: tuple[str, ...]
     names: tuple[str, ...]
     images: ImageSet
+    examined: int
 
     @cached_property
     def parts_of_prompts(self) -> tuple[Part, ...]:
@@ -110,34 +118,49 @@ class Planting:
         """The numbers of the prompts of a part; none if there is no such part."""
         return tuple(i for i, part in enumerate(self.parts_of_prompts) if part.name == name)
 
-    def table(self, folder: Path) -> PromptTable:
-        """The prompts as a table whose images are files of a folder; see `write`."""
-        return PromptTable(TABLE, tuple(self._entry(prompt, folder) for prompt in range(len(self.captions))))
+    def table(self, folder: Path, *, every: bool = False) -> PromptTable:
+        """Prompts as a table whose images are files of a folder; see `write`.
+
+        Arguments:
+            folder: The folder.
+            every: Whether it holds all prompts, or those to examine.
+        """
+        kept = [
+            self._entry(prompt, number, folder)
+            for prompt, number in enumerate(self._numbers)
+            if every or self.parts_of_prompts[prompt].name != SINGLE or number < self.examined
+        ]
+        return PromptTable(TABLE, tuple(kept))
 
     def write(self, folder: Path | str) -> Path:
-        """Write table and images to a folder.
+        """Write tables and images to a folder; see the module.
 
         Returns:
-            The file of the table.
+            The file of the prompts to examine.
 
         Raises:
             OSError: If the folder cannot be written or the disk is full.
         """
         folder = Path(folder)
-        table = self.table(folder)
+        every = self.table(folder, every=True).entries
         levels = self.images.to_uint8().permute(0, 2, 3, 1).numpy()
-        files = [file for entry in table.entries for file in entry.images]
-        for file, pixels in zip(files, levels, strict=True):
+        for file, pixels in zip((file for entry in every for file in entry.images), levels, strict=True):
             _write_png(file, pixels)
-        write_table(folder / TABLE, table.entries)
+        write_table(folder / EVERY, every)
+        write_table(folder / TABLE, self.table(folder).entries)
         return folder / TABLE
 
-    def _entry(self, prompt: int, folder: Path) -> Entry:
+    @cached_property
+    def _numbers(self) -> tuple[int, ...]:
+        """The number of each prompt in its part."""
+        return tuple(number for part in self.parts for number in range(part.prompts))
+
+    def _entry(self, prompt: int, number: int, folder: Path) -> Entry:
         part = self.parts_of_prompts[prompt]
-        number = prompt - self.prompts_of(part.name)[0]
         name = f"{part.name}-{number:04d}"
         endings = [f"-{i}" for i in range(part.images)] if part.images > 1 else [""]
-        files = tuple(folder / IMAGES / f"{name}{ending}.png" for ending in endings)
+        images = folder / IMAGES / ("train" if part.copies else "held-out")
+        files = tuple(images / f"{name}{ending}.png" for ending in endings)
         return Entry(self.captions[prompt], files, part.label, name, part.copies, part.name)
 
 
@@ -156,13 +179,14 @@ def plant(config: PromptsStudyConfig) -> Planting:
         raise ValueError(f"`template` of {config.data} must make captions that differ, got one twice.")
     flat = [image for images in chosen for image in images]
     levels = ImageSet(captioned.images.images[flat], captioned.images.name).to_uint8()
-    return Planting(parts, tuple(captions), tuple(names), ImageSet.from_uint8(levels, config.data))
+    images = ImageSet.from_uint8(levels, config.data)
+    return Planting(parts, tuple(captions), tuple(names), images, config.counts.examined)
 
 
 def _parts(counts: CountsConfig) -> tuple[Part, ...]:
     most = max(counts.planted, default=0)
     parts = [
-        Part("single", counts.single, 1, 1, "generalized"),
+        Part(SINGLE, counts.single, 1, 1, "generalized"),
         *(
             Part(f"planted-{copies}", prompts, 1, copies, "memorized" if copies == most else "other")
             for copies, prompts in counts.planted.items()

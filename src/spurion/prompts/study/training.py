@@ -2,10 +2,10 @@
 
 A training owns a folder; everything in it follows from the configuration::
 
-    prompts.csv  images/         the truth; see `spurion.prompts.study.planting`
-    training.jsonl  state/       log and state; see `spurion.diffusion.training`
-    model/                       the pipeline; see `spurion.prompts.study.folder`
-    .seals/                      the checksums of all these
+    prompts.csv  every.csv  images/  the truth; see `spurion.prompts.study.planting`
+    training.jsonl  state/           log and state; see `spurion.diffusion.training`
+    model/                           the pipeline; see `spurion.prompts.study.folder`
+    .seals/                          the checksums of all these
 
 It can be killed at any moment and goes on where it was, to the same bytes on the same machine.
 """
@@ -34,7 +34,7 @@ from spurion.prompts.study.batches import CaptionedBatches
 from spurion.prompts.study.config import PromptsStudyConfig
 from spurion.prompts.study.folder import TOKENIZER, save_planted
 from spurion.prompts.study.network import CaptionedNetwork
-from spurion.prompts.study.planting import IMAGES, TABLE, Planting, plant
+from spurion.prompts.study.planting import EVERY, IMAGES, TABLE, Planting, plant
 from spurion.prompts.study.tokenizer import build_tokenizer
 
 MODEL = "model"
@@ -137,12 +137,17 @@ def _train(
 
 
 def _write_truth(planting: Planting, out: Path) -> None:
-    """Write table and images, unless they are there as they were left."""
-    store, key = Store(out, "planting"), _digest(planting.images.images) + "".join(planting.captions)
-    key = hashlib.sha256(key.encode()).hexdigest()
+    """Write tables and images, unless they are there as they were left."""
+    content = {
+        "images": _digest(planting.images.images),
+        "captions": planting.captions,
+        "parts": [asdict(part) for part in planting.parts],
+        "examined": planting.examined,
+    }
+    store, key = Store(out, "planting"), hashlib.sha256(json.dumps(content).encode()).hexdigest()
     if not store.is_whole(key):
         store.remove()
-        store.put(planting.write(out), out / IMAGES, key=key)
+        store.put(planting.write(out), out / EVERY, out / IMAGES, key=key)
 
 
 def _identity(config: PromptsStudyConfig, planting: Planting, execution: Execution) -> dict[str, Any]:
