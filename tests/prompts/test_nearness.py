@@ -46,7 +46,7 @@ def test_distances_are_those_of_every_prompt_alone():
     samples = [torch.randn(3, 1, 2, 2, generator=generator) for _ in range(2)]
     samples[1][0] = samples[1][2]
     own = [None, train[:2] + 5]
-    first, second = measure_distances(samples, own, train, as_distance("l2"))
+    first, second = measure_distances(samples, own, [True, True], train, as_distance("l2"))
     apart = torch.cdist(samples[0].flatten(1).double(), train.flatten(1).double())
     assert torch.allclose(first.to_train, apart.min(1).values, atol=1e-6)  # float32 differences of size 1
     assert first.to_own.isnan().all()
@@ -55,14 +55,19 @@ def test_distances_are_those_of_every_prompt_alone():
     assert second.among[0] == second.among[2] == 0
     mine = torch.cdist(samples[1].flatten(1).double(), own[1].flatten(1).double()).min(1).values
     assert torch.allclose(second.to_own, mine, atol=1e-6)
-    lone = measure_distances([samples[0][:1]], [train[:1]], train, as_distance("l2"))[0]
+    lone = measure_distances([samples[0][:1]], [train[:1]], [True], train, as_distance("l2"))[0]
     assert lone.among.isnan().all()
 
 
 def test_an_own_image_that_the_training_set_lacks_is_a_training_image():
     sample = torch.zeros(2, 1, 2, 2)
-    found = measure_distances([sample], [sample[:1]], sample[:1] + 3, as_distance("l2"))[0]
-    assert found.to_train.tolist() == [0, 0]
+    trained, held_out = (
+        measure_distances([sample], [sample[:1]], [held], sample[:1] + 3, as_distance("l2"))[0]
+        for held in (True, False)
+    )
+    assert trained.to_train.tolist() == [0, 0]
+    assert held_out.to_train.tolist() == [6, 6]
+    assert held_out.to_own.tolist() == [0, 0]
 
 
 def test_thresholds_call_one_of_a_hundred_new_images_a_copy():

@@ -25,11 +25,20 @@ def images(tmp_path):
 
 
 def test_every_column_is_read_and_lines_of_one_prompt_are_joined(images):
-    text = "\ufeffprompt,label,copies,image,group,part\n\"a cat, black\",memorized,40,images/a.png,g,planted\n\n"
+    text = (
+        '\ufeffprompt,label,copies,image,group,part\n"a cat, black",memorized,40,images/a.png,g,planted\n\n'
+    )
     text += '"a cat, black",memorized,40,images/b.png,g,planted\ndog,,,,,\n'
     table = read_table(written(images, text))
     assert table.entries == (
-        Entry("a cat, black", (images / "images/a.png", images / "images/b.png"), "memorized", "g", 40, "planted"),
+        Entry(
+            "a cat, black",
+            (images / "images/a.png", images / "images/b.png"),
+            "memorized",
+            "g",
+            40,
+            "planted",
+        ),
         Entry("dog"),
     )
     assert [entry.cluster for entry in table.entries] == ["group g", "prompt dog"]
@@ -67,7 +76,10 @@ def test_prompts_of_one_image_are_one_cluster():
         ("prompt,copies\na,-1\n", "`copies` must be a whole number"),
         ("prompt,copies\na,1e3\n", "`copies` must be a whole number"),
         ("prompt,image\nb,nowhere.png\n", "line 2: the image .*nowhere.png is missing"),
-        ("prompt,label\na cat, black,memorized\n", "line 2: 2 cells are wanted, got 3; put a text with commas"),
+        (
+            "prompt,label\na cat, black,memorized\n",
+            "line 2: 2 cells are wanted, got 3; put a text with commas",
+        ),
         ("prompt,label\n  ,memorized\n", "line 2: the prompt is empty"),
         ("prompt,label\na,memorized\na,other\n", "lines of one prompt must differ in `image` alone"),
         ('prompt\n"a\n', "is no line of a CSV file"),
@@ -106,6 +118,8 @@ def test_images_come_in_the_shape_of_the_model(images):
     gray = read_images(paths, (1, 4, 4))
     assert torch.equal(gray, torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 4, 4))
     assert read_images(paths, (3, 2, 2)).shape == (2, 3, 2, 2)
-    Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8) + np.arange(3, dtype=np.uint8) * 9).save(images / "c.png")
+    Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8) + np.arange(3, dtype=np.uint8) * 9).save(
+        images / "c.png"
+    )
     with pytest.raises(ValueError, match=r"c.png must have the shape of the model's images, \(1, 4, 4\)"):
         read_images([images / "c.png"], (1, 4, 4))

@@ -128,7 +128,9 @@ def test_the_trend_is_kendalls_over_means_of_clusters():
     assert found.p_value < 0.1
     assert trend(scores(-values), levels).p_value > 0.9
     assert trend(scores(values), np.ones(6)).p_value == 1.0
-    joined = trend(scores(np.repeat(values, 3), [str(i) for i in range(6) for _ in range(3)]), np.repeat(levels, 3))
+    joined = trend(
+        scores(np.repeat(values, 3), [str(i) for i in range(6) for _ in range(3)]), np.repeat(levels, 3)
+    )
     assert joined == found
 
 

@@ -135,12 +135,12 @@ def rising(found: Found) -> Iterator[Claim]:
 
 def disputed(found: Found) -> Iterator[Claim]:
     """Whether samples are what the labels say."""
-    for label, wrong, words in (
-        ("memorized", lambda outcome: outcome != "memorized", "answered with no copies of training images"),
-        ("generalized", lambda outcome: outcome == "memorized", "answered with copies of training images"),
+    for label, words in (
+        ("memorized", "answered with no copies of training images"),
+        ("generalized", "answered with copies of training images"),
     ):
         known = [one.answered for one in found.labeled(label) if one.answered is not None]
-        odd = sum(wrong(one.outcome) for one in known)
+        odd = sum((one.outcome == "memorized") != (label == "memorized") for one in known)
         if known and odd > DISPUTED * len(known):
             yield Claim(
                 kind="disputed",

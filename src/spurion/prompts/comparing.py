@@ -24,6 +24,8 @@ from spurion.prompts.pipeline import TextPipeline
 from spurion.prompts.readings import Examiner
 from spurion.prompts.table import Entry, read_images
 
+OF_PROMPTS = "training images of the prompts"
+
 AT_ONCE = 64
 """Prompts whose samples are decoded and looked up together."""
 
@@ -35,12 +37,14 @@ class Known:
     Attributes:
         images: All of them.
         own: Of each prompt the places of its own, in `own_images`.
+        trained: Whether they are training images: not those of a prompt with no copies.
         own_images: The images of all prompts; None where no prompt has one.
         sha256: Hash of both.
     """
 
     images: ImageSet
     own: tuple[tuple[int, ...], ...]
+    trained: tuple[bool, ...]
     own_images: Float32[Tensor, "o C H W"] | None
     sha256: str
 
@@ -69,12 +73,15 @@ def known_images(entries: Sequence[Entry], train: ImageSet | None, shape: tuple[
     paths = list(dict.fromkeys(path for entry in entries for path in entry.images))
     place = {path: i for i, path in enumerate(paths)}
     own = tuple(tuple(place[path] for path in entry.images) for entry in entries)
-    mine = ImageSet(read_images(paths, shape).contiguous(), name="images of the prompts") if paths else None
-    images = mine if train is None else train
-    if images is None:
+    trained = tuple(entry.copies != 0 for entry in entries)
+    mine = ImageSet(read_images(paths, shape).contiguous(), name=OF_PROMPTS) if paths else None
+    if train is None and mine is not None:
+        kept = sorted({i for places, held in zip(own, trained, strict=True) if held for i in places})
+        train = ImageSet(mine.images[kept].contiguous(), name=OF_PROMPTS) if kept else None
+    if train is None:
         return None
-    digest = images.sha256 + ("" if mine is None else mine.sha256)
-    return Known(images, own, None if mine is None else mine.images, digest)
+    digest = train.sha256 + ("" if mine is None else mine.sha256)
+    return Known(train, own, trained, None if mine is None else mine.images, digest)
 
 
 def distances_of(
@@ -126,7 +133,8 @@ def _of_some(
     if missing:
         samples = [pipeline.decode(examiner.read(entries[places[k]].prompt).samples) for k in missing]
         own = [known.of(places[k]) for k in missing]
-        new = measure_distances(samples, own, known.images.images, distance)
+        held = [known.trained[places[k]] for k in missing]
+        new = measure_distances(samples, own, held, known.images.images, distance)
         for k, one in zip(missing, new, strict=True):
             files[k].save(one._asdict(), keys[k])
             stored[k] = one
@@ -143,7 +151,7 @@ def _key(examiner: Examiner, prompt: str, known: Known, index: int, distance: Di
     return {
         **examiner.key(prompt),
         "images": known.sha256,
-        "own": list(known.own[index]),
+        "own": [*known.own[index], known.trained[index]],
         "distance": distance.info.model_dump(mode="json"),
     }
 

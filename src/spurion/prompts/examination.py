@@ -17,18 +17,18 @@ from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import torch
 
 from spurion.audits.findings import SourceInfo
-from spurion.core.arguments import FLAG, Kind, check_arguments, optional
+from spurion.core.arguments import FLAG, Kind, check_arguments, check_choice, optional
 from spurion.core.config import Config, build_config
 from spurion.core.environment import Crew, environment
 from spurion.core.progress import Progress, silent
 from spurion.core.store import Store
 from spurion.data import ImageSet, open_images
-from spurion.diffusion.device import choose_device
+from spurion.diffusion.device import DeviceName, choose_device
 from spurion.neighbors import Distance, as_distance
 from spurion.prompts.comparing import Known, distances_of, known_images
 from spurion.prompts.conclusion import conclude_prompts
@@ -251,7 +251,7 @@ def examine(
     table = as_table(prompts)
     images = None if train is None else open_images(train, allow_download=allow_download, resize=resize)
     if not isinstance(model, TextPipeline):
-        model = load_pipeline(model, device=choose_device(device), half=half)
+        model = load_pipeline(Path(model), device=_device(device), half=half)
     parts = Examination(model, table, images, config, metric, Path(), progress)
     if out is None:
         with TemporaryDirectory() as temporary:
@@ -266,6 +266,11 @@ def examine(
         result = replace(parts, folder=folder.root).result()
         write_result(folder.root, result)
     return result
+
+
+def _device(name: str) -> torch.device:
+    check_choice("device", name, get_args(DeviceName))
+    return choose_device(cast(DeviceName, name))
 
 
 def write_result(folder: Path, result: PromptsResult, name: str = RESULT_FILE) -> None:

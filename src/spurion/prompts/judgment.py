@@ -216,7 +216,10 @@ def _filled(one: Float64[np.ndarray, " n"], fit: Bool[np.ndarray, " n"]) -> Floa
         return np.zeros(len(one))
     here = one[fit & np.isfinite(one)]
     middle = float(np.median(here if len(here) else numbers))
-    return np.nan_to_num(one, nan=middle, posinf=float(numbers.max()), neginf=float(numbers.min()))
+    filled: Float64[np.ndarray, " n"] = np.nan_to_num(
+        one, nan=middle, posinf=float(numbers.max()), neginf=float(numbers.min())
+    )
+    return filled
 
 
 def _first_half(entries: Sequence[Entry], seed: int) -> Bool[np.ndarray, " n"]:

@@ -32,7 +32,7 @@ class Distances(NamedTuple):
 
     Attributes:
         to_train: To the nearest training image, with shape (m,).
-        to_own: To the nearest training image of the prompt, with shape (m,); NaN where none is known.
+        to_own: To the nearest image of the prompt, with shape (m,); NaN where none is known.
         among: To the nearest sample of another seed, with shape (m,); NaN for one seed.
     """
 
@@ -56,6 +56,7 @@ def ground(train: Float32[Tensor, "k C H W"], distance: Distance, *, seed: int) 
 def measure_distances(
     samples: Sequence[Float32[Tensor, "m C H W"]],
     own: Sequence[Float32[Tensor, "o C H W"] | None],
+    trained: Sequence[bool],
     train: Float32[Tensor, "k C H W"],
     distance: Distance,
 ) -> list[Distances]:
@@ -63,20 +64,23 @@ def measure_distances(
 
     Arguments:
         samples: They, decoded, as many of each prompt.
-        own: The training images of each prompt; None where none is known.
+        own: The images of each prompt; None where none is known.
+        trained: Whether the images of each are training images: not those of a prompt with no copies.
         train: All training images that are known.
         distance: The distance.
     """
     together = nearest(torch.cat(list(samples)), train, distance=distance).distances[:, 0]
     found = []
-    for mine, images, to_train in zip(samples, own, together.split(len(samples[0])), strict=True):
+    parts = together.split(len(samples[0]))
+    for mine, images, held, to_train in zip(samples, own, trained, parts, strict=True):
         to_own, among = torch.full((2, len(mine)), torch.nan, dtype=torch.float64)
         if images is not None:
             to_own = nearest(mine, images, distance=distance).distances[:, 0]
         if len(mine) > 1:
             among = nearest(mine, mine, distance=distance, exclude_self=True).distances[:, 0]
-        # an image of the prompt is a training image, whether the set of them holds it or not
-        found.append(Distances(torch.fmin(to_train, to_own), to_own, among))
+        # a training image of the prompt is one, whether the set of them holds it or not
+        to_any = torch.fmin(to_train, to_own) if held else to_train
+        found.append(Distances(to_any, to_own, among))
     return found
 
 

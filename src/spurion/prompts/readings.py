@@ -131,9 +131,8 @@ class Examiner:
                 evaluations[detector.name] = float(reading.evaluations)
                 notes += [f"{detector.name}: {reading.note}"] if reading.note else []
             values[detector.name] = reading.values.double().cpu()
-            if weights := reading.detail.get("tokens"):
-                shown = subject.text.tokens if subject.text else ()
-                tokens = tuple(zip(shown, weights, strict=True))
+            if subject.text is not None and "weight" in reading.detail:
+                tokens = tuple(zip(subject.text.tokens, reading.detail["weight"], strict=True))
         samples = subject.path.samples if self.draws else torch.empty(0, *self._pipeline.shape)
         return PromptReadings(
             values,

@@ -8,7 +8,8 @@ a cell may be empty:
 - ``label``: memorized, spurious, generalized or other;
 - ``group``: a name that prompts of one image share, for they are not independent; without it prompts with
   the same first ``image`` are a group, and any other prompt is its own;
-- ``copies``: how often the training set holds the prompt with each of its images, 0 for never;
+- ``copies``: how often the training set holds the prompt with each of its images; with 0 these are no
+  training images, but what the prompt would be answered with if they were;
 - ``part``: a name for a part of the file, shown as it is.
 """
 
@@ -114,7 +115,7 @@ def as_table(prompts: "PromptTable | os.PathLike[str] | str | Sequence[Any]") ->
     if isinstance(prompts, PromptTable):
         return prompts
     if isinstance(prompts, str | os.PathLike):
-        return read_table(prompts)
+        return read_table(Path(prompts))
     if not isinstance(prompts, Sequence) or not all(isinstance(prompt, str) for prompt in prompts):
         raise ValueError(f"`prompts` must be a file or a list of texts, got {type(prompts).__name__}.")
     entries = [_checked(Entry(prompt), f"prompt {i}") for i, prompt in enumerate(prompts)]

@@ -125,7 +125,7 @@ def study(run: PromptsRun) -> Section | None:
         f"The model was trained here, for {size(training.steps)} steps on {size(training.images)} pairs, so "
         f"that what it knows by heart is known. Parameters: {parts}."
     )
-    more = ()
+    more: tuple[str, ...] = ()
     if training.classifier is not None:
         more = (
             "Agreement is what a classifier of real images says of the samples; on held-out real images it "
