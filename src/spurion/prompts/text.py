@@ -74,6 +74,11 @@ class TextEncoders:
         self.width = sum(encoder.network.config.hidden_size for encoder in encoders)
         self.pooled = int(encoders[-1].network.config.projection_dim) if len(encoders) == 2 else None
 
+    @property
+    def networks(self) -> tuple[Any, ...]:
+        """The networks of the encoders."""
+        return tuple(encoder.network for encoder in self._encoders)
+
     def to(self, device: torch.device) -> None:
         """Move the encoders."""
         for encoder in self._encoders:

@@ -12,11 +12,15 @@ __all__ = ["prompts_study", "stable_diffusion_study"]
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import cast
+
+import torch
 
 from spurion.core.config import build_config
 from spurion.core.progress import Progress, silent
 from spurion.data import ImageSet
-from spurion.diffusion.device import choose_device
+from spurion.diffusion.device import DeviceName, choose_device
+from spurion.diffusion.steps import LOG
 from spurion.neighbors import as_distance
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.examination import Examination, write_result
@@ -27,6 +31,7 @@ from spurion.prompts.study.mitigated import mitigated
 from spurion.prompts.study.stable_diffusion import StableDiffusionStudyConfig, stable_diffusion_config
 from spurion.prompts.study.training import Planted, train_planted
 from spurion.prompts.table import read_table
+from spurion.report.stored import read_loss
 from spurion.studies.folder import RunFolder
 
 PLANTED = "planted"
@@ -62,7 +67,7 @@ def prompts_study(
     folder, progress = RunFolder(out), partial(report, "")
     with folder.opened(config):
         planted = train_planted(config, folder.root / PLANTED, partial(progress, "train"), device=device)
-        pipeline = load_pipeline(planted.model, device=choose_device(device or config.training.device))
+        pipeline = load_pipeline(planted.model, device=_device(device or config.training.device))
         examination = Examination(
             pipeline=pipeline,
             table=read_table(planted.table),
@@ -100,7 +105,7 @@ def stable_diffusion_study(
     config = stable_diffusion_config(what, overrides)
     folder = RunFolder(out)
     with folder.opened(config):
-        pipeline = load_pipeline(config.model, device=choose_device(device or "auto"), half=config.half)
+        pipeline = load_pipeline(config.model, device=_device(device or "auto"), half=config.half)
         examination = Examination(
             pipeline=pipeline,
             table=read_table(config.table),
@@ -115,15 +120,22 @@ def stable_diffusion_study(
     return result
 
 
+def _device(name: str) -> torch.device:
+    return choose_device(cast(DeviceName, name))
+
+
 def _examined(config: PromptsStudyConfig | StableDiffusionStudyConfig) -> PromptsConfig:
     values = {name: getattr(config, name) for name in ("seeds", "seed", "steps", "guidance", "geometry")}
     return build_config(PromptsConfig, values)
 
 
 def _training(config: PromptsStudyConfig, planted: Planted, pipeline: TextPipeline) -> Training:
+    parts = {"U-Net": pipeline.question.network, "autoencoder": pipeline.autoencoder.network}
+    parts["text encoder"] = pipeline.encoders.networks[0]
+    losses = read_loss(planted.model.parent / LOG)
     return Training(
-        parameters=planted.parameters,
+        parameters={name: sum(p.numel() for p in network.parameters()) for name, network in parts.items()},
         steps=config.training.iterations,
         images=len(planted.planting.pairs),
-        loss=planted.loss,
+        loss=losses[-1][1] if losses else None,
     )
