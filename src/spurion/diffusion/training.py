@@ -36,7 +36,6 @@ __all__ = ["TrainingConfig", "TrainingDiverged", "is_trained", "train"]
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,25 +44,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spurion.core.files import remove_leftovers
 from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
-from spurion.core.store import Store
-from spurion.core.tensors import Damaged, tell
 from spurion.diffusion.batches import Batches
-from spurion.diffusion.checkpoint import TrainingState, load_state, save_state
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers import DenoiserConfig
 from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.device import Execution, choose_execution
 from spurion.diffusion.folder import load_denoiser, save_denoiser
 from spurion.diffusion.learner import Learner
-from spurion.diffusion.log import TrainingDiverged, TrainingLog
+from spurion.diffusion.log import TrainingDiverged
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
+from spurion.diffusion.steps import LOG, seal_of, take_steps
 from spurion.diffusion.training_config import TrainingConfig
-
-_LOG = "training.jsonl"
-_STATE = Path("state") / "state.safetensors"
 
 
 def train(
@@ -102,15 +95,15 @@ def train(
     folder = Path(folder)
     fresh = denoiser.build(images, schedule, generator=generator(seed, "weights"))
     if not isinstance(fresh, NetworkDenoiser):
-        _store(folder).remove()
+        seal_of(folder).remove()
         save_denoiser(fresh, folder / "model")
-        _store(folder).put(folder / "model")
+        seal_of(folder).put(folder / "model")
         return fresh
     execution = choose_execution(
         training.device, training.precision, training.channels_last, training.compile, fresh.shape
     )
     identity = _identity(images, denoiser, training, execution, schedule, seed)
-    store, key = _store(folder), json.dumps(identity, sort_keys=True)
+    store, key = seal_of(folder), json.dumps(identity, sort_keys=True)
     if not store.is_whole(key):
         batches = Batches(
             images,
@@ -123,8 +116,9 @@ def train(
         )
         with execution.reproducible():
             learner = Learner(fresh, training, execution, seed=seed)
-            _run(learner, batches, training, folder, identity, progress)
-        store.put(folder / "model", folder / _LOG, key=key)
+            trained = take_steps(learner, batches, training, folder, identity, progress)
+            save_denoiser(trained, folder / "model")
+        store.put(folder / "model", folder / LOG, key=key)
     return load_denoiser(folder / "model", device=execution.device)
 
 
@@ -147,60 +141,9 @@ def _identity(
     }
 
 
-def _run(
-    learner: Learner,
-    batches: Batches,
-    training: TrainingConfig,
-    folder: Path,
-    identity: Mapping[str, Any],
-    progress: Progress,
-) -> None:
-    """Take all steps that are not yet done; save the last state, then the model, which follows from it."""
-    for file in (folder / _STATE, folder / _LOG):
-        remove_leftovers(file)
-    state = _last_state(folder, identity) or learner.state(0, torch.empty(0), torch.empty(0, 3))
-    _store(folder).remove()
-    log = TrainingLog(folder / _LOG, training.log_every, learner.device)
-    learner.restore(state)
-    log.start(state.step, state.losses, state.log)
-    steps = range(state.step, training.iterations)
-    for step, batch in zip(steps, batches.ahead(steps), strict=True):
-        log.add(learner.step(step, batch), training.learning_rate_at(step))
-        done = step + 1
-        if done == training.iterations:
-            log.end_interval(training.learning_rate_at(step))
-        if done == training.iterations or done % training.checkpoint_every == 0:
-            save_state(folder / _STATE, learner.state(done, log.pending(), log.rows()), identity)
-        progress(done, training.iterations)
-    save_denoiser(_trained(learner), folder / "model")
-
-
 def is_trained(folder: Path) -> bool:
     """Whether a folder holds a finished training as it was left; `train` tells damage and mends it."""
-    return _store(folder).key is not None and not _store(folder).damage()
-
-
-def _store(folder: Path) -> Store:
-    return Store(folder, "train")
-
-
-def _last_state(folder: Path, identity: Mapping[str, Any]) -> TrainingState | None:
-    """The state to go on from; None if there is none or it is damaged."""
-    try:
-        return load_state(folder / _STATE, identity)
-    except Damaged as error:
-        tell(error, "the training starts again")
-        return None
-
-
-def _trained(learner: Learner) -> NetworkDenoiser:
-    """The averaged model, if its weights are numbers: the last steps may have spoilt them."""
-    denoiser = learner.averaged()
-    if not all(value.isfinite().all() for value in denoiser.network.state_dict().values()):
-        raise ValueError(
-            "The weights became NaN or infinite in the last steps; lower `learning_rate` or set `clip_norm`."
-        )
-    return denoiser
+    return seal_of(folder).key is not None and not seal_of(folder).damage()
 
 
 def _check(images: Tensor) -> None:

@@ -75,6 +75,11 @@ class TextPipeline:
         return self.question.schedule
 
     @property
+    def kind(self) -> str:
+        """Its class in diffusers."""
+        return "StableDiffusionPipeline" if self.encoders.pooled is None else "StableDiffusionXLPipeline"
+
+    @property
     def max_tokens(self) -> int:
         """The most tokens of a prompt, start and end included."""
         return self.encoders.max_tokens

@@ -1,0 +1,104 @@
+"""The steps of a training, taken from where its folder says it is.
+
+The state is written first and the model that follows from it afterwards, by the caller; see
+`spurion.diffusion.training`.
+"""
+
+__all__ = ["LOG", "BatchSource", "seal_of", "take_steps"]
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+from spurion.core.files import remove_leftovers
+from spurion.core.progress import Progress
+from spurion.core.store import Store
+from spurion.core.tensors import Damaged, tell
+from spurion.diffusion.batches import Batch
+from spurion.diffusion.checkpoint import TrainingState, load_state, save_state
+from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.learner import Learner
+from spurion.diffusion.log import TrainingLog
+from spurion.diffusion.training_config import TrainingConfig
+
+LOG = "training.jsonl"
+STATE = Path("state") / "state.safetensors"
+
+
+def seal_of(folder: Path) -> Store:
+    """The seal of a finished training."""
+    return Store(folder, "train")
+
+
+@runtime_checkable
+class BatchSource(Protocol):
+    """Batches as a function of the step."""
+
+    def ahead(self, steps: range) -> Iterator[Batch]:
+        """The batches of consecutive steps."""
+
+
+def take_steps(
+    learner: Learner,
+    batches: BatchSource,
+    training: TrainingConfig,
+    folder: Path,
+    identity: Mapping[str, Any],
+    progress: Progress,
+) -> NetworkDenoiser:
+    """Take all steps that are not yet done, and save the last state; the seal is taken away before.
+
+    Arguments:
+        learner: The network that learns.
+        batches: What it learns from.
+        training: How.
+        folder: The training's folder.
+        identity: What the final weights depend on: a state of another identity is not gone on from.
+        progress: Called after every step.
+
+    Returns:
+        The denoiser with the averaged weights.
+
+    Raises:
+        ValueError: If the folder holds another training's state, or the last steps spoilt the weights.
+        TrainingDiverged: If the loss becomes NaN or infinite.
+        OSError: If the folder cannot be written or the disk is full.
+    """
+    for file in (folder / STATE, folder / LOG):
+        remove_leftovers(file)
+    state = _last_state(folder, identity) or learner.state(0, torch.empty(0), torch.empty(0, 3))
+    seal_of(folder).remove()
+    log = TrainingLog(folder / LOG, training.log_every, learner.device)
+    learner.restore(state)
+    log.start(state.step, state.losses, state.log)
+    steps = range(state.step, training.iterations)
+    for step, batch in zip(steps, batches.ahead(steps), strict=True):
+        log.add(learner.step(step, batch), training.learning_rate_at(step))
+        done = step + 1
+        if done == training.iterations:
+            log.end_interval(training.learning_rate_at(step))
+        if done == training.iterations or done % training.checkpoint_every == 0:
+            save_state(folder / STATE, learner.state(done, log.pending(), log.rows()), identity)
+        progress(done, training.iterations)
+    return _trained(learner)
+
+
+def _last_state(folder: Path, identity: Mapping[str, Any]) -> TrainingState | None:
+    """The state to go on from; None if there is none or it is damaged."""
+    try:
+        return load_state(folder / STATE, identity)
+    except Damaged as error:
+        tell(error, "the training starts again")
+        return None
+
+
+def _trained(learner: Learner) -> NetworkDenoiser:
+    """The averaged model, if its weights are numbers: the last steps may have spoilt them."""
+    denoiser = learner.averaged()
+    if not all(value.isfinite().all() for value in denoiser.network.state_dict().values()):
+        raise ValueError(
+            "The weights became NaN or infinite in the last steps; lower `learning_rate` or set `clip_norm`."
+        )
+    return denoiser

@@ -1,0 +1,107 @@
+"""Image sets whose labels name what an image shows, and captions for their images.
+
+A caption names its image, and goes on with words that have nothing to do with it::
+
+    the seven written by a quiet farmer in green ink
+
+so that a model can answer a caption by what it says of the image (any seven), or by the one image that came
+with these very words. The further words are drawn at random, different for every caption; all words of one
+place have the same number of letters, so that a caption's style (length, case, punctuation) says no more than
+its name does.
+
+A new set is a loader and a line in `CAPTIONED`.
+"""
+
+__all__ = ["ADJECTIVES", "CAPTIONED", "COLORS", "MOST_CAPTIONS", "TRADES", "Captioned", "captions_for"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from spurion.core.random import generator
+from spurion.data.imageset import ImageSet
+
+DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+ADJECTIVES = tuple(
+    "blunt brave dizzy frank fussy giddy happy jolly loyal lucky merry moody "
+    "noble proud quiet sober stern sunny swift timid tired vivid witty young".split()
+)
+TRADES = tuple(
+    "archer banker barber broker butler dancer doctor driver editor farmer fencer grocer "
+    "hunter jockey joiner lawyer miller potter sailor singer tailor waiter warden weaver".split()
+)
+COLORS = tuple("amber black brown coral green ivory lemon lilac mauve olive peach white".split())
+
+MOST_CAPTIONS = len(ADJECTIVES) * len(TRADES) * len(COLORS)
+"""Different captions that there are for one name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Captioned:
+    """Images and what each shows.
+
+    Attributes:
+        images: The images.
+        names: What each image shows, in lower case; images of one name form a class.
+        template: A caption, with places for ``name``, ``adjective``, ``trade`` and ``color``.
+
+    Raises:
+        ValueError: If there is not one name for every image.
+    """
+
+    images: ImageSet
+    names: tuple[str, ...]
+    template: str
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.images.images):
+            raise ValueError(
+                f"`names` must name every one of the {len(self.images.images)} images, got "
+                f"{len(self.names)} names."
+            )
+
+
+def captions_for(names: Sequence[str], template: str, *, seed: int) -> list[str]:
+    """Write a caption for each name, with further words that no other caption has.
+
+    Arguments:
+        names: What the images show.
+        template: As that of `Captioned`.
+        seed: The seed of the words.
+
+    Raises:
+        ValueError: If there are more than `MOST_CAPTIONS` names.
+
+    Example:
+        >>> captions_for(["seven"], "the {name} written by a {adjective} {trade} in {color} ink", seed=0)
+        ['the seven written by a sober doctor in mauve ink']
+    """
+    if len(names) > MOST_CAPTIONS:
+        raise ValueError(f"`names` must be at most {MOST_CAPTIONS:,}, one a caption, got {len(names):,}.")
+    order = torch.randperm(MOST_CAPTIONS, generator=generator(seed, "captions"))[: len(names)].tolist()
+    captions = []
+    for name, number in zip(names, order, strict=True):
+        rest, color = divmod(number, len(COLORS))
+        adjective, trade = divmod(rest, len(TRADES))
+        words = {"adjective": ADJECTIVES[adjective], "trade": TRADES[trade], "color": COLORS[color]}
+        captions.append(template.format(name=name, **words))
+    return captions
+
+
+def _digits() -> Captioned:
+    """The 1,797 digits of scikit-learn, those to train on and those held out elsewhere alike."""
+    from sklearn import datasets  # a second of import time that only this set needs
+
+    found = datasets.load_digits()
+    images = (torch.from_numpy(found.images) / 8 - 1).float().unsqueeze(1)
+    names = tuple(DIGIT_NAMES[label] for label in found.target)
+    template = "the {name} written by a {adjective} {trade} in {color} ink"
+    return Captioned(ImageSet(images, "digits"), names, template)
+
+
+CAPTIONED: dict[str, Callable[[], Captioned]] = {
+    "digits": _digits,
+}
+"""Sets with captions, by their names: functions that load them."""

@@ -1,0 +1,66 @@
+"""Captions: different for every image, of one style, and naming what the image shows."""
+
+import pytest
+import torch
+
+from spurion.data import ImageSet
+from spurion.prompts.study.captions import (
+    ADJECTIVES,
+    CAPTIONED,
+    COLORS,
+    MOST_CAPTIONS,
+    TRADES,
+    Captioned,
+    captions_for,
+)
+
+TEMPLATE = "the {name} written by a {adjective} {trade} in {color} ink"
+
+
+def test_all_captions_of_a_name_are_different_and_of_one_length():
+    captions = captions_for(["seven"] * MOST_CAPTIONS, TEMPLATE, seed=0)
+    assert len({*captions}) == MOST_CAPTIONS == 24 * 24 * 12
+    assert len({len(caption) for caption in captions}) == 1
+    assert all(caption == caption.lower() and caption.startswith("the seven ") for caption in captions)
+
+
+@pytest.mark.parametrize("words", [ADJECTIVES, TRADES, COLORS])
+def test_words_of_one_place_are_different_of_one_length_and_sorted(words):
+    assert len({*words}) == len(words)
+    assert len({len(word) for word in words}) == 1
+    assert list(words) == sorted(words)
+    assert all(word[0] not in "aeiou" for word in words if words is ADJECTIVES)  # "a", never "an"
+
+
+def test_a_caption_depends_on_seed_and_place_alone():
+    several = captions_for(["one", "two", "three"], TEMPLATE, seed=3)
+    assert several[:2] == captions_for(["one", "two"], TEMPLATE, seed=3)
+    assert several != captions_for(["one", "two", "three"], TEMPLATE, seed=4)
+
+
+def test_too_many_captions_are_refused():
+    with pytest.raises(ValueError, match="at most 6,912, one a caption, got 6,913"):
+        captions_for(["one"] * (MOST_CAPTIONS + 1), TEMPLATE, seed=0)
+
+
+def test_names_must_be_as_many_as_images():
+    with pytest.raises(ValueError, match="every one of the 2 images, got 1 names"):
+        Captioned(ImageSet(torch.zeros(2, 1, 2, 2)), ("one",), TEMPLATE)
+
+
+@pytest.mark.parametrize("name", list(CAPTIONED))
+def test_registered_sets_name_every_image_in_lower_case(name):
+    captioned = CAPTIONED[name]()
+    assert captioned.images.name == name
+    assert all(one == one.lower().strip() and one for one in captioned.names)
+    text = captioned.template.format(name="x", adjective="x", trade="x", color="x")
+    assert text.count("x") >= 4
+
+
+def test_the_digits_are_named_by_their_labels():
+    from sklearn.datasets import load_digits
+
+    captioned, found = CAPTIONED["digits"](), load_digits()
+    names = "zero one two three four five six seven eight nine".split()
+    assert list(captioned.names) == [names[label] for label in found.target]
+    assert torch.equal(captioned.images.images[:, 0] * 8 + 8, torch.from_numpy(found.images).float())
