@@ -128,7 +128,7 @@ def test_sharpness_by_product_and_by_difference_agree(given):
 
 
 def test_token_attribution(given, mixture):
-    """Gradients by central differences of step 1e-6: errors of 1e-12 of the third derivative, and rounding."""
+    """Gradients by central differences of step 1e-6: 1e-12 of the third derivative, and rounding."""
     subject, _, plain, noises = given
     embedding = EMBEDDING.numpy()
 

@@ -1,4 +1,4 @@
-"""What holds of every detector in `DETECTORS`: costs, seeds, broken answers, networks; and what is refused."""
+"""What holds of every detector in `DETECTORS`: cost, seeds, broken answers, networks; what is refused."""
 
 import math
 

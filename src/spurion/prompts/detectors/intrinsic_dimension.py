@@ -47,7 +47,7 @@ class IntrinsicDimension(Detector):
     unit = "dimensions"
     source = "Ross et al. (2025), arXiv 2411.00113; Kamkari et al. (2024), Eq. 12"
     higher = False
-    published = "lower for memorized images (SD 1.5, shown by distributions)"
+    published = "lower for memorized images (Stable Diffusion, shown by distributions)"
     needs = frozenset({"path"})
     noise: float = 0.1
     exact: int = FULL_DIM
