@@ -5,7 +5,7 @@ numbers of layers are compared with the number of tensors, and the network is ma
 device `meta`), where the shape of every tensor and of its answer is known. Only then is it made for real.
 """
 
-__all__ = ["NETWORKS", "load_network"]
+__all__ = ["NETWORKS", "load_network", "network_class"]
 
 import inspect
 import logging
@@ -13,34 +13,38 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from diffusers.models.modeling_utils import ModelMixin
-from diffusers.models.unets.unet_2d import UNet2DModel
+from torch import nn
 
 from spurion.core.files import read_json
-from spurion.diffusion.denoisers.fourier_mlp import FourierMLP
-from spurion.diffusion.denoisers.fourier_residual import FourierResidual
-from spurion.diffusion.denoisers.mlp import ResidualMLP
 from spurion.diffusion.model_index import NETWORK_FILE
 from spurion.diffusion.schedule import DDPMSchedule, Schedule
 from spurion.diffusion.unsupported import unsupported
 from spurion.diffusion.weights_file import find_weights, read_tensors, weight_shapes
 
-NETWORKS: dict[str, type[ModelMixin]] = {
-    "UNet2DModel": UNet2DModel,
-    "ResidualMLP": ResidualMLP,
-    "FourierResidual": FourierResidual,
-    "FourierMLP": FourierMLP,
+NETWORKS = {
+    "UNet2DModel": "diffusers.models.unets.unet_2d",
+    "ResidualMLP": "spurion.diffusion.denoisers.mlp",
+    "FourierResidual": "spurion.diffusion.denoisers.fourier_residual",
+    "FourierMLP": "spurion.diffusion.denoisers.fourier_mlp",
 }
+"""The class of every network that can be saved, and its module, imported when it is first needed."""
 
 LARGEST_ITEM = 2**22
 """Numbers in one item; an image of 1024 x 1024 in color has 3 * 2^20."""
 
 _RENAMED = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 """Names of attention weights in models of diffusers before 0.15, and what they are called today."""
+
+
+def network_class(name: str) -> type[nn.Module]:
+    """The class of this name in `NETWORKS`."""
+    kind: type[nn.Module] = getattr(import_module(NETWORKS[name]), name)
+    return kind
 
 
 def load_network(folder: Path, schedule: Schedule, named: str | None) -> tuple[Any, tuple[int, ...]]:
@@ -67,7 +71,7 @@ def load_network(folder: Path, schedule: Schedule, named: str | None) -> tuple[A
         raise unsupported(path, name, NETWORKS)
     if named not in (None, name):
         raise ValueError(f"{path} is of the class {name}, but the index of its folder says {named!r:.80}.")
-    kind = NETWORKS[name]
+    kind = network_class(name)
     config = _complete(kind, values)
     _check_kind(path, config, schedule)
     files = find_weights(folder)
@@ -81,7 +85,7 @@ def load_network(folder: Path, schedule: Schedule, named: str | None) -> tuple[A
     return network, item
 
 
-def _complete(kind: type[ModelMixin], values: Mapping[str, Any]) -> dict[str, Any]:
+def _complete(kind: type[nn.Module], values: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of a class: those that are given, and the defaults of the others."""
     parameters = inspect.signature(kind).parameters.values()
     defaults = {one.name: None if one.default is one.empty else one.default for one in parameters}
@@ -159,7 +163,7 @@ def _item_shape(path: Path, config: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _made(kind: type[ModelMixin], config: Mapping[str, Any], device: str) -> Any:
+def _made(kind: type[nn.Module], config: Mapping[str, Any], device: str) -> Any:
     """The network on a device, with weights that mean nothing yet."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         return cast(Any, kind)(**config).eval()
@@ -171,7 +175,7 @@ def _check_fit(network: Any, item: tuple[int, ...], shapes: Mapping[str, tuple[i
     wrong = [name for name in sorted({*own, *shapes}) if own.get(name) != shapes.get(name)]
     if wrong:
         raise ValueError(f"{len(wrong)} weights do not fit its {NETWORK_FILE}, such as {wrong[0]:.80}")
-    if isinstance(network, UNet2DModel):
+    if type(network).__name__ == "UNet2DModel":
         x_t = torch.empty(1, *item, device="meta")
         answer = network(x_t, torch.zeros(1, dtype=torch.long, device="meta")).sample
         if answer.shape != x_t.shape:
