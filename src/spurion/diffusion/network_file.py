@@ -13,28 +13,26 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from diffusers.models.modeling_utils import ModelMixin
-from diffusers.models.unets.unet_2d import UNet2DModel
+from torch import nn
 
 from spurion.core.files import read_json
-from spurion.diffusion.denoisers.fourier_mlp import FourierMLP
-from spurion.diffusion.denoisers.fourier_residual import FourierResidual
-from spurion.diffusion.denoisers.mlp import ResidualMLP
 from spurion.diffusion.model_index import NETWORK_FILE
 from spurion.diffusion.schedule import DDPMSchedule, Schedule
 from spurion.diffusion.unsupported import unsupported
 from spurion.diffusion.weights_file import find_weights, read_tensors, weight_shapes
 
-NETWORKS: dict[str, type[ModelMixin]] = {
-    "UNet2DModel": UNet2DModel,
-    "ResidualMLP": ResidualMLP,
-    "FourierResidual": FourierResidual,
-    "FourierMLP": FourierMLP,
+NETWORKS = {
+    "UNet2DModel": "diffusers.models.unets.unet_2d",
+    "ResidualMLP": "spurion.diffusion.denoisers.mlp",
+    "FourierResidual": "spurion.diffusion.denoisers.fourier_residual",
+    "FourierMLP": "spurion.diffusion.denoisers.fourier_mlp",
 }
+"""The class of every network that can be saved, and its module, imported when it is first needed."""
 
 LARGEST_ITEM = 2**22
 """Numbers in one item; an image of 1024 x 1024 in color has 3 * 2^20."""
@@ -72,13 +70,13 @@ def load_network(folder: Path, schedule: Schedule, named: str | None) -> tuple[A
 
 
 def read_config(
-    path: Path, kinds: Mapping[str, type[ModelMixin]], named: str | None
-) -> tuple[type[ModelMixin], dict[str, Any]]:
+    path: Path, kinds: Mapping[str, str], named: str | None
+) -> tuple[type[nn.Module], dict[str, Any]]:
     """Read the configuration of a network.
 
     Arguments:
         path: The file.
-        kinds: The classes it may be of, by name.
+        kinds: The classes it may be of, with their modules.
         named: The class that the index of the model folder names; None without an index.
 
     Returns:
@@ -96,10 +94,11 @@ def read_config(
         raise unsupported(path, name, kinds)
     if named not in (None, name):
         raise ValueError(f"{path} is of the class {name}, but the index of its folder says {named!r:.80}.")
-    return kinds[name], _complete(kinds[name], values)
+    kind: type[nn.Module] = getattr(import_module(kinds[name]), name)
+    return kind, _complete(kind, values)
 
 
-def _complete(kind: type[ModelMixin], values: Mapping[str, Any]) -> dict[str, Any]:
+def _complete(kind: type[nn.Module], values: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of a class: those that are given, and the defaults of the others."""
     parameters = inspect.signature(kind).parameters.values()
     defaults = {one.name: None if one.default is one.empty else one.default for one in parameters}
@@ -177,7 +176,7 @@ def _item_shape(path: Path, config: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _made(kind: type[ModelMixin], config: Mapping[str, Any], device: str) -> Any:
+def _made(kind: type[nn.Module], config: Mapping[str, Any], device: str) -> Any:
     """The network on a device, with weights that mean nothing yet."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         return cast(Any, kind)(**config).eval()
@@ -187,7 +186,7 @@ def _check_fit(network: Any, item: tuple[int, ...], shapes: Mapping[str, tuple[i
     """Compare a network without memory with the weights, and its answer with the shape of its items."""
     if wrong := misfit(network, shapes):
         raise ValueError(wrong)
-    if isinstance(network, UNet2DModel):
+    if type(network).__name__ == "UNet2DModel":
         x_t = torch.empty(1, *item, device="meta")
         answer = network(x_t, torch.zeros(1, dtype=torch.long, device="meta")).sample
         if answer.shape != x_t.shape:

@@ -13,10 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast, final
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-from diffusers.models.modeling_utils import ModelMixin
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -24,6 +20,13 @@ from spurion.diffusion.model_index import NETWORK_FILE
 from spurion.diffusion.network_file import LARGEST_ITEM, building, misfit, read_config, today
 from spurion.diffusion.weights_file import read_tensors, weight_shapes
 from spurion.prompts.pipeline_folder import part_weights
+
+NETWORKS = {"UNet2DConditionModel": "diffusers.models.unets.unet_2d_condition"}
+AUTOENCODERS = {
+    "AutoencoderKL": "diffusers.models.autoencoders.autoencoder_kl",
+    "AutoencoderTiny": "diffusers.models.autoencoders.autoencoder_tiny",
+}
+"""Classes with their modules, which are imported when they are first needed."""
 
 _LAYERS = (
     "layers_per_block",
@@ -72,7 +75,7 @@ def load_network(
         ValueError: If anything is missing, damaged or unsupported, or the parts do not fit each other.
     """
     path = folder / NETWORK_FILE
-    kind, config = read_config(path, {"UNet2DConditionModel": UNet2DConditionModel}, named)
+    kind, config = read_config(path, NETWORKS, named)
     _check_kind(path, config, channels, conditions)
     shape = _latent_shape(path, config)
 
@@ -199,12 +202,11 @@ def load_autoencoder(folder: Path, named: str, network_config: Path) -> tuple[Au
         ValueError: If anything is missing, damaged or unsupported, or the parts do not fit each other.
     """
     path = folder / NETWORK_FILE
-    kinds = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
-    kind, config = read_config(path, cast(Any, kinds), named)
+    kind, config = read_config(path, AUTOENCODERS, named)
     scale = config["scaling_factor"]
     if type(scale) not in (int, float) or not 0 < scale < math.inf:
         raise ValueError(f"{path}: `scaling_factor` must be a positive number, got {scale!r:.80}.")
-    sizes = read_config(network_config, {"UNet2DConditionModel": UNet2DConditionModel}, None)[1]
+    sizes = read_config(network_config, NETWORKS, None)[1]
     shape = (config["latent_channels"], *_latent_shape(network_config, sizes)[1:])
     if type(shape[0]) is not int or shape[0] < 1:
         raise ValueError(f"{path}: `latent_channels` must be a positive whole number, got {shape[0]!r:.80}.")
@@ -221,7 +223,7 @@ def load_autoencoder(folder: Path, named: str, network_config: Path) -> tuple[Au
 
 def _loaded(
     folder: Path,
-    kind: type[ModelMixin],
+    kind: type[nn.Module],
     config: Mapping[str, Any],
     dtype: torch.dtype,
     asked: Callable[[Any], None],
