@@ -21,7 +21,7 @@ import torch
 
 from spurion.core.random import generator
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.density import spectral_density
 from spurion.geometry.groups.config import GeometryConfig

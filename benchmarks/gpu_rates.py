@@ -16,7 +16,7 @@ from spurion.core.random import generator
 from spurion.diffusion import samplers
 from spurion.diffusion.batches import Batches
 from spurion.diffusion.captured import beside, record
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.device import choose_execution
 from spurion.diffusion.learner import Learner
 from spurion.diffusion.samplers import SamplerConfig, sample, stream_noises

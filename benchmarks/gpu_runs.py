@@ -122,8 +122,9 @@ def classes(bench):
 
 def trained(bench, folder, denoiser, iterations=None, progress=None, **options):
     """Train on digits; the mean loss of the last lines of the log."""
-    steps = iterations or bench.size(60 if denoiser is UNET else 200, 12)
-    settings = {"iterations": steps, "batch_size": 64, "warmup": 20, "log_every": max(1, steps // 10)}
+    steps = iterations or bench.size(60 if denoiser is UNET else 200, 5)
+    batch = bench.size(64, 8)
+    settings = {"iterations": steps, "batch_size": batch, "warmup": 20, "log_every": max(1, steps // 10)}
     config = TrainingConfig(
         **settings | {"checkpoint_every": max(1, steps // 4), "learning_rate": 2e-3} | options
     )
@@ -151,16 +152,17 @@ def training_check(denoiser, tolerance, **options):
 def recorded(bench):
     """Steps replayed from a CUDA graph next to the same steps taken eagerly, with dropout."""
     execution = choose_execution(bench.device, "float32", False, False, (1, 8, 8))
-    config = TrainingConfig(batch_size=64, warmup=5, device=bench.device)
+    batch = bench.size(64, 8)
+    config = TrainingConfig(batch_size=batch, warmup=5, device=bench.device)
     data, ends, losses = load_split("digits").train.images[:64].clone(), [], []
     with execution.reproducible():
         for captured in (True, False):
             denoiser = UNET.build(data, SCHEDULE, generator=generator(0, "weights"))
             learner = Learner(denoiser, config, execution, seed=0, captured=captured)
             batches = Batches(
-                data, SCHEDULE, batch_size=64, replacement=True, seed=0, device=execution.device
+                data, SCHEDULE, batch_size=batch, replacement=True, seed=0, device=execution.device
             )
-            steps = range(bench.size(30, 4))
+            steps = range(bench.size(30, 3))
             found = [
                 learner.step(step, batch) for step, batch in zip(steps, batches.ahead(steps), strict=True)
             ]
@@ -175,7 +177,7 @@ def recorded(bench):
 def resumed(bench):
     """Stopped between two states and started again: the same bytes."""
     options = {"device": bench.device, "compile": False}
-    steps = bench.size(60, 12)
+    steps = bench.size(60, 8)
 
     def stop(done, total):
         if done == int(0.6 * total):
@@ -248,7 +250,7 @@ def command(bench):
         f"training.iterations={bench.size(100, 10)}", "sampler.steps=5", "thresholds=fixed:2,2",
         "geometry.points=6", "geometry.least=6", "geometry.energy_points=6", "geometry.scan=2",
         "geometry.scan_points=2", "geometry.basins.levels=5", "geometry.probes=1",
-        "denoiser.width=32", "training.compile=false",
+        "denoiser.width=32", "training.compile=false", f"flow.steps={bench.size(300, 3)}",
     ]  # fmt: skip
     call = [sys.executable, "-m", "spurion", "study", "digits", "--out", str(out), "--device", bench.device]
     call += ["--workers", str(bench.size(2, 1))] + [part for text in settings for part in ("--set", text)]

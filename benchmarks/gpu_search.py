@@ -258,6 +258,7 @@ def study(bench, rows):
         f"denoiser.multipliers={list(multipliers)}",
         "denoiser.dropout=0.0",
         "geometry=null",
+        f"flow.steps={bench.size(300, 3)}",
     ]
     work = partial(
         run_study, "mnist-5k", out=bench.folder / "study", overrides=overrides, device=bench.device, workers=1

@@ -19,8 +19,8 @@ from torch.nn.functional import mse_loss
 from spurion.core.random import generator
 from spurion.data import load_split
 from spurion.diffusion.batches import Batch, Batches
-from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.device import choose_execution
 from spurion.diffusion.learner import Learner
 from spurion.diffusion.schedule import DDPMSchedule

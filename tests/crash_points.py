@@ -31,6 +31,7 @@ STUDY = (
     "thresholds=fixed:1.5,1.5",
     "gallery=4",
     "geometry=null",
+    "flow.steps=3",
 )
 
 

@@ -7,8 +7,8 @@ from torch.autograd import Function
 from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
-from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.schedule import DDPMSchedule
 
 SCHEDULE = DDPMSchedule()

@@ -9,5 +9,6 @@ FEW = (
     "geometry.energy_points=6",
     "geometry.references=1",
     "geometry.probes=1",
+    "flow.steps=3",
 )
 """Overrides of any recipe."""

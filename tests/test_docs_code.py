@@ -15,6 +15,7 @@ from PIL import Image
 from spurion.audits import CHECKS
 from spurion.cli import app
 from spurion.geometry import MEASURES
+from spurion.prompts.detectors import DETECTORS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
@@ -53,9 +54,9 @@ def home(tmp_path, monkeypatch):
     np.save(tmp_path / "train.npy", channels_first[:10])
     channels_first[:30].tofile(tmp_path / "samples.raw")
     monkeypatch.chdir(tmp_path)
-    before = {id(registry): set(registry) for registry in (CHECKS, MEASURES)}
+    before = {id(registry): set(registry) for registry in (CHECKS, DETECTORS, MEASURES)}
     yield tmp_path
-    for registry in (CHECKS, MEASURES):  # what a block registers is of no concern to others
+    for registry in (CHECKS, DETECTORS, MEASURES):  # what a block registers is of no concern to others
         for name in set(registry) - before[id(registry)]:
             del registry[name]
 

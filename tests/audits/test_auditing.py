@@ -436,7 +436,7 @@ def test_redacted_weights_keep_their_hash_alone(sets):
 def test_an_audit_of_a_study_s_model_says_what_the_study_says(tmp_path):
     """From the same samples, and from samples that the audit draws of the model with the same seed."""
     small = ("train_sizes=[6]", "training.iterations=20", "training.warmup=2", "sampler.steps=4")
-    small = (*small, "sample_size=40", "gallery=2", f"thresholds='{FIXED}'", "geometry=null")
+    small = (*small, "sample_size=40", "gallery=2", f"thresholds='{FIXED}'", "geometry=null", "flow=null")
     (point,) = spurion.study("digits", out=tmp_path / "run", overrides=list(small), workers=1).points
     point = point.audit
     pool = open_images("digits")

@@ -82,7 +82,7 @@ def test_an_edited_model_does_not_get_the_samples_of_the_former(model, tmp_path,
     assert out.read_bytes() != before
 
 
-def test_an_audit_never_shows_a_hash_beside_samples_of_another_model(model, train, tmp_path):
+def test_an_audit_never_shows_a_hash_beside_samples_of_another_model(model, train, tmp_path, words_only):
     folder = tmp_path / "audit"
     command = drawing(train, model, "--out", folder)
     result = run(*command)

@@ -45,7 +45,7 @@ def test_samples_of_an_exact_denoiser_are_its_patterns(exact, tmp_path):
 
 def test_a_model_is_that_of_the_study_s_point(tmp_path, monkeypatch):
     monkeypatch.setattr(spurion.report, "write_report", lambda folder: folder / "report.html")
-    options = (*TINY_STUDY, "--set=geometry=null", "--seed", 1)
+    options = (*TINY_STUDY, "--set=geometry=null", "--set=flow=null", "--seed", 1)
     study = run("study", "digits", *options, "--out", tmp_path / "study")
     assert study.exit_code == 0, study.output
     alone = run("train", "digits", "--size", 6, *QUICK, "--out", tmp_path / "alone", "--seed", 1)

@@ -149,7 +149,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 def test_the_default_folder_is_named_after_the_study(monkeypatch, tmp_path, no_report):
     monkeypatch.chdir(tmp_path)
-    result = run("study", "digits", *TINY_STUDY, "--set=geometry=null")
+    result = run("study", "digits", *TINY_STUDY, "--set=geometry=null", "--set=flow=null")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "runs" / "digits" / "study.json").exists()
 
@@ -245,7 +245,7 @@ def test_failed_points_are_named(tiny, no_report, monkeypatch, tmp_path, sizes, 
 @pytest.mark.slow
 def test_a_study_in_a_process_of_its_own(tmp_path):
     command = [sys.executable, "-m", "spurion", "study", "digits", *TINY_STUDY, "--json"]
-    command += ["--workers=2", "--out", str(tmp_path / "a")]
+    command += ["--set=geometry=null", "--set=flow=null", "--out", str(tmp_path / "a")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["schema"] == "spurion.study/2"

@@ -7,8 +7,7 @@ import torch
 
 from spurion.circle.ring import paper_circle
 from spurion.diffusion.batches import FIRST_TIME, Batches
-from spurion.diffusion.denoisers.fourier_mlp import FourierMLPConfig
-from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
+from spurion.diffusion.denoisers.network_config import FourierMLPConfig, FourierResidualConfig
 from spurion.diffusion.schedule import VESchedule
 from spurion.diffusion.score_matching import SCORE_TRAINING
 from spurion.diffusion.training import train

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from spurion.diffusion.denoisers.fourier import FourierTime
-from spurion.diffusion.denoisers.fourier_mlp import FourierMLP, FourierMLPConfig
-from spurion.diffusion.denoisers.fourier_residual import FourierResidual, FourierResidualConfig
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.fourier_mlp import FourierMLP
+from spurion.diffusion.denoisers.fourier_residual import FourierResidual
+from spurion.diffusion.denoisers.network_config import FourierMLPConfig, FourierResidualConfig, MLPConfig
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 
 CONFIGS = {"residual": FourierResidualConfig(width=8, blocks=2), "mlp": FourierMLPConfig(width=8)}

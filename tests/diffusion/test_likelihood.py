@@ -8,7 +8,7 @@ from spurion.circle.ring import RingEnergy, paper_circle
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.likelihood import energy, log_density
 from spurion.diffusion.priors import mixture_prior, normal_prior
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule

@@ -7,7 +7,7 @@ from curved import Faulty
 from spurion.core.random import generator
 from spurion.diffusion import DDPMSchedule, GaussianDenoiser, log_density, normal_prior
 from spurion.diffusion.denoisers.exact import ExactDenoiser
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.mismatch import Moments, moments, prior_mismatch
 
 VP = DDPMSchedule()

@@ -13,11 +13,9 @@ from torch import nn
 
 from spurion.diffusion import folder as module
 from spurion.diffusion.denoisers.exact import ExactDenoiser
-from spurion.diffusion.denoisers.fourier_mlp import FourierMLPConfig
-from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
-from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.denoisers.network_config import FourierMLPConfig, FourierResidualConfig, MLPConfig
 from spurion.diffusion.denoisers.unet import UNetConfig
 from spurion.diffusion.folder import folder_hash, load_denoiser, save_denoiser
 from spurion.diffusion.schedule import DDPMSchedule, Schedule, VESchedule

@@ -3,8 +3,8 @@ import torch
 
 from spurion.diffusion import jacobian as module
 from spurion.diffusion.denoisers.exact import ExactDenoiser
-from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
+from spurion.diffusion.denoisers.network_config import FourierResidualConfig
 from spurion.diffusion.jacobian import (
     denoise_and_jacobian,
     denoise_and_traces,

@@ -8,7 +8,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
 from safetensors.torch import load_file, save_file
 
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.folder import folder_hash, load_denoiser, save_denoiser
 from spurion.diffusion.network_file import LARGEST_ITEM
 from spurion.diffusion.samplers import SamplerConfig, sample

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from spurion.diffusion.denoisers.initialize import initialized
-from spurion.diffusion.denoisers.mlp import MLPConfig, ResidualMLP
+from spurion.diffusion.denoisers.mlp import ResidualMLP
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.schedule import DDPMSchedule
 
 SCHEDULE = DDPMSchedule()

@@ -9,7 +9,7 @@ from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.samplers import SamplerConfig, drawn_ahead, reverse, sample, stream_noises
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
 

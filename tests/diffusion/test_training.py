@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from spurion.diffusion.denoisers import DENOISERS
 from spurion.diffusion.denoisers.exact import ExactDenoiser
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.denoisers.unet import UNetConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training import TrainingConfig, TrainingDiverged, train

@@ -9,8 +9,8 @@ from torch import nn
 
 from spurion.diffusion import captured, learner
 from spurion.diffusion.batches import Batches
-from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.device import choose_execution
 from spurion.diffusion.learner import Learner
 from spurion.diffusion.schedule import DDPMSchedule

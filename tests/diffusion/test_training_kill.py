@@ -5,7 +5,7 @@ import signal
 import time
 
 from spurion.data import load_split
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training import TrainingConfig, train
 

@@ -4,8 +4,8 @@ from torch import nn
 from torch.nn.functional import mse_loss
 
 from spurion.diffusion.batches import Batches
-from spurion.diffusion.denoisers.mlp import MLPConfig
 from spurion.diffusion.denoisers.network import NetworkDenoiser
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.device import choose_execution
 from spurion.diffusion.learner import Learner
 from spurion.diffusion.schedule import DDPMSchedule

@@ -8,7 +8,7 @@ import torch
 
 from spurion.data import load_split
 from spurion.diffusion import device
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.network_config import MLPConfig
 from spurion.diffusion.denoisers.unet import UNetConfig
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.diffusion.training import TrainingConfig, train

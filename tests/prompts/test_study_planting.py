@@ -56,7 +56,9 @@ def test_images_are_real_and_show_what_their_caption_names(usual):
         assert f"the {name} written" in caption
         for image in usual.images.images[list(images)]:
             assert name in known[image.mul(8).add(8).round().byte().numpy().tobytes()]
-            assert (image.mul(8) - image.mul(8).round()).abs().max() < 8.001 / 255  # half of a level of 8 bits
+            assert (
+                image.mul(8) - image.mul(8).round()
+            ).abs().max() < 8.001 / 255  # half of a level of 8 bits
 
 
 def test_every_part_has_the_mix_of_names_of_the_set(usual):
@@ -110,7 +112,9 @@ def test_parts_can_be_left_out():
 
 
 def test_a_set_of_color_images_with_names_of_their_own(monkeypatch, tmp_path):
-    images = ImageSet.from_uint8(torch.randint(256, (16, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)))
+    images = ImageSet.from_uint8(
+        torch.randint(256, (16, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    )
     names = tuple(f"thing {chr(97 + i % 8)}" for i in range(16))
     monkeypatch.setitem(
         module.CAPTIONED,
@@ -118,9 +122,7 @@ def test_a_set_of_color_images_with_names_of_their_own(monkeypatch, tmp_path):
         lambda: Captioned(images, names, "the {name} by a {adjective} {trade} in {color}"),
     )
     planting = plant(small_config("counts.single=3"))
-    assert all(
-        (images.images == image).flatten(1).all(dim=1).any() for image in planting.images.images
-    )
+    assert all((images.images == image).flatten(1).all(dim=1).any() for image in planting.images.images)
     table = read_table(planting.write(tmp_path))
     read = read_images([file for entry in table.entries for file in entry.images], (3, 8, 8))
     assert torch.equal(read, planting.images.images)
@@ -134,7 +136,9 @@ def test_too_few_images_are_refused():
 
 
 def test_too_few_images_of_one_name_are_refused():
-    with pytest.raises(ValueError, match="11 prompts with 160 images of one name, but digits has no more than 10"):
+    with pytest.raises(
+        ValueError, match="11 prompts with 160 images of one name, but digits has no more than 10"
+    ):
         plant(small_config("counts.images=160", "counts.shared=11", "counts.single=1"))
 
 

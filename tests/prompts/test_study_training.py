@@ -151,9 +151,7 @@ def test_batches_pair_every_image_with_its_own_caption():
         images, tokens, empty=torch.zeros(3, dtype=torch.int64), schedule=schedule, batch_size=4,
         prediction="sample", unconditional=0.3, seed=5,
     )  # fmt: skip
-    plain = Batches(
-        images, schedule, batch_size=4, replacement=False, prediction="sample", seed=5
-    )
+    plain = Batches(images, schedule, batch_size=4, replacement=False, prediction="sample", seed=5)
     empty, seen = 0, []
     for step, batch in enumerate(batches.ahead(range(300))):
         expected = plain(step)

@@ -88,6 +88,7 @@ def test_a_study_shares_vectors_and_drops_them_at_the_end(tmp_path, monkeypatch)
             "distance=lpips-squeeze",
             "weights=random:0",
             "geometry=null",
+            "flow.steps=3",
             "thresholds=fixed:1,1",
         ],
         workers=1,

@@ -65,7 +65,7 @@ def mine(monkeypatch):
 
 def test_a_study_has_them_all(mine, tmp_path, monkeypatch):
     sets = ("data.source=stripes", "denoiser={kind: archive}", "train_sizes=[2, 6]", "sampler.steps=20")
-    sets = (*sets, "sample_size=30", "gallery=2", "thresholds='fixed:0.3,0.3'", "geometry=null")
+    sets = (*sets, "sample_size=30", "gallery=2", "thresholds='fixed:0.3,0.3'", "geometry=null", "flow=null")
     options = [f"--set={entry}" for entry in sets]
     found = run("study", "digits", "--out", tmp_path / "run", "--workers=1", *options)
     assert found.exit_code == 0, found.output

@@ -1,6 +1,7 @@
 """Distances with weights through measurement, audit and a whole study with its report."""
 
 import json
+import pickle
 import re
 
 import pytest
@@ -178,10 +179,14 @@ def test_fields_that_do_not_fit(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
-def test_two_workers_give_the_same_distances(tiny, tmp_path):
+def test_tasks_that_travel_to_a_worker_give_the_same_distances(tiny, tmp_path, monkeypatch):
+    def travelled(function, tasks, threads, report):
+        for index, task in enumerate(pickle.loads(pickle.dumps(tasks))):
+            yield index, pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(function))(task, report)))
+
     folder, _ = tiny
-    study("digits", out=tmp_path, overrides=TINY, workers=2)
+    monkeypatch.setattr("spurion.core.engine._loop", travelled)
+    study("digits", out=tmp_path, overrides=TINY, workers=1)
     for point in ("points/000002", "points/000006"):
         assert (tmp_path / point / "samples.csv").read_text() == (folder / point / "samples.csv").read_text()
     assert (

@@ -202,7 +202,9 @@ def test_the_page_of_a_study_has_its_geometry(tiny):
 
 
 def test_a_study_without_geometry(tmp_path):
-    result = study("digits", out=tmp_path, overrides=[*TINY, "train_sizes=[2]", "geometry=null"], workers=1)
+    result = study(
+        "digits", out=tmp_path, overrides=[*TINY, "train_sizes=[2]", "geometry=null", "flow=null"], workers=1
+    )
     assert result.curvature is None
     assert result.points[0].audit.geometry is None
     assert "geometry" not in result.points[0].seconds

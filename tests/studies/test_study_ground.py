@@ -17,7 +17,14 @@ from spurion.studies.point import PointTask
 from spurion.studies.recipes import named_config
 from spurion.studies.results import Point
 
-EXACT = ("denoiser={kind: exact}", "sampler.steps=20", "sample_size=60", "geometry=null", "gallery=2")
+EXACT = (
+    "denoiser={kind: exact}",
+    "sampler.steps=20",
+    "sample_size=60",
+    "geometry=null",
+    "flow=null",
+    "gallery=2",
+)
 
 
 def run(folder, *more):

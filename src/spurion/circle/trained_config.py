@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 
 from spurion.circle.fields import Counts, NetworkName
 from spurion.core.config import Config
-from spurion.diffusion.denoisers.fourier_mlp import FourierMLPConfig
-from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
+from spurion.diffusion.denoisers.network_config import FourierMLPConfig, FourierResidualConfig
 from spurion.diffusion.euler_maruyama import EulerMaruyamaConfig
 from spurion.diffusion.score_matching import SCORE_TRAINING
 from spurion.diffusion.training import TrainingConfig

@@ -18,6 +18,7 @@ from spurion.cli.errors import BAD_INPUT, INTERRUPTED, explain
 from spurion.cli.geometry import geometry
 from spurion.cli.models import sample, train
 from spurion.cli.neighbors import neighbors
+from spurion.cli.prompts import prompts
 from spurion.cli.show import say
 from spurion.cli.signals import stopped_by_signals
 from spurion.cli.study import report, study
@@ -29,6 +30,7 @@ INTERRUPTED_VERBS = {
     "study": CONTINUING,
     "train": CONTINUING,
     "sample": CONTINUING,
+    "prompts": CONTINUING,
     "audit": "the same command starts again, with --out from the samples that it drew.",
     "neighbors": "the same command starts again, with --checkpoint where it was stopped.",
 }
@@ -114,7 +116,7 @@ def _spurion(
     """
 
 
-for verb in (study, audit, train, sample, neighbors, classify, geometry, report, doctor):
+for verb in (study, audit, train, sample, neighbors, classify, geometry, prompts, report, doctor):
     app.command()(verb)
 
 

@@ -60,11 +60,16 @@ class Losses:
             for name in names:
                 self._places.setdefault((one_sentence(error), name), []).append(where)
 
+    def add(self, other: "Losses") -> None:
+        """Take over what another one noted."""
+        for loss, places in other._places.items():
+            self._places.setdefault(loss, []).extend(places)
+
     def sentences(self) -> tuple[str, ...]:
         """One sentence for each reason and the places where it holds."""
         together: dict[tuple[str, str], list[str]] = {}
         for (reason, name), places in self._places.items():
-            together.setdefault((", ".join(filter(None, places)), reason), []).append(name)
+            together.setdefault((", ".join(filter(None, dict.fromkeys(places))), reason), []).append(name)
         return tuple(
             f"No {', '.join(names)}{f' at {places}' if places else ''}: {reason}"
             for (places, reason), names in together.items()

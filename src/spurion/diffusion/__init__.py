@@ -40,10 +40,8 @@ __all__ = [
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers import DENOISERS, DenoiserConfig
 from spurion.diffusion.denoisers.exact import ExactConfig, ExactDenoiser
-from spurion.diffusion.denoisers.fourier_mlp import FourierMLPConfig
-from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
 from spurion.diffusion.denoisers.gaussian import GaussianConfig, GaussianDenoiser
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.network_config import FourierMLPConfig, FourierResidualConfig, MLPConfig
 from spurion.diffusion.denoisers.unet import UNetConfig
 from spurion.diffusion.device import choose_device
 from spurion.diffusion.euler_maruyama import EulerMaruyamaConfig, sample_sde

@@ -12,7 +12,8 @@ Everything else follows from it and the schedule (Tweedie):
 __all__ = ["Denoiser"]
 
 from abc import ABC, abstractmethod
-from typing import final
+from collections.abc import Mapping
+from typing import Any, final
 
 import torch
 from jaxtyping import Float, Num
@@ -32,6 +33,8 @@ class Denoiser(ABC):
         clip_range: Where samplers clip its answers, in [-clip_range, clip_range].
         name: What messages call it: the folder it was loaded from.
         folder_hash: The `folder_hash` of that folder; None for one made in memory.
+        identity: Of a kind that `save_denoiser` cannot save: plain values (as JSON knows them) that decide
+            its answers, the weights by their hash; None: the numbers themselves are hashed.
     """
 
     schedule: Schedule
@@ -41,6 +44,7 @@ class Denoiser(ABC):
     clip_range: float = 1.0
     name: str = "in memory"
     folder_hash: str | None = None
+    identity: Mapping[str, Any] | None = None
 
     @abstractmethod
     def denoise(self, x_t: Float[Tensor, "n *shape"], t: Num[Tensor, " n"]) -> Float[Tensor, "n *shape"]:

@@ -26,9 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import diffusers
 import torch
-from diffusers.models.unets.unet_2d import UNet2DModel
 from torch import Tensor
 
 from spurion.core.arguments import PATH, check_arguments
@@ -119,9 +117,11 @@ def folder_hash(folder: Path | str) -> str:
 
 
 def _save_network(denoiser: NetworkDenoiser, state: dict[str, Tensor], folder: Path) -> None:
+    import diffusers
+
     network: Any = denoiser.network
     kind, schedule = type(network), type(denoiser.schedule)
-    library = "diffusers" if kind is UNet2DModel else kind.__module__
+    library = "diffusers" if kind.__module__.startswith("diffusers.") else kind.__module__
     discrete = schedule is DDPMSchedule
     index = {
         "_class_name": "DDPMPipeline" if discrete else "NetworkDenoiser",

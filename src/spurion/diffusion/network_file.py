@@ -5,7 +5,7 @@ numbers of layers are compared with the number of tensors, and the network is ma
 device `meta`), where the shape of every tensor and of its answer is known. Only then is it made for real.
 """
 
-__all__ = ["NETWORKS", "load_network"]
+__all__ = ["NETWORKS", "building", "load_network", "misfit", "read_config", "today"]
 
 import inspect
 import logging
@@ -13,28 +13,26 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from diffusers.models.modeling_utils import ModelMixin
-from diffusers.models.unets.unet_2d import UNet2DModel
+from torch import nn
 
 from spurion.core.files import read_json
-from spurion.diffusion.denoisers.fourier_mlp import FourierMLP
-from spurion.diffusion.denoisers.fourier_residual import FourierResidual
-from spurion.diffusion.denoisers.mlp import ResidualMLP
 from spurion.diffusion.model_index import NETWORK_FILE
 from spurion.diffusion.schedule import DDPMSchedule, Schedule
 from spurion.diffusion.unsupported import unsupported
 from spurion.diffusion.weights_file import find_weights, read_tensors, weight_shapes
 
-NETWORKS: dict[str, type[ModelMixin]] = {
-    "UNet2DModel": UNet2DModel,
-    "ResidualMLP": ResidualMLP,
-    "FourierResidual": FourierResidual,
-    "FourierMLP": FourierMLP,
+NETWORKS = {
+    "UNet2DModel": "diffusers.models.unets.unet_2d",
+    "ResidualMLP": "spurion.diffusion.denoisers.mlp",
+    "FourierResidual": "spurion.diffusion.denoisers.fourier_residual",
+    "FourierMLP": "spurion.diffusion.denoisers.fourier_mlp",
 }
+"""The class of every network that can be saved, and its module, imported when it is first needed."""
 
 LARGEST_ITEM = 2**22
 """Numbers in one item; an image of 1024 x 1024 in color has 3 * 2^20."""
@@ -58,30 +56,49 @@ def load_network(folder: Path, schedule: Schedule, named: str | None) -> tuple[A
         ValueError: If anything is missing, damaged or unsupported, or the parts do not fit each other.
     """
     path = folder / NETWORK_FILE
-    if not path.is_file():
-        raise ValueError(f"{folder} is damaged: it has no {NETWORK_FILE}.")
-    values = read_json(path, constants=True)
-    values = values if isinstance(values, dict) else {}
-    name = values.get("_class_name")
-    if not isinstance(name, str) or name not in NETWORKS:
-        raise unsupported(path, name, NETWORKS)
-    if named not in (None, name):
-        raise ValueError(f"{path} is of the class {name}, but the index of its folder says {named!r:.80}.")
-    kind = NETWORKS[name]
-    config = _complete(kind, values)
+    kind, config = read_config(path, NETWORKS, named)
     _check_kind(path, config, schedule)
     files = find_weights(folder)
-    shapes = {_today(key): shape for key, shape in weight_shapes(files).items()}
+    shapes = {today(key): shape for key, shape in weight_shapes(files).items()}
     _check_depth(path, config, shapes)
     item = _item_shape(path, config)
-    with _building(folder):
+    with building(folder):
         _check_fit(_made(kind, config, "meta"), item, shapes)
         network = _made(kind, config, "cpu")
-    network.load_state_dict({_today(key): value for key, value in read_tensors(files).items()})
+    network.load_state_dict({today(key): value for key, value in read_tensors(files).items()})
     return network, item
 
 
-def _complete(kind: type[ModelMixin], values: Mapping[str, Any]) -> dict[str, Any]:
+def read_config(
+    path: Path, kinds: Mapping[str, str], named: str | None
+) -> tuple[type[nn.Module], dict[str, Any]]:
+    """Read the configuration of a network.
+
+    Arguments:
+        path: The file.
+        kinds: The classes it may be of, with their modules.
+        named: The class that the index of the model folder names; None without an index.
+
+    Returns:
+        The class, and all of its settings: those that are given, and the defaults of the others.
+
+    Raises:
+        ValueError: If there is no such file, or it is damaged or of another class.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path.parent} is damaged: it has no {path.name}.")
+    values = read_json(path, constants=True)
+    values = values if isinstance(values, dict) else {}
+    name = values.get("_class_name")
+    if not isinstance(name, str) or name not in kinds:
+        raise unsupported(path, name, kinds)
+    if named not in (None, name):
+        raise ValueError(f"{path} is of the class {name}, but the index of its folder says {named!r:.80}.")
+    kind: type[nn.Module] = getattr(import_module(kinds[name]), name)
+    return kind, _complete(kind, values)
+
+
+def _complete(kind: type[nn.Module], values: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of a class: those that are given, and the defaults of the others."""
     parameters = inspect.signature(kind).parameters.values()
     defaults = {one.name: None if one.default is one.empty else one.default for one in parameters}
@@ -159,7 +176,7 @@ def _item_shape(path: Path, config: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _made(kind: type[ModelMixin], config: Mapping[str, Any], device: str) -> Any:
+def _made(kind: type[nn.Module], config: Mapping[str, Any], device: str) -> Any:
     """The network on a device, with weights that mean nothing yet."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         return cast(Any, kind)(**config).eval()
@@ -167,19 +184,24 @@ def _made(kind: type[ModelMixin], config: Mapping[str, Any], device: str) -> Any
 
 def _check_fit(network: Any, item: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Compare a network without memory with the weights, and its answer with the shape of its items."""
-    own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    wrong = [name for name in sorted({*own, *shapes}) if own.get(name) != shapes.get(name)]
-    if wrong:
-        raise ValueError(f"{len(wrong)} weights do not fit its {NETWORK_FILE}, such as {wrong[0]:.80}")
-    if isinstance(network, UNet2DModel):
+    if wrong := misfit(network, shapes):
+        raise ValueError(wrong)
+    if type(network).__name__ == "UNet2DModel":
         x_t = torch.empty(1, *item, device="meta")
         answer = network(x_t, torch.zeros(1, dtype=torch.long, device="meta")).sample
         if answer.shape != x_t.shape:
             raise ValueError(f"for images of shape {item} it answers with shape {tuple(answer.shape[1:])}")
 
 
+def misfit(network: Any, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """What is wrong with the shapes of weights for a network, in words; nothing if they fit."""
+    own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    wrong = [name for name in sorted({*own, *shapes}) if own.get(name) != shapes.get(name)]
+    return f"{len(wrong)} weights do not fit its {NETWORK_FILE}, such as {wrong[0]:.80}" if wrong else ""
+
+
 @contextmanager
-def _building(folder: Path) -> Iterator[None]:
+def building(folder: Path, what: str = "network") -> Iterator[None]:
     """Turn whatever a library finds wrong with a configuration into one sentence, and keep it quiet."""
     logger = logging.getLogger("diffusers")
     level = logger.level
@@ -189,12 +211,13 @@ def _building(folder: Path) -> Iterator[None]:
             yield
     except Exception as error:
         reason = ascii(" ".join(str(error).split()) or type(error).__name__)[1:-1]
-        raise ValueError(f"{folder} is damaged: its network cannot be built ({reason:.200}).") from None
+        raise ValueError(f"{folder} is damaged: its {what} cannot be built ({reason:.200}).") from None
     finally:
         logger.setLevel(level)
 
 
-def _today(name: str) -> str:
+def today(name: str) -> str:
+    """The present name of a weight of an old model."""
     for former, now in _RENAMED.items():
         name = name.replace(former, now)
     return name

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from spurion.core.config import build_config
@@ -223,6 +222,8 @@ def save_schedule(schedule: Schedule, prediction: Prediction, folder: Path, clip
         ValueError: If the schedule is of another kind.
     """
     if isinstance(schedule, DDPMSchedule):
+        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
         DDPMScheduler(
             num_train_timesteps=schedule.steps,
             beta_start=schedule.beta_start,

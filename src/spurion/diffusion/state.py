@@ -55,7 +55,7 @@ def denoiser_hash(denoiser: Denoiser) -> str:
     with which version is not part of it.
 
     Raises:
-        ValueError: If the denoiser is of a kind that cannot be saved.
+        ValueError: If the denoiser is of a kind that cannot be saved and has no `identity`.
     """
     settings: dict[str, Any] = {
         "kind": type(denoiser).__name__,
@@ -68,8 +68,11 @@ def denoiser_hash(denoiser: Denoiser) -> str:
         config = network_config(denoiser.network)
         config.pop("_diffusers_version", None)
         settings |= {"prediction": denoiser.prediction, "network": config}
+    if denoiser.identity is not None:
+        settings["identity"] = dict(denoiser.identity)
+    state = {} if denoiser.identity is not None else denoiser_state(denoiser)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for name, value in sorted(denoiser_state(denoiser).items()):
+    for name, value in sorted(state.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode() + b"\0")
         digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -7,6 +7,7 @@ only one there is, whatever it is called. All floating-point types are read as f
 __all__ = ["WEIGHTS_FILE", "find_weights", "read_tensors", "weight_shapes"]
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -71,12 +72,20 @@ def weight_shapes(files: list[Path]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def read_tensors(files: list[Path], *, keep_float64: bool = False) -> dict[str, Float[Tensor, "..."]]:
-    """Every tensor in float32.
+def read_tensors(
+    files: list[Path],
+    *,
+    keep_float64: bool = False,
+    dtype: torch.dtype = torch.float32,
+    left_out: Callable[[str], bool] = lambda _: False,
+) -> dict[str, Float[Tensor, "..."]]:
+    """Every tensor in one floating-point type.
 
     Arguments:
         files: The files.
         keep_float64: Whether float64 stays what it is.
+        dtype: The type.
+        left_out: Tensors, by their name, that are not read.
 
     Raises:
         ValueError: If a file is missing or damaged, or a tensor is not of a floating-point type or holds NaN
@@ -88,7 +97,9 @@ def read_tensors(files: list[Path], *, keep_float64: bool = False) -> dict[str, 
             check_tensors(path)
             with safe_open(path, framework="pt") as file:
                 for name in list(file.keys()):
-                    tensors[name] = _checked(file.get_tensor(name), f"{path}: `{name}`", keep_float64)
+                    if not left_out(name):
+                        tensor = _checked(file.get_tensor(name), f"{path}: `{name}`", keep_float64)
+                        tensors[name] = tensor if dtype == torch.float32 else tensor.to(dtype)
         except (AttributeError, OSError, RuntimeError, SafetensorError) as error:
             raise _damaged(path, error) from None
     return tensors

@@ -16,7 +16,7 @@ References:
     | Classifier-Free Diffusion Guidance (Ho & Salimans, 2022), Eq. 6
 """
 
-__all__ = ["Walk", "bars_of", "ddim_step", "walk_down"]
+__all__ = ["Walk", "bars_of", "ddim_step", "usual_walk", "walk_down"]
 
 import math
 from itertools import pairwise
@@ -51,10 +51,10 @@ def bars_of(schedule: DDPMSchedule, walk: Walk) -> list[float]:
         ValueError: If the times are none, not decreasing or not of the schedule, or `last` is out of range.
     """
     times = walk.times
-    inside = bool(times) and 0 <= times[-1] and times[0] < schedule.steps
+    inside = bool(times) and times[-1] >= 0 and times[0] < schedule.steps
     if not inside or any(t <= s for t, s in pairwise(times)):
         raise ValueError(
-            f"`walk.times` must be decreasing steps in 0..{schedule.steps - 1}, got {str(times):.80}."
+            f"`walk.times` must be decreasing steps in 0..{schedule.steps - 1}, got {times!s:.80}."
         )
     if not 0 < walk.last <= 1:
         raise ValueError(f"`walk.last` must lie in (0, 1], got {walk.last}.")
@@ -109,3 +109,23 @@ def walk_down(
         x_t = math.sqrt(bar_s) * x_hat + math.sqrt(1 - bar_s) * epsilon
         progress(done, len(walk.times))
     return x_t
+
+
+def usual_walk(schedule: DDPMSchedule, steps: int) -> Walk:
+    """Times evenly spaced from T - 1 to 0, for models that say of no scheduler how they walk.
+
+    Arguments:
+        schedule: The schedule of the model.
+        steps: The number of times, 1 to T; one is T - 1 alone.
+
+    Raises:
+        ValueError: If `steps` is out of range.
+
+    Example:
+        >>> usual_walk(DDPMSchedule(), 3)
+        Walk(times=(999, 500, 0), last=1.0)
+    """
+    if not 1 <= steps <= schedule.steps:
+        raise ValueError(f"`steps` must lie in 1..{schedule.steps}, got {steps}.")
+    top, gaps = schedule.steps - 1, max(steps - 1, 1)
+    return Walk(tuple((2 * top * (gaps - i) + gaps) // (2 * gaps) for i in range(steps)), 1.0)

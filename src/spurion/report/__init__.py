@@ -10,7 +10,7 @@ from spurion.report.figures import FIGURES, draw_figures
 from spurion.report.figures.canvas import Width
 from spurion.report.html import render, sections_of
 from spurion.report.run import Run, read_run
-from spurion.studies.kinds import kind_stored
+from spurion.studies.kinds import STORED, kind_stored
 
 
 def write_report(folder: Path | str) -> Path:
@@ -56,7 +56,7 @@ def _check_folder(folder: Path) -> None:
         raise ValueError(f"There is no file or folder {folder}.")
     if not folder.is_dir():
         raise ValueError(f"`folder` must be the folder of a study or of an audit; {folder} is a file.")
-    if not any((folder / name).exists() for name in ("audit.json", "study.json")):
+    if not any((folder / name).exists() for name in ("audit.json", *STORED)):
         if (folder / "config.yaml").exists():
             raise ValueError(f"The study in {folder} is not finished; the same study again goes on with it.")
         raise ValueError(

@@ -26,7 +26,7 @@ References:
     | The meaning and use of the area under a receiver operating characteristic curve (Hanley & McNeil, 1982)
 """
 
-__all__ = ["Median", "Ordering", "compare", "median"]
+__all__ = ["Median", "Ordering", "compare", "median", "score_interval"]
 
 import math
 from typing import NamedTuple
@@ -77,7 +77,7 @@ def compare(higher: Float[Tensor, " m"], lower: Float[Tensor, " n"]) -> Ordering
     x, y = _values(higher, "higher"), _values(lower, "lower")
     found = mannwhitneyu(_ranks(x, y)[: len(x)], _ranks(x, y)[len(x) :], alternative="greater")
     share = float(found.statistic) / (len(x) * len(y))
-    return Ordering(auc=_score_interval(share, len(x), len(y)), p_value=float(found.pvalue))
+    return Ordering(auc=score_interval(share, len(x), len(y)), p_value=float(found.pvalue))
 
 
 def median(values: Float[Tensor, " n"]) -> Median | None:
@@ -105,6 +105,27 @@ def median(values: Float[Tensor, " n"]) -> Median | None:
     return Median(float(middle), float(ordered[rank - 1]), float(ordered[len(ordered) - rank]))
 
 
+def score_interval(share: float, m: float, n: float) -> Interval:
+    """The score interval of an AUC; see the module.
+
+    Arguments:
+        share: The AUC.
+        m: The size of the first group, positive; no whole number where its members are not independent.
+        n: That of the second.
+    """
+    z = float(ndtri(1 - ALPHA / 2))
+
+    def excess(theta: float) -> float:
+        spread = (1 - theta) / (2 - theta) + theta / (1 + theta)
+        variance = theta * (1 - theta) / (m * n) * (1 + ((m + n) / 2 - 1) * spread)
+        return abs(theta - share) - z * math.sqrt(variance)
+
+    # At 0 and 1 the variance vanishes, and the equation has a second, trivial root: stay inside.
+    low = 0.0 if share == 0 else float(brentq(excess, 0.0, min(share, 1 - 1e-12)))
+    high = 1.0 if share == 1 else float(brentq(excess, max(share, 1e-12), 1.0))
+    return Interval(value=share, low=low, high=high)
+
+
 def _values(group: Tensor, name: str) -> np.ndarray:
     values = group.detach().cpu().double().numpy()
     if not len(values):
@@ -117,17 +138,3 @@ def _values(group: Tensor, name: str) -> np.ndarray:
 def _ranks(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Positions of all values among the distinct ones: infinities become numbers, ties stay ties."""
     return np.unique(np.concatenate([x, y]), return_inverse=True)[1].astype(float)
-
-
-def _score_interval(share: float, m: int, n: int) -> Interval:
-    z = float(ndtri(1 - ALPHA / 2))
-
-    def excess(theta: float) -> float:
-        spread = (1 - theta) / (2 - theta) + theta / (1 + theta)
-        variance = theta * (1 - theta) / (m * n) * (1 + ((m + n) / 2 - 1) * spread)
-        return abs(theta - share) - z * math.sqrt(variance)
-
-    # At 0 and 1 the variance vanishes, and the equation has a second, trivial root: stay inside.
-    low = 0.0 if share == 0 else float(brentq(excess, 0.0, min(share, 1 - 1e-12)))
-    high = 1.0 if share == 1 else float(brentq(excess, max(share, 1e-12), 1.0))
-    return Interval(value=share, low=low, high=high)

@@ -24,8 +24,15 @@ from spurion.studies.planning import plan as plan_images
 from spurion.studies.results import StudyResult
 from spurion.studies.sweep import study as study_images
 
-KINDS = {"circle": "spurion.circle.kind"}
+KINDS = {
+    "circle": "spurion.circle.kind",
+    "prompts": "spurion.cli.prompts_study",
+    "stable-diffusion": "spurion.cli.prompts_study",
+}
 """Studies of another kind than of images: by their name, which is that of their recipe, their module."""
+
+STORED = ("study.json", "prompts.json")
+"""What results of studies, and of examinations of prompts, are called."""
 
 _TEXTS = 'a list of texts such as "seed=1"'
 
@@ -167,13 +174,13 @@ def kind_asked_for(what: str | Path | Config) -> StudyKind | None:
 
 
 def kind_stored(folder: Path) -> StudyKind | None:
-    """The kind of the study that a run folder holds; None for images, and if there is none.
+    """The kind of the study or of the examination of prompts that a folder holds; None for images, or none.
 
     Raises:
-        ValueError: If `study.json` is damaged.
+        ValueError: If its result is damaged.
     """
-    path = folder / "study.json"
-    values = read_json(path) if path.is_file() else None
+    path = next((folder / name for name in STORED if (folder / name).is_file()), None)
+    values = None if path is None else read_json(path)
     schema = str(values.get("schema", "")) if isinstance(values, dict) else ""
     return _kind(schema.removeprefix("spurion.").partition("/")[0])
 

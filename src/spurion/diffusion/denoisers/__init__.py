@@ -7,10 +7,8 @@ name in `DenoiserConfig`, for type checkers).
 __all__ = ["DENOISERS", "DenoiserConfig"]
 
 from spurion.diffusion.denoisers.exact import ExactConfig
-from spurion.diffusion.denoisers.fourier_mlp import FourierMLPConfig
-from spurion.diffusion.denoisers.fourier_residual import FourierResidualConfig
 from spurion.diffusion.denoisers.gaussian import GaussianConfig
-from spurion.diffusion.denoisers.mlp import MLPConfig
+from spurion.diffusion.denoisers.network_config import FourierMLPConfig, FourierResidualConfig, MLPConfig
 from spurion.diffusion.denoisers.unet import UNetConfig
 
 DenoiserConfig = (

@@ -7,22 +7,18 @@ where g is Fourier features and two layers, and f is one linear layer and three 
 The score of the authors is this network, with the other sign, divided by :math:`\sigma_t`.
 """
 
-__all__ = ["FourierMLP", "FourierMLPConfig"]
+__all__ = ["FourierMLP"]
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float, Num
-from pydantic import Field
 from torch import Tensor, nn
 
-from spurion.diffusion.denoisers.fourier import FourierTime, fourier_network
-from spurion.diffusion.denoisers.network_config import NetworkConfig
-from spurion.diffusion.schedule import DDPMSchedule, Schedule
+from spurion.diffusion.denoisers.fourier import FourierTime
 
 
 class FourierMLP(ModelMixin, ConfigMixin):
@@ -58,27 +54,3 @@ class FourierMLP(ModelMixin, ConfigMixin):
         inputs = torch.cat([x_t.flatten(1), self.embedding(self.time(clock))], dim=1)
         predicted: Tensor = self.layers(inputs)
         return predicted.view_as(x_t)
-
-
-class FourierMLPConfig(NetworkConfig):
-    """Configuration of the authors' network for any item shape.
-
-    Attributes:
-        kind: "fourier-mlp".
-        width: The width of all layers, even; 128 in the authors' code.
-        scale: The standard deviation of the Fourier frequencies, in cycles per unit of time; theirs is 16.
-    """
-
-    kind: Literal["fourier-mlp"] = "fourier-mlp"
-    width: int = Field(default=128, ge=2, multiple_of=2)
-    scale: float = Field(default=16.0, gt=0)
-
-    def fresh(self, shape: tuple[int, ...], schedule: Schedule, generator: torch.Generator) -> nn.Module:
-        """The network, for a schedule of either kind."""
-        steps = schedule.steps if isinstance(schedule, DDPMSchedule) else None
-        answer: nn.Module = fourier_network(
-            lambda: FourierMLP(shape=shape, width=self.width, steps=steps),
-            scale=self.scale,
-            generator=generator,
-        )
-        return answer

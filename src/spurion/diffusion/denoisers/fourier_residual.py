@@ -14,24 +14,20 @@ References:
     | Memorization to Generalization (Pham et al., 2025), Sec. A.2
 """
 
-__all__ = ["FourierResidual", "FourierResidualConfig"]
+__all__ = ["FourierResidual"]
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, Literal
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float, Num
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from spurion.diffusion.denoisers.fourier import FourierTime, fourier_network
-from spurion.diffusion.denoisers.network_config import NetworkConfig
-from spurion.diffusion.schedule import DDPMSchedule, Schedule
+from spurion.diffusion.denoisers.fourier import FourierTime
+from spurion.diffusion.schedule import DDPMSchedule
 
 
 class FourierResidual(ModelMixin, ConfigMixin):
@@ -103,34 +99,6 @@ class _Block(nn.Module):
 
     def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
         answer: Tensor = hidden + self.second(silu(self.first(silu(hidden)) + embedding))
-        return answer
-
-
-class FourierResidualConfig(NetworkConfig):
-    """Configuration of the network of the paper's text for any item shape.
-
-    Attributes:
-        kind: "fourier-residual".
-        width: The width of all layers, even; 256 in the paper.
-        blocks: The number of residual blocks of the encoder, and of the decoder; 4 in the paper.
-        scale: The standard deviation of the Fourier frequencies, in cycles per unit of log noise.
-    """
-
-    kind: Literal["fourier-residual"] = "fourier-residual"
-    width: int = Field(default=256, ge=2, multiple_of=2)
-    blocks: int = Field(default=4, ge=1)
-    scale: float = Field(default=0.1, gt=0)
-
-    def fresh(self, shape: tuple[int, ...], schedule: Schedule, generator: torch.Generator) -> nn.Module:
-        """The network, for a schedule of either kind."""
-        steps: dict[str, Any] = {}
-        if isinstance(schedule, DDPMSchedule):
-            steps = asdict(schedule)
-        answer: nn.Module = fourier_network(
-            lambda: FourierResidual(shape=shape, width=self.width, blocks=self.blocks, **steps),
-            scale=self.scale,
-            generator=generator,
-        )
         return answer
 
 

@@ -10,23 +10,19 @@ gain :math:`g` learn the rest. The gain matters at low noise, where the noise is
 Time enters through sinusoids (Vaswani et al., 2017, Sec. 3.5).
 """
 
-__all__ = ["MLPConfig", "ResidualMLP"]
+__all__ = ["ResidualMLP"]
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float, Int
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, silu
 
-from spurion.diffusion.denoisers.initialize import initialized
-from spurion.diffusion.denoisers.network_config import NetworkConfig
-from spurion.diffusion.schedule import DDPMSchedule, Schedule
+from spurion.diffusion.schedule import DDPMSchedule
 
 
 class ResidualMLP(ModelMixin, ConfigMixin):
@@ -103,39 +99,6 @@ class _Block(nn.Module):
     def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
         normal = layer_norm(hidden, hidden.shape[1:])
         answer: Tensor = hidden + self.second(silu(self.first(normal) + embedding))
-        return answer
-
-
-class MLPConfig(NetworkConfig):
-    """Configuration of a freshly initialized residual network for any item shape."""
-
-    kind: Literal["mlp"] = "mlp"
-    width: int = Field(default=128, ge=1)
-    blocks: int = Field(default=3, ge=1)
-
-    def fresh(self, shape: tuple[int, ...], schedule: Schedule, generator: torch.Generator) -> nn.Module:
-        """The network, for a `DDPMSchedule`.
-
-        Raises:
-            ValueError: If the schedule is of another kind.
-        """
-        if not isinstance(schedule, DDPMSchedule):
-            raise ValueError(
-                f"`schedule` must be a DDPMSchedule for the network mlp, got {type(schedule).__name__}; "
-                "choose fourier-residual or fourier-mlp for continuous time."
-            )
-        answer: nn.Module = initialized(
-            lambda: ResidualMLP(
-                shape=shape,
-                width=self.width,
-                blocks=self.blocks,
-                steps=schedule.steps,
-                beta_start=schedule.beta_start,
-                beta_end=schedule.beta_end,
-                beta_schedule=schedule.beta_schedule,
-            ),
-            generator=generator,
-        )
         return answer
 
 

@@ -14,10 +14,9 @@ __all__ = ["PAPER_UNETS", "UNetConfig"]
 from typing import Annotated, Literal
 
 import torch
-from diffusers.models.unets.unet_2d import UNet2DModel
 from jaxtyping import Float
 from pydantic import Field, PositiveInt, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from spurion.core.config import Config
 from spurion.diffusion.denoisers.initialize import initialized
@@ -54,7 +53,7 @@ class UNetConfig(Config):
             raise ValueError(f"`channels` must be a multiple of {self.groups} `groups`, got {self.channels}")
         return self
 
-    def network(self, shape: tuple[int, ...]) -> UNet2DModel:
+    def network(self, shape: tuple[int, ...]) -> nn.Module:
         """Make the network, as torch initializes it.
 
         Arguments:
@@ -63,6 +62,8 @@ class UNetConfig(Config):
         Raises:
             ValueError: If the images are not square or do not halve often enough.
         """
+        from diffusers.models.unets.unet_2d import UNet2DModel
+
         halvings = len(self.multipliers) - 1
         if len(shape) != 3 or shape[1] != shape[2] or shape[1] % 2**halvings:
             raise ValueError(
@@ -70,7 +71,7 @@ class UNetConfig(Config):
                 f"{2**halvings}, got {tuple(shape)}: resize them or set `multipliers`."
             )
         attentive = [shape[1] // 2**level in self.attention for level in range(halvings + 1)]
-        answer: UNet2DModel = UNet2DModel(
+        answer: nn.Module = UNet2DModel(
             sample_size=shape[1],
             in_channels=shape[0],
             out_channels=shape[0],

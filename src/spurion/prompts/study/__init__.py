@@ -1,0 +1,1 @@
+"""A small text-to-image model whose memorized prompts are known."""

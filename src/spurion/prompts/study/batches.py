@@ -6,7 +6,7 @@ Which captions are replaced by the empty one is drawn from a stream of its own, 
 
 __all__ = ["CaptionedBatches"]
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Int64

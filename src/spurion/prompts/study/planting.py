@@ -56,14 +56,14 @@ class Part:
         prompts: How many prompts it has.
         images: Images of each.
         copies: How often the training list holds a prompt with each of its images.
-        label: What is known of a prompt.
+        label: What is known of a prompt; None where nothing is.
     """
 
     name: str
     prompts: int
     images: int
     copies: int
-    label: Label
+    label: Label | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,10 +188,10 @@ def _parts(counts: CountsConfig) -> tuple[Part, ...]:
     parts = [
         Part(SINGLE, counts.single, 1, 1, "generalized"),
         *(
-            Part(f"planted-{copies}", prompts, 1, copies, "memorized" if copies == most else "other")
+            Part(f"planted-{copies}", prompts, 1, copies, "memorized" if copies == most else None)
             for copies, prompts in counts.planted.items()
         ),
-        Part("shared", counts.shared, counts.images, 1, "other"),
+        Part("shared", counts.shared, counts.images, 1, None),
         Part("held-out", counts.held_out, 1, 0, "other"),
     ]
     return tuple(part for part in parts if part.prompts)

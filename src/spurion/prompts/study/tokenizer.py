@@ -76,8 +76,8 @@ def _learned(captions: Sequence[str], merges: int) -> tuple[list[str], list[tupl
     )
     model.train_from_iterator(captions, trainer)
     learned = json.loads(model.to_str())["model"]["merges"]
-    pairs = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in learned]
-    return alphabet, pairs[:merges]
+    pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in learned[:merges]]
+    return alphabet, [(left, right) for left, right in pairs]
 
 
 def _config(max_length: int) -> dict[str, Any]:

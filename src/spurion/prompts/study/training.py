@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 

@@ -1,0 +1,286 @@
+"""An examination of prompts: from a model and a table to `prompts.json`, the evidence and images to show.
+
+::
+
+    model, prompts -> readings/*.safetensors            (one a prompt, kept)
+                   -> readings/*.distances.safetensors  (where training images are known)
+                   -> curvature of some prompts         (if asked for)
+                   -> ranks, comparisons, claims -> prompts.json, prompts.csv, gallery.npz
+"""
+
+__all__ = ["RESULT_FILE", "Examination", "examine", "write_result"]
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Integral, Real
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, cast, get_args
+
+import torch
+
+from spurion.audits.findings import SourceInfo
+from spurion.core.arguments import FLAG, Kind, check_arguments, check_choice, optional
+from spurion.core.config import Config, build_config
+from spurion.core.environment import Crew, environment
+from spurion.core.progress import Progress, silent
+from spurion.core.store import Store
+from spurion.data import ImageSet, open_images
+from spurion.diffusion.device import DeviceName, choose_device
+from spurion.neighbors import Distance, as_distance
+from spurion.prompts.comparing import Known, distances_of, known_images
+from spurion.prompts.conclusion import conclude_prompts
+from spurion.prompts.config import PromptsConfig
+from spurion.prompts.detectors import DETECTORS
+from spurion.prompts.gallery import GALLERY_FILE, chosen, write_gallery
+from spurion.prompts.nearness import ground
+from spurion.prompts.pipeline import TextPipeline, load_pipeline
+from spurion.prompts.readings import Examiner, PromptReadings
+from spurion.prompts.results import PromptReading, PromptsResult
+from spurion.prompts.spectra import Spectra, groups_of, spectra
+from spurion.prompts.table import PromptTable, as_table
+from spurion.prompts.written import CSV_FILE, write_prompts_csv
+from spurion.studies.folder import RunFolder
+
+RESULT_FILE = "prompts.json"
+
+PROMPT_KINDS: dict[str, Kind] = {
+    "model": (str | os.PathLike | TextPipeline, "the path of a folder or a TextPipeline"),
+    "prompts": (str | os.PathLike | PromptTable | list | tuple, "a file or a list of texts"),
+    "out": (str | os.PathLike | None, "the path of a folder"),
+    "detectors": (list | tuple | None, "a list of names of detectors"),
+    "seeds": (Integral, "a whole number"),
+    "seed": (Integral, "a whole number"),
+    "steps": (Integral, "a whole number"),
+    "guidance": (Real, "a number"),
+    "negative": (str, "a text"),
+    "geometry": (Integral, "a whole number"),
+    "distance": (str | Distance, "a distance or the name of one"),
+    "resize": optional((Integral, "a whole number")),
+    "device": (str, 'a text such as "cpu"'),
+    "half": FLAG,
+    "allow_download": FLAG,
+    "progress": (Callable, "a function"),
+}
+"""What the arguments of an examination must be."""
+
+
+class _Claimed(Config):
+    """What a folder is for; the table and its labels may change."""
+
+    kind: Literal["examination"] = "examination"
+    model_sha256: str
+    half: bool
+    examination: PromptsConfig
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The parts of an examination.
+
+    Attributes:
+        pipeline: The model.
+        table: The prompts.
+        train: The training images, or None.
+        config: How to measure.
+        distance: The distance of copies and repetitions.
+        folder: Where readings are kept.
+        progress: Called with the stage and how far it is.
+    """
+
+    pipeline: TextPipeline
+    table: PromptTable
+    train: ImageSet | None
+    config: PromptsConfig
+    distance: Distance
+    folder: Path
+    progress: Progress = silent
+
+    def result(self, **more: Any) -> PromptsResult:
+        """Measure everything that is not measured yet, and conclude.
+
+        Arguments:
+            more: Further fields of the result.
+
+        Raises:
+            ValueError: If the prompts cannot be measured, or `folder` holds readings of another model.
+            OSError: If the folder cannot be written or the disk is full.
+        """
+        pipeline, entries, config = self.pipeline, self.table.entries, self.config
+        known = known_images(entries, self.train, pipeline.image_shape)
+        examiner = Examiner(
+            pipeline, config, draw=known is not None or config.geometry > 0, folder=self._kept
+        )
+        readings = self._read(examiner)
+        distances = thresholds = None
+        if known is not None:
+            thresholds = ground(known.images.images, self.distance, seed=config.seed)
+            distances = distances_of(
+                pipeline, examiner, entries, known, self.distance, folder=self._kept,
+                progress=partial(self.progress, "compare"),
+            )  # fmt: skip
+        found = conclude_prompts(entries, readings, distances, thresholds, config)
+        self._show(examiner, found.prompts, known)
+        curved = self._curved(examiner, found.prompts)
+        values: dict[str, Any] = {
+            "name": self.table.name,
+            "config": config,
+            "model": pipeline.name,
+            "model_sha256": pipeline.folder_hash,
+            "pipeline": pipeline.kind,
+            "shape": pipeline.shape,
+            "train": None if known is None else SourceInfo.of(known.images),
+            "thresholds": thresholds,
+            "detectors": found.detectors,
+            "prompts": found.prompts,
+            "summaries": found.summaries,
+            "comparisons": found.comparisons,
+            "halves": found.halves,
+            "rises": found.rises,
+            "geometry": None if curved is None else curved.geometry,
+            "singular": {} if curved is None else curved.singular,
+            "evaluations": sum(one.spent for one in readings),
+            "claims": found.claims,
+            "environment": environment(Crew(1, torch.get_num_threads(), str(pipeline.device))),
+        }
+        return PromptsResult(**(values | more))
+
+    @property
+    def _kept(self) -> Path:
+        return self.folder / "readings"
+
+    def _read(self, examiner: Examiner) -> list[PromptReadings]:
+        """The readings of every prompt, without their samples, which stay in their files."""
+        found, total = [], len(self.table)
+        self.progress("read", 0, total)
+        for done, entry in enumerate(self.table.entries, start=1):
+            one = examiner.read(entry.prompt)
+            found.append(replace(one, samples=one.samples[:0]))
+            self.progress("read", done, total)
+        return found
+
+    def _show(self, examiner: Examiner, prompts: Sequence[PromptReading], known: Known | None) -> None:
+        """Keep images of some prompts for the page."""
+        if not examiner.draws:
+            return
+        index = chosen(prompts)
+        samples = [self.pipeline.decode(examiner.read(prompts[i].prompt).samples) for i in index]
+        own = [None if known is None else known.of(i) for i in index]
+        images = [None if one is None else one[0] for one in own]
+        write_gallery(self.folder / GALLERY_FILE, index, samples, images)
+
+    def _curved(self, examiner: Examiner, prompts: Sequence[PromptReading]) -> Spectra | None:
+        groups = groups_of(prompts, self.config.geometry, seed=self.config.seed)
+        if not self.config.geometry or not groups:
+            return None
+        texts = {name: [prompts[i].prompt for i in members] for name, members in groups.items()}
+        samples = {
+            name: torch.stack([examiner.read(text).samples[0] for text in group])
+            for name, group in texts.items()
+        }
+        return spectra(
+            self.pipeline, texts, samples, seed=self.config.seed, progress=partial(self.progress, "geometry")
+        )
+
+
+def examine(
+    model: str | os.PathLike[str] | TextPipeline,
+    prompts: str | os.PathLike[str] | PromptTable | Sequence[str],
+    train: Any = None,
+    *,
+    out: Path | str | None = None,
+    detectors: Sequence[str] | None = None,
+    seeds: int = 4,
+    seed: int = 0,
+    steps: int = 50,
+    guidance: float = 7.5,
+    negative: str = "",
+    geometry: int = 0,
+    distance: str | Distance = "l2",
+    resize: int | None = None,
+    device: str = "auto",
+    half: bool = False,
+    allow_download: bool = False,
+    progress: Progress = silent,
+) -> PromptsResult:
+    """Examine which prompts a text-to-image model knows by heart.
+
+    Arguments:
+        model: A pipeline, or its folder as `load_pipeline` opens it.
+        prompts: A list of texts, or a CSV file; see `spurion.prompts.table`.
+        train: The training images, as any source of `spurion.data`; those of the table if not given.
+        out: The folder for `prompts.json`, `prompts.csv`, `gallery.npz` and the readings, from which a
+            stopped examination goes on; None to keep nothing.
+        detectors: Names in `DETECTORS`; all of them if not given.
+        seeds: Initial noises of each prompt.
+        seed: The seed of all of them.
+        steps: Denoiser calls of a sample.
+        guidance: The guidance of samples.
+        negative: The negative prompt of samples.
+        geometry: Prompts of each class at which the curvature is read.
+        distance: The distance of copies and repetitions.
+        resize: Crop and resize training images to this height and width.
+        device: Where to compute ("auto", "cpu", "cuda", "mps"); for a folder only.
+        half: Whether the network computes in half precision; for a folder only.
+        allow_download: Whether a source of training images may be downloaded.
+        progress: Called with the stage and how far it is.
+
+    Returns:
+        What `prompts.json` holds.
+
+    Raises:
+        ValueError: If an argument is wrong, the model or the prompts cannot be read, `transformers` is
+            missing, or `out` holds something else.
+        OSError: If the folder cannot be written or the disk is full.
+    """
+    check_arguments(locals(), PROMPT_KINDS)
+    metric = as_distance(distance)
+    values = {
+        "detectors": tuple(DETECTORS if detectors is None else detectors),
+        "seeds": seeds,
+        "seed": seed,
+        "steps": steps,
+        "guidance": guidance,
+        "negative": negative,
+        "geometry": geometry,
+        "distance": metric.info.name,
+    }
+    config = build_config(PromptsConfig, values, "prompts")
+    table = as_table(prompts)
+    images = None if train is None else open_images(train, allow_download=allow_download, resize=resize)
+    if not isinstance(model, TextPipeline):
+        model = load_pipeline(Path(model), device=_device(device), half=half)
+    parts = Examination(model, table, images, config, metric, Path(), progress)
+    if out is None:
+        with TemporaryDirectory() as temporary:
+            return replace(parts, folder=Path(temporary)).result()
+    folder = RunFolder(out)
+    claimed = _Claimed(
+        model_sha256=model.folder_hash,
+        half=model.question.network.dtype != torch.float32,
+        examination=config.model_copy(update={"geometry": 0}),
+    )
+    with folder.opened(claimed):
+        result = replace(parts, folder=folder.root).result()
+        write_result(folder.root, result)
+    return result
+
+
+def _device(name: str) -> torch.device:
+    check_choice("device", name, get_args(DeviceName))
+    return choose_device(cast(DeviceName, name))
+
+
+def write_result(folder: Path, result: PromptsResult, name: str = RESULT_FILE) -> None:
+    """Write the result and its table, and seal them with the images.
+
+    Raises:
+        OSError: If the folder cannot be written or the disk is full.
+    """
+    store = Store(folder, Path(name).stem)
+    store.remove()
+    write_prompts_csv(folder / CSV_FILE, result)
+    shown = [path for path in (folder / CSV_FILE, folder / GALLERY_FILE) if path.exists()]
+    store.keep(folder / name, result.to_json(), *shown)

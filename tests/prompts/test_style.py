@@ -1,0 +1,43 @@
+"""Style of prompts: planted differences are found by name, chance and absence are not."""
+
+import random
+
+from spurion.prompts.style import FEATURES, differences
+
+WORDS = ("red", "blue", "a", "house", "tree", "seven", "quiet")
+
+
+def texts(count, seed, words=6):
+    rng = random.Random(seed)
+    return [" ".join(rng.choice(WORDS) for _ in range(words)) for _ in range(count)]
+
+
+def test_each_feature_is_found_where_it_is_planted():
+    plain = texts(60, 0)
+    planted = {
+        "length": [t + " quiet" for t in texts(60, 1)],
+        "words": [t.replace("quiet", "q u") for t in texts(60, 1)],
+        "capitals": [t.title() for t in texts(60, 1)],
+        "punctuation": [t + "!" for t in texts(60, 1)],
+        "digits": [t + " 7" for t in texts(60, 1)],
+    }
+    assert set(planted) == set(FEATURES)
+    for name, other in planted.items():
+        found = {one.name: one for one in differences(other, plain)}
+        assert name in found
+        assert found[name].auc > 0.6
+        assert {one.name: round(1 - one.auc, 9) for one in differences(plain, other)} == {
+            name: round(one.auc, 9) for name, one in found.items()
+        }
+
+
+def test_texts_of_one_style_differ_by_chance_alone():
+    """1 % of pairs of lists may be said to differ: at most 5 of 100 (Poisson tail 0.06 %)."""
+    wrong = sum(bool(differences(texts(40, 2 * i), texts(40, 2 * i + 1))) for i in range(100))
+    assert wrong <= 5
+
+
+def test_nothing_is_said_of_no_texts():
+    assert differences([], texts(30, 0)) == []
+    assert differences(texts(30, 0), []) == []
+    assert differences(["a"] * 30, ["b"] * 30) == []
