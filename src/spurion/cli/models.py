@@ -5,7 +5,7 @@ __all__ = ["Sampler", "Steps", "model_folder", "sample", "steps_given", "train"]
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -82,34 +82,89 @@ def sample(
     model: ModelFolder,
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Number of samples.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE.npz", help="The file to write.")],
-    sampler: Annotated[Sampler, typer.Option("--sampler", help="The kind of sampler.")] = Sampler.ddpm,
-    steps: Steps = None,
+    sampler: Annotated[
+        Sampler | None,
+        typer.Option("--sampler", help="The kind of sampler; ddpm, with --prompt ddim, if not given."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps",
+            min=1,
+            help="Model calls for each sample; 1000, or all that the model has; with --prompt 50.",
+        ),
+    ] = None,
     eta: Annotated[
         float, typer.Option("--eta", min=0, max=1, help="Noise of ddim; 0 is deterministic.")
     ] = 0.0,
     clip: Annotated[
-        bool,
-        typer.Option("--clip/--no-clip", help="Clip the denoised image to the range of images."),
-    ] = True,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Samples made together.")] = 512,
+        bool | None,
+        typer.Option(
+            "--clip/--no-clip", help="Clip the denoised image to the range of images; latents never are."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", min=1, help="Samples made together; 512, with --prompt 8."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the whole set.")] = 0,
     device: ComputeDevice = Device.auto,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", metavar="TEXT", help="The text, for a text-to-image model.")
+    ] = None,
+    negative: Annotated[
+        str | None, typer.Option("--negative", metavar="TEXT", help="What guidance leads away from.")
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option("--guidance", help="1 is the prompt alone, 0 no prompt; 7.5 if not given."),
+    ] = None,
+    latents: Annotated[bool, typer.Option("--latents", help="Keep latents, and decode no images.")] = False,
+    half: Annotated[
+        bool, typer.Option("--half", help="Let a text-to-image model compute in half precision.")
+    ] = False,
 ) -> None:
     """Draw samples from a model folder of Spurion or diffusers.
 
-    Sample i depends on the seed and i alone. Given again, it continues where it was stopped.
+    Sample i depends on the seed and i alone. Given again, it continues where it was stopped. A text-to-image
+    model needs a prompt.
 
     Example: spurion sample runs/digits-64 --count 2000 --steps 250 --out runs/digits-64/samples.npz
     """
+    from spurion.cli.prompt_samples import PromptOptions, sample_prompt
+
+    asked = PromptOptions(prompt, negative, guidance, latents, half)
+    asked.check()
+    if prompt is not None:
+        sampling = {"steps": steps, "batch_size": batch_size}
+        foreign = {"--sampler ddpm": sampler is Sampler.ddpm, "--eta": eta > 0, "--clip": clip is True}
+        sample_prompt(
+            model_folder(model),
+            asked,
+            count,
+            out,
+            seed=seed,
+            device=device.value,
+            sampling=sampling,
+            foreign=foreign,
+        )
+        return
+    kind = (sampler or Sampler.ddpm).value
+    values = {"kind": kind, "eta": eta, "clip": clip is not False, "batch_size": batch_size or 512}
+    _sample_pixels(model_folder(model), count, values | steps_given(steps), out, seed, device)
+
+
+def _sample_pixels(
+    folder: Path, count: int, values: dict[str, Any], out: Path, seed: int, device: Device
+) -> None:
     from spurion.core.config import build_config
     from spurion.diffusion.device import choose_device
     from spurion.diffusion.folder import load_denoiser
     from spurion.diffusion.samplers import SamplerConfig
     from spurion.diffusion.sampleset import sample_to_file
 
-    values = {"kind": sampler.value, "eta": eta, "clip": clip, "batch_size": batch_size}
-    config = build_config(SamplerConfig, values | steps_given(steps))
-    denoiser = load_denoiser(model_folder(model), device=choose_device(device.value))
+    config = build_config(SamplerConfig, values)
+    denoiser = load_denoiser(folder, device=choose_device(device.value))
     with progress_shown() as shown:
         sample_to_file(denoiser, count, config, seed=seed, path=out, progress=partial(shown, "", "sample"))
     say(f"{count} samples: {out}")

@@ -1,11 +1,11 @@
 """The index of a model folder: which pipeline it is, and where its parts lie.
 
 A pipeline of diffusers has a ``model_index.json`` and its parts in ``unet`` and ``scheduler``, or beside the
-index. Only pipelines of one unconditional network in pixels and one scheduler are opened: a further part
+index. Only pipelines of one unconditional network in pixels and one scheduler are opened here: a further part
 (a decoder of latents, an encoder of text) means that the network alone makes no images.
 """
 
-__all__ = ["INDEX_FILE", "NETWORK_FILE", "Parts", "find_parts"]
+__all__ = ["INDEX_FILE", "NETWORK_FILE", "TEXT_PIPELINES", "Parts", "find_parts"]
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,9 @@ from spurion.diffusion.unsupported import unsupported
 
 INDEX_FILE = "model_index.json"
 NETWORK_FILE = "config.json"
+
+TEXT_PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+"""Pipelines that answer prompts, which `spurion.prompts` opens."""
 
 _PIPELINES = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline", "NetworkDenoiser")
 """Pipelines whose network sees pixels and steps alone; the last is that of networks with a `VESchedule`."""
@@ -54,6 +57,11 @@ def _classes(path: Path) -> dict[str, str]:
     """The classes of `unet` and `scheduler`."""
     values = read_json(path)
     values = values if isinstance(values, dict) else {}
+    if values.get("_class_name") in TEXT_PIPELINES:
+        raise ValueError(
+            f"{path}: {values['_class_name']!r} (text to images) makes no images without a text: give "
+            "`spurion sample` a --prompt, or open it with `spurion.prompts.load_pipeline`."
+        )
     if values.get("_class_name") not in _PIPELINES:
         raise unsupported(path, values.get("_class_name"), _PIPELINES[:-1])
     entries = {part: entry for part, entry in values.items() if _is_part(part, entry)}

@@ -11,11 +11,11 @@ its folder if it was loaded from one, the sampler, the seed and the count), so t
 never taken for those of another, and any change of a configuration is noticed, whether it is read or not.
 """
 
-__all__ = ["sample_to_file", "sample_to_folder"]
+__all__ = ["check_set", "drawn_to_file", "sample_to_file", "sample_to_folder", "set_request"]
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,40 +76,89 @@ def sample_to_file(
             version, the file is damaged, or as `sample`.
         OSError: If the file cannot be written or the disk is full; finished shards stay.
     """
-    if count < 1:
-        raise ValueError(f"`count` must be at least 1, got {count}.")
-    final = Path(path)
-    if final.suffix != ".npz":
-        raise ValueError(f"`path` must end in .npz, got {final}.")
+    check_set(count, path)
     config = config.within(denoiser.schedule)
-    request = _request(denoiser, count, config, seed)
-    shards = final.with_suffix(".shards")
+    batches = len(range(0, count, config.batch_size))
+
+    def draw(members: range) -> Tensor:
+        done = members.start // config.batch_size
+        tick = shifted(progress, done * config.steps, batches * config.steps)
+        return sample(denoiser, len(members), config, seed=seed, first=members.start, progress=tick)
+
+    request = set_request(denoiser, count, config.model_dump(), seed)
+    return drawn_to_file(path, request, draw, count, config.batch_size)
+
+
+def drawn_to_file(
+    path: Path | str,
+    request: Mapping[str, Any],
+    draw: Callable[[range], Float[Tensor, "m *shape"]],
+    count: int,
+    batch_size: int,
+    *,
+    array: str = "samples",
+) -> Float[Tensor, "count *shape"]:
+    """Draw any set into a file, batch by batch, or continue it, or read it if it is there.
+
+    Arguments:
+        path: The ``.npz`` file; its folder is made if needed. Shards lie beside it.
+        request: Everything that decides the set; see `set_request`.
+        draw: Draws the members of a batch, of any floating-point type.
+        count: How many, at least 1.
+        batch_size: The size of a batch.
+        array: What they are called in the file.
+
+    Returns:
+        The members, in float32.
+
+    Raises:
+        ValueError: As `sample_to_file`.
+        OSError: If the file cannot be written or the disk is full; finished shards stay.
+    """
+    check_set(count, path)
+    final, shards = Path(path), Path(path).with_suffix(".shards")
     if not final.exists():
         parts = []
-        starts = range(0, count, config.batch_size)
-        for index, first in enumerate(starts):
+        for index, first in enumerate(range(0, count, batch_size)):
             shard = _file(shards / f"{index:06d}.safetensors")
             batch = _read_shard(shard, request)
             if batch is None:
-                size = min(config.batch_size, count - first)
-                tick = shifted(progress, index * config.steps, len(starts) * config.steps)
-                batch = sample(denoiser, size, config, seed=seed, first=first, progress=tick).float().cpu()
+                batch = draw(range(first, min(first + batch_size, count))).float().cpu()
                 shard.save({"samples": batch}, request)
             parts.append(batch)
-        arrays = {"samples": torch.cat(parts).numpy(), "request": np.array(json.dumps(request))}
+        arrays = {array: torch.cat(parts).numpy(), "request": np.array(json.dumps(request))}
         save_arrays(final, arrays, compressed=False)
-    samples = _read_set(final, request)
+    samples = _read_set(final, request, array)
     shutil.rmtree(shards, ignore_errors=True)
     return samples
 
 
-def _request(denoiser: Denoiser, count: int, config: SamplerConfig, seed: int) -> dict[str, Any]:
-    """Everything that decides the samples; the model by its hash and by that of its folder."""
+def check_set(count: int, path: Path | str) -> None:
+    """Refuse an empty set, and a file that is no ``.npz``.
+
+    Raises:
+        ValueError: If it is one.
+    """
+    if count < 1:
+        raise ValueError(f"`count` must be at least 1, got {count}.")
+    if Path(path).suffix != ".npz":
+        raise ValueError(f"`path` must end in .npz, got {path}.")
+
+
+def set_request(denoiser: Denoiser, count: int, sampler: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Everything that decides the samples; the model by its hash and by that of its folder.
+
+    Arguments:
+        denoiser: The model.
+        count: How many samples.
+        sampler: What decides how they are drawn, as plain values.
+        seed: The seed of the whole set.
+    """
     return {
         "format": _FORMAT,
         "denoiser": denoiser_hash(denoiser),
         "folder": denoiser.folder_hash,
-        "sampler": config.model_dump(),
+        "sampler": dict(sampler),
         "seed": seed,
         "count": count,
     }
@@ -129,9 +178,9 @@ def _read_shard(shard: KeyedFile, request: Mapping[str, Any]) -> Tensor | None:
         return None
 
 
-def _read_set(path: Path, request: Mapping[str, Any]) -> Tensor:
+def _read_set(path: Path, request: Mapping[str, Any], array: str) -> Tensor:
     try:
-        arrays = load_arrays(path, "request", "samples")
+        arrays = load_arrays(path, "request", array)
         with holding(path, "samples of ours"):
             found = dict(json.loads(str(arrays["request"])))
     except Damaged as error:
@@ -142,4 +191,4 @@ def _read_set(path: Path, request: Mapping[str, Any]) -> Tensor:
             "of the model; keep it elsewhere if it is needed, and draw the samples anew."
         )
     _file(path).check(found, request)
-    return torch.from_numpy(arrays["samples"])
+    return torch.from_numpy(arrays[array])

@@ -52,7 +52,8 @@ def cross_attention(
         raise ValueError("The network has no cross-attention, so that no token is looked at anywhere.")
     largest = max((tuple(one.shape[2:]) for one in maps), key=lambda grid: grid[0] * grid[1])
     resized = [interpolate(one, largest, mode="bilinear", align_corners=False) for one in maps]
-    return torch.stack(resized).mean(dim=0).flatten(2).movedim(1, 2)
+    mean: Tensor = torch.stack(resized).mean(dim=0)
+    return mean.flatten(2).movedim(1, 2)
 
 
 @contextmanager
@@ -97,4 +98,5 @@ def _hooks(attention: nn.Module, grid: list[tuple[int, int]], maps: list[Tensor]
 
 def _heads(values: Tensor, heads: int) -> Tensor:
     """From (n, length, heads * d) to (n, heads, length, d)."""
-    return values.unflatten(2, (heads, -1)).transpose(1, 2)
+    n, length, width = values.shape
+    return values.view(n, length, heads, width // heads).transpose(1, 2)

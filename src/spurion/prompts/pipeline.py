@@ -148,7 +148,7 @@ class TextPipeline:
         """
         _check_shape("latents", latents, self.shape)
         parts = [torch.empty(0, *self.image_shape)]
-        for batch in latents.split(self._at_once):
+        for batch in latents.split(self._at_once) if len(latents) else ():
             images = self.autoencoder.decode(batch.to(self.device, torch.float32)).cpu()
             if not images.isfinite().all():
                 raise ValueError(
@@ -173,7 +173,7 @@ class TextPipeline:
         """
         _check_shape("images", images, self.image_shape)
         parts = [torch.empty(0, *self.shape, device=self.device)]
-        for batch in images.split(self._at_once):
+        for batch in images.split(self._at_once) if len(images) else ():
             parts.append(self.autoencoder.encode(batch.to(self.device, torch.float32)))
         return torch.cat(parts)
 
