@@ -137,9 +137,9 @@ def test_too_few_images_are_refused():
 
 def test_too_few_images_of_one_name_are_refused():
     with pytest.raises(
-        ValueError, match="11 prompts with 170 images of one name, but digits has no more than 10"
+        ValueError, match="11 prompts with 160 images of one name, but digits has no more than 10"
     ):
-        plant(small_config("counts.images=170", "counts.shared=11", "counts.single=1"))
+        plant(small_config("counts.images=160", "counts.shared=11", "counts.single=1"))
 
 
 def test_templates_without_room_for_words_are_refused(monkeypatch):
