@@ -36,7 +36,8 @@ def _card(shown: Shown, place: int) -> dict[str, Any]:
     reading = shown.reading
     known = reading.answered
     kind = known.outcome if known is not None else reading.label or ""
-    pictures = [] if shown.image is None else [_picture(shown.image[None], "training image")]
+    caption = "image not trained on" if reading.copies == 0 else "training image"
+    pictures = [] if shown.image is None else [_picture(shown.image[None], caption)]
     count = len(shown.samples)
     seeds = "a sample" if count == 1 else f"samples of {count} seeds"
     return {
@@ -54,7 +55,8 @@ def _about(reading: PromptReading) -> str:
     words += [f"labeled {reading.label}"] if reading.label else []
     words += [reading.part] if reading.part else []
     if reading.copies is not None:
-        words.append(f"in the training set {reading.copies} times" if reading.copies != 1 else "there once")
+        often = {0: "not in the training set", 1: "once in the training set"}
+        words.append(often.get(reading.copies, f"{reading.copies} times in the training set"))
     if (known := reading.answered) is not None:
         words.append(f"samples: {known.outcome}, {percent(known.training)} copies")
         words += [] if known.repeated is None else [f"{percent(known.repeated)} come again"]
