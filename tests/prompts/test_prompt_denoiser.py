@@ -1,6 +1,7 @@
 """A prompt as a denoiser: guidance, cost, identity, derivatives, and every measure of the geometry."""
 
 import dataclasses
+import inspect
 import math
 
 import pytest
@@ -20,7 +21,7 @@ from spurion.geometry.hessian import curvature
 from spurion.geometry.jacobian import ScoreJacobian
 from spurion.geometry.measures import MEASURES
 from spurion.geometry.setting import Setting
-from spurion.prompts import PromptDenoiser, load_pipeline
+from spurion.prompts import PromptDenoiser, TextPipeline, load_pipeline
 from unets import jacobian
 
 PROMPT = "a photo of a red square"
@@ -30,6 +31,11 @@ KINDS = {"sd1": stable, "sd2": second, "sdxl": largest}
 @pytest.fixture(scope="module", params=KINDS)
 def pipeline(request, tmp_path_factory):
     return load_pipeline(KINDS[request.param](tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    return load_pipeline(stable(tmp_path_factory.mktemp("tiny")))
 
 
 def latents(pipeline, count=2):
@@ -200,8 +206,8 @@ def test_every_measure_of_the_geometry_works(pipeline):
             assert not measured.has("failed").any(), name
 
 
-def test_spectra_are_those_of_the_jacobian(pipeline):
-    denoiser, points = pipeline.at(PROMPT, 1), 0.5 * latents(pipeline)
+def test_spectra_are_those_of_the_jacobian(first):
+    denoiser, points = first.at(PROMPT, 1), 0.5 * latents(first)
     t = denoiser.schedule.nearest(0.5)
     bar = float(denoiser.schedule.alphas_cumprod[t])
     alpha = math.sqrt(bar)
@@ -210,35 +216,33 @@ def test_spectra_are_those_of_the_jacobian(pipeline):
     found = curvature(denoiser, points, t)
     assert torch.allclose(found.rho.double().sort(dim=1).values, expected, rtol=1e-3, atol=1e-3)
     density = spectral_density(
-        ScoreJacobian(denoiser, points, t), generator=generator(0, "density"), probes=16, steps=20
+        ScoreJacobian(denoiser, points, t), generator=generator(0, "density"), probes=6, steps=10
     )
     mean = density.mean()
     trace = expected.mean(dim=1)
     assert ((mean.value - trace).abs() < 4 * mean.error + 1e-3).all()
 
 
-def test_bad_arguments_are_one_sentence(pipeline):
-    cases = [
-        (lambda: pipeline.at(3), "`prompt` must be a text or a Conditioning, got int"),
-        (
-            lambda: pipeline.at("a", negative=None),
-            "`negative` must be a text or a Conditioning, got NoneType",
-        ),
-        (lambda: pipeline.at("a", math.nan), "`guidance` must be a finite number, got nan"),
-        (lambda: pipeline.at("a", "7"), "`guidance` must be a number, got str"),
-        (lambda: pipeline.encode("a"), "`prompts` must be a list of texts"),
-        (lambda: pipeline.encode(["a", 3]), "`prompts` must be a list of texts"),
-        (lambda: pipeline.decode(torch.zeros(1, 3, 4, 8)), r"`latents` must have shape \(n, 4, 4, 8\), got"),
-        (
-            lambda: pipeline.encode_images(torch.zeros(1, 4, 4, 8)),
-            r"`images` must have shape \(n, 3, 8, 16\)",
-        ),
-        (lambda: pipeline.decode(torch.full((1, 4, 4, 8), math.nan)), "The decoder of .* answers NaN"),
-        (
-            lambda: PromptDenoiser(pipeline.question, pipeline.encode(["a"])[0], None, 2.0),
-            "`negative` must be given for a guidance other than 1, got 2",
-        ),
-    ]
-    for case, sentence in cases:
-        with pytest.raises(ValueError, match=sentence):
-            case()
+WRONG = [
+    (lambda own: own.at("a", math.nan), "`guidance` must be a finite number, got nan"),
+    (lambda own: own.encode("a"), "`prompts` must be a list of texts"),
+    (lambda own: own.decode(torch.zeros(1, 3, 4, 8)), r"`latents` must have shape \(n, 4, 4, 8\), got"),
+    (lambda own: own.encode_images(torch.zeros(1, 4, 4, 8)), r"`images` must have shape \(n, 3, 8, 16\)"),
+    (lambda own: own.decode(torch.full((1, 4, 4, 8), math.nan)), "The decoder of .* answers NaN"),
+    (
+        lambda own: PromptDenoiser(own.question, own.encode(["a"])[0], None, 2.0),
+        "`negative` must be given for a guidance other than 1, got 2",
+    ),
+    # Below the annotations, which the tests check and users do not.
+    (lambda own: AT(own, 3), "`prompt` must be a text or a Conditioning, got int"),
+    (lambda own: AT(own, "a", 7.5, None), "`negative` must be a text or a Conditioning, got NoneType"),
+    (lambda own: AT(own, "a", "7"), "`guidance` must be a number, got str"),
+    (lambda own: ENCODE(own, ["a", 3]), "`prompts` must be a list of texts"),
+]
+AT, ENCODE = inspect.unwrap(TextPipeline.at), inspect.unwrap(TextPipeline.encode)
+
+
+@pytest.mark.parametrize(("case", "sentence"), WRONG)
+def test_bad_arguments_are_one_sentence(first, case, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        case(first)

@@ -13,8 +13,9 @@ References:
 
 __all__ = ["build_tokenizer"]
 
-import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def build_tokenizer(
     """Learn a tokenizer, write it as the folder ``tokenizer`` of a pipeline, and open it from there.
 
     Arguments:
-        captions: The texts; the same texts in the same order give the same files.
+        captions: The texts; the same texts, in any order, give the same files.
         folder: The folder to write, made if needed.
         max_length: The most tokens of a text, start and end included; at least 3.
         merges: The most merges; fewer are learned from few words.
@@ -48,7 +49,7 @@ def build_tokenizer(
     if merges < 0:
         raise ValueError(f"`merges` must be at least 0, got {merges}.")
     library, folder = transformers(), Path(folder)
-    alphabet, pairs = _learned(list(captions), merges)
+    alphabet, pairs = _learned(captions, merges)
     tokens = [*alphabet, *(byte + _WORD_END for byte in alphabet), *map("".join, pairs), START, END]
     write_json(folder / "vocab.json", {token: place for place, token in enumerate(tokens)})
     write_text(folder / "merges.txt", "\n".join(["#version: 0.2", *map(" ".join, pairs), ""]))
@@ -57,27 +58,41 @@ def build_tokenizer(
         return library.CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def _learned(captions: Sequence[str], merges: int) -> tuple[list[str], list[tuple[str, str]]]:
+def _learned(captions: Iterable[str], merges: int) -> tuple[list[str], list[tuple[str, str]]]:
     """The alphabet of bytes, and the merges in their order."""
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import Regex, normalizers, pre_tokenizers
 
-    model = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix=_WORD_END))
-    model.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    words = pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True)
-    model.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(
-        vocab_size=2 * len(alphabet) + merges,
-        min_frequency=2,
-        initial_alphabet=alphabet,
-        continuing_subword_prefix="",
-        end_of_word_suffix=_WORD_END,
-        show_progress=False,
-    )
-    model.train_from_iterator(captions, trainer)
-    learned = json.loads(model.to_str())["model"]["merges"]
-    pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in learned[:merges]]
-    return alphabet, [(left, right) for left, right in pairs]
+    normalize = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()]).normalize_str
+    split = pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True)
+    words = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    counts = Counter(word for text in captions for word, _ in words.pre_tokenize_str(normalize(text)))
+    spelled = {(*word[:-1], word[-1] + _WORD_END): count for word, count in counts.items()}
+    pairs: list[tuple[str, str]] = []
+    while len(pairs) < merges and (pair := _most_frequent(spelled)):
+        pairs.append(pair)
+        spelled = {_merged(word, pair): count for word, count in spelled.items()}
+    return sorted(pre_tokenizers.ByteLevel.alphabet()), pairs
+
+
+def _most_frequent(words: Mapping[tuple[str, ...], int]) -> tuple[str, str] | None:
+    """The neighbors that are met most often, at least twice; of several the first in the alphabet."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for word, count in words.items():
+        for pair in pairwise(word):
+            counts[pair] += count
+    best = min(counts, key=lambda pair: (-counts[pair], pair), default=None)
+    return best if best is not None and counts[best] > 1 else None
+
+
+def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    """A word with every occurrence of a pair joined, from the left."""
+    joined: list[str] = []
+    for token in word:
+        if joined and (joined[-1], token) == pair:
+            joined[-1] += token
+        else:
+            joined.append(token)
+    return tuple(joined)
 
 
 def _config(max_length: int) -> dict[str, Any]:
