@@ -146,7 +146,7 @@ def test_token_attribution(given, mixture):
             weights[seed, column] = np.linalg.norm(gradient)
     reading = read("token-attribution", subject)
     close(reading.values, weights.max(axis=1), rtol=1e-6)
-    close(reading.detail["weight"], weights.mean(axis=0), rtol=1e-6)
+    close(reading.detail["tokens"], weights.mean(axis=0), rtol=1e-6)
 
 
 def test_bright_ending(given):

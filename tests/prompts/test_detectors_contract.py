@@ -163,7 +163,7 @@ def test_a_model_that_answers_nan_reads_nan(name):
 def test_an_empty_prompt_has_no_tokens_to_blame():
     reading = DETECTORS["token-attribution"](conditional.subject(conditional.seeds(2), places=()))
     assert reading.values.isnan().all()
-    assert (reading.detail, reading.evaluations) == ({"weight": []}, 0.0)
+    assert (reading.detail, reading.evaluations) == ({"tokens": []}, 0.0)
 
 
 def test_a_prompt_that_changes_nothing_reads_zero():
