@@ -51,10 +51,10 @@ def bars_of(schedule: DDPMSchedule, walk: Walk) -> list[float]:
         ValueError: If the times are none, not decreasing or not of the schedule, or `last` is out of range.
     """
     times = walk.times
-    inside = bool(times) and 0 <= times[-1] and times[0] < schedule.steps
+    inside = bool(times) and times[-1] >= 0 and times[0] < schedule.steps
     if not inside or any(t <= s for t, s in pairwise(times)):
         raise ValueError(
-            f"`walk.times` must be decreasing steps in 0..{schedule.steps - 1}, got {str(times):.80}."
+            f"`walk.times` must be decreasing steps in 0..{schedule.steps - 1}, got {times!s:.80}."
         )
     if not 0 < walk.last <= 1:
         raise ValueError(f"`walk.last` must lie in (0, 1], got {walk.last}.")
