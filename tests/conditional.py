@@ -110,7 +110,7 @@ def attention(x_t, t):
     """Some share (n, positions, tokens) of each token at each position."""
     channels = x_t.flatten(2).movedim(1, 2)  # (n, positions, c)
     keys = random(x_t.shape[1], LENGTH, path="attention").to(x_t)
-    return (channels @ keys + 0.01 * t).softmax(2)
+    return ((1 + 0.01 * t) * channels @ keys).softmax(2)
 
 
 def seeds(count=3, prediction="epsilon", mixture=None, *, noises=None, wrap=lambda model: model):

@@ -146,7 +146,7 @@ def test_token_attribution(given, mixture):
             weights[seed, column] = np.linalg.norm(gradient)
     reading = read("token-attribution", subject)
     close(reading.values, weights.max(axis=1), rtol=1e-6)
-    close(reading.detail["weight"], weights.mean(axis=0), rtol=1e-6)
+    close(reading.detail["tokens"], weights.mean(axis=0), rtol=1e-6)
 
 
 def test_bright_ending(given):
@@ -156,7 +156,7 @@ def test_bright_ending(given):
     means, most = [], []
     for noise in noises:
         last = walked(truth, plain, noise)[0][-1].reshape(channels, -1).T
-        logits = np.exp(last @ keys)  # what depends on time is the same for all tokens
+        logits = np.exp((1 + 0.01 * LAST) * last @ keys)
         shares = logits[:, END] / logits.sum(1)
         means.append(shares.mean())
         most.append(shares.max())
@@ -205,6 +205,7 @@ def test_intrinsic_dimension_by_probes():
     """Each of 8 probes of signs has a standard deviation of sqrt(2 sum of squares off the diagonal)."""
     subject = conditional.subject(conditional.seeds())
     exact = IntrinsicDimension(noise=NOISE)(subject).values
+    assert torch.equal(IntrinsicDimension(noise=NOISE, exact=6)(subject).values, exact)
     probed = IntrinsicDimension(noise=NOISE, exact=1)(subject).values
     truth, plain = Truth(EMBEDDING.numpy()), Truth()
     for x, a, b in zip(subject.seeds.noises.flatten(1).numpy(), exact, probed, strict=True):

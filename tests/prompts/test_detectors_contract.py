@@ -83,6 +83,17 @@ def test_stated_evaluations_are_those_made(name, dimensions, counts, monkeypatch
     assert subject.spent == pytest.approx(made)
 
 
+def test_the_cost_of_quadrature_where_coordinates_are_many(counts, monkeypatch):
+    """With 60 coordinates its 50 steps are fewer than those, and every one counts."""
+    monkeypatch.setattr("spurion.geometry.stiffness.FULL_DIM", 2)
+    mixture = Mixture((1, 6, 10))
+    given = conditional.seeds(1, mixture=mixture, wrap=lambda model: Tally(model, counts))
+    subject = conditional.subject(given, mixture=mixture, wrap=lambda model: Tally(model, counts))
+    reading = DETECTORS["curvature"](subject)
+    assert reading.evaluations == sum(counts) - 1
+    assert reading.evaluations > 2 * 8 * 50
+
+
 @pytest.mark.parametrize("name", FIRST_STEP)
 def test_first_step_detectors_cost_one_evaluation_when_prompts_are_many(name, counts):
     seeds = conditional.seeds(4, wrap=lambda model: Tally(model, counts))
@@ -163,7 +174,7 @@ def test_a_model_that_answers_nan_reads_nan(name):
 def test_an_empty_prompt_has_no_tokens_to_blame():
     reading = DETECTORS["token-attribution"](conditional.subject(conditional.seeds(2), places=()))
     assert reading.values.isnan().all()
-    assert (reading.detail, reading.evaluations) == ({"weight": []}, 0.0)
+    assert (reading.detail, reading.evaluations) == ({"tokens": []}, 0.0)
 
 
 def test_a_prompt_that_changes_nothing_reads_zero():

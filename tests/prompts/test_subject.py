@@ -17,6 +17,7 @@ def test_initial_noises_are_streams_of_their_own():
     noises = initial_noises((2, 3), 4, 5)
     assert torch.equal(noises[:2], initial_noises((2, 3), 2, 5))
     assert torch.equal(noises[3], torch.randn((2, 3), generator=generator(5, "prompt", 3)))
+    assert torch.equal(noises[:1], initial_noises((2, 3), 1, 5))
     with pytest.raises(ValueError, match="`count` must be at least 1, got 0"):
         initial_noises((2, 3), 0, 5)
 
@@ -70,7 +71,7 @@ def test_what_a_subject_has():
     assert conditional.subject(seeds).has == {"path", "text", "attention"}
     bare = Subject(conditional.denoiser(EMBEDDING), seeds, image=torch.zeros(SHAPE))
     assert bare.has == {"path"}
-    assert bare.image is not None
+    assert (bare.image is None, bare.guidance) == (False, 7.5)
     with pytest.raises(ValueError, match="`text` must be given"):
         _ = bare.text
     with pytest.raises(ValueError, match="`attention` must be given"):
@@ -101,6 +102,7 @@ def test_other_wrong_arguments_are_refused():
         Subject(model, seeds, end=3)
     with pytest.raises(ValueError, match=r"`image` must have shape \(3, 2, 1\), got \(6,\)"):
         Subject(model, seeds, image=torch.zeros(6))
+    assert Text(("a",), (0,), EMBEDDING, conditional.denoiser).places == (0,)
     for places in ((1,), (1, LENGTH), (-1, 2)):
         with pytest.raises(ValueError, match="`places` must say of each of 2 tokens"):
             Text(("a", "b"), places, EMBEDDING, conditional.denoiser)

@@ -30,7 +30,7 @@ class CountedDenoiser(Denoiser):
         self.schedule, self.shape = denoiser.schedule, tuple(denoiser.shape)
         self.dtype, self.device = denoiser.dtype, denoiser.device
         self.clip_range, self.name = denoiser.clip_range, denoiser.name
-        self.folder_hash = denoiser.folder_hash
+        self.folder_hash, self.identity = denoiser.folder_hash, denoiser.identity
 
     def denoise(self, x_t: Float[Tensor, "n *shape"], t: Num[Tensor, " n"]) -> Float[Tensor, "n *shape"]:
         """The answer of the other denoiser."""

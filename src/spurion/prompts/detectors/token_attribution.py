@@ -37,13 +37,13 @@ class TokenAttribution(Detector):
     needs = frozenset({"text"})
 
     def read(self, subject: Subject) -> Reading:
-        """Largest weights, and as detail "weight", those of all tokens; NaN and none for an empty prompt."""
+        """Largest weights, and as detail "tokens", those of all tokens; NaN and none for an empty prompt."""
         before = subject.spent
         weights = torch.stack([_weights(subject, seed) for seed in range(len(subject.seeds))])
         evaluations = subject.spent - before
         if not weights.shape[1]:
-            return Reading(weights.new_full((len(weights),), torch.nan), evaluations, {"weight": []})
-        return Reading(weights.amax(dim=1), evaluations, {"weight": weights.mean(dim=0).tolist()})
+            return Reading(weights.new_full((len(weights),), torch.nan), evaluations, {"tokens": []})
+        return Reading(weights.amax(dim=1), evaluations, {"tokens": weights.mean(dim=0).tolist()})
 
 
 def _weights(subject: Subject, seed: int) -> Float64[Tensor, " tokens"]:
