@@ -61,6 +61,6 @@ def test_the_digits_are_named_by_their_labels():
     from sklearn.datasets import load_digits
 
     captioned, found = CAPTIONED["digits"](), load_digits()
-    names = "zero one two three four five six seven eight nine".split()
+    names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
     assert list(captioned.names) == [names[label] for label in found.target]
     assert torch.equal(captioned.images.images[:, 0] * 8 + 8, torch.from_numpy(found.images).float())

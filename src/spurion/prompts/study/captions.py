@@ -24,15 +24,20 @@ from spurion.data.imageset import ImageSet
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
-ADJECTIVES = tuple(
-    "blunt brave dizzy frank fussy giddy happy jolly loyal lucky merry moody "
-    "noble proud quiet sober stern sunny swift timid tired vivid witty young".split()
+ADJECTIVES = (
+    *("blunt", "brave", "dizzy", "frank", "fussy", "giddy", "happy", "jolly"),
+    *("loyal", "lucky", "merry", "moody", "noble", "proud", "quiet", "sober"),
+    *("stern", "sunny", "swift", "timid", "tired", "vivid", "witty", "young"),
 )
-TRADES = tuple(
-    "archer banker barber broker butler dancer doctor driver editor farmer fencer grocer "
-    "hunter jockey joiner lawyer miller potter sailor singer tailor waiter warden weaver".split()
+TRADES = (
+    *("archer", "banker", "barber", "broker", "butler", "dancer", "doctor", "driver"),
+    *("editor", "farmer", "fencer", "grocer", "hunter", "jockey", "joiner", "lawyer"),
+    *("miller", "potter", "sailor", "singer", "tailor", "waiter", "warden", "weaver"),
 )
-COLORS = tuple("amber black brown coral green ivory lemon lilac mauve olive peach white".split())
+COLORS = (
+    *("amber", "black", "brown", "coral", "green", "ivory"),
+    *("lemon", "lilac", "mauve", "olive", "peach", "white"),
+)
 
 MOST_CAPTIONS = len(ADJECTIVES) * len(TRADES) * len(COLORS)
 """Different captions that there are for one name."""
