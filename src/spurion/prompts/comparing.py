@@ -1,11 +1,12 @@
 """The distances of all samples to training images: prompts together, for a search is fast for many at once.
 
-What was found is kept for each prompt in a file of its own, like its readings.
+What was found is kept for each prompt and all images together in a file of its own.
 """
 
 __all__ = ["Known", "distances_of", "known_images"]
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,8 +127,8 @@ def _of_some(
     distance: Distance,
     folder: Path,
 ) -> Iterator[Distances]:
-    files = [_file(folder, entries[i].prompt) for i in places]
     keys = [_key(examiner, entries[i].prompt, known, i, distance) for i in places]
+    files = [_file(folder, key) for key in keys]
     stored = [_stored(file, key) for file, key in zip(files, keys, strict=True)]
     missing = [k for k, one in enumerate(stored) if one is None]
     if missing:
@@ -141,10 +142,11 @@ def _of_some(
     return (one for one in stored if one is not None)
 
 
-def _file(folder: Path, prompt: str) -> KeyedFile:
-    name = hashlib.sha256(prompt.encode()).hexdigest()[:24]
+def _file(folder: Path, key: dict[str, Any]) -> KeyedFile:
+    """A file named by all that decides it, for a table may come again with other images."""
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
     another = "holds distances to other training images or of another model"
-    return KeyedFile(folder / f"{name}.distances.safetensors", "distances", another, "choose another `--out`")
+    return KeyedFile(folder / f"{name}.safetensors", "distances", another, "choose another `--out`")
 
 
 def _key(examiner: Examiner, prompt: str, known: Known, index: int, distance: Distance) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 ::
 
     model, prompts -> readings/*.safetensors            (one a prompt, kept)
-                   -> readings/*.distances.safetensors  (where training images are known)
+                   -> distances/*.safetensors           (where training images are known)
                    -> curvature of some prompts         (if asked for)
                    -> ranks, comparisons, claims -> prompts.json, prompts.csv, gallery.npz
 """
@@ -30,6 +30,7 @@ from spurion.core.store import Store
 from spurion.data import ImageSet, open_images
 from spurion.diffusion.device import DeviceName, choose_device
 from spurion.neighbors import Distance, as_distance
+from spurion.phases.rules import ThresholdInfo
 from spurion.prompts.comparing import Known, distances_of, known_images
 from spurion.prompts.conclusion import conclude_prompts
 from spurion.prompts.config import PromptsConfig
@@ -76,6 +77,13 @@ class _Claimed(Config):
     examination: PromptsConfig
 
 
+More = Callable[[ThresholdInfo | None], dict[str, Any]]
+
+
+def _nothing_more(thresholds: ThresholdInfo | None) -> dict[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Examination:
     """The parts of an examination.
@@ -98,11 +106,11 @@ class Examination:
     folder: Path
     progress: Progress = silent
 
-    def result(self, **more: Any) -> PromptsResult:
+    def result(self, more: More = _nothing_more) -> PromptsResult:
         """Measure everything that is not measured yet, and conclude.
 
         Arguments:
-            more: Further fields of the result.
+            more: Makes further fields of the result, or other values of these; given the thresholds.
 
         Raises:
             ValueError: If the prompts cannot be measured, or `folder` holds readings of another model.
@@ -118,7 +126,7 @@ class Examination:
         if known is not None:
             thresholds = ground(known.images.images, self.distance, seed=config.seed)
             distances = distances_of(
-                pipeline, examiner, entries, known, self.distance, folder=self._kept,
+                pipeline, examiner, entries, known, self.distance, folder=self.folder / "distances",
                 progress=partial(self.progress, "compare"),
             )  # fmt: skip
         found = conclude_prompts(entries, readings, distances, thresholds, config)
@@ -145,7 +153,7 @@ class Examination:
             "claims": found.claims,
             "environment": environment(Crew(1, torch.get_num_threads(), str(pipeline.device))),
         }
-        return PromptsResult(**(values | more))
+        return PromptsResult(**(values | more(thresholds)))
 
     @property
     def _kept(self) -> Path:

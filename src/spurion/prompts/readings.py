@@ -6,7 +6,7 @@ first prompt that has none, and a table in another order, with other labels or m
 it shares with the last.
 """
 
-__all__ = ["Examiner", "PromptReadings"]
+__all__ = ["Examiner", "PromptReadings", "subject_of"]
 
 import hashlib
 import json
@@ -25,6 +25,7 @@ from spurion.prompts.config import PromptsConfig
 from spurion.prompts.detectors import DETECTORS, Reading
 from spurion.prompts.pipeline import TextPipeline
 from spurion.prompts.subject import Seeds, Subject, Text, initial_noises
+from spurion.prompts.text import Conditioning
 
 _FORMAT = 1
 
@@ -145,23 +146,35 @@ class Examiner:
         )
 
     def _subject(self, prompt: str) -> tuple[Subject, str]:
-        pipeline = self._pipeline
-        conditioning = pipeline.encode([prompt])[0]
-        text = Text(
-            tokens=conditioning.tokens,
-            places=conditioning.places,
-            embedding=conditioning.embedding,
-            at=lambda embedding: pipeline.at(replace(conditioning, embedding=embedding), 1.0),
-        )
-        subject = Subject(
-            pipeline.at(conditioning, 1.0, self._config.negative),
-            self._seeds,
-            guidance=self._config.guidance,
-            text=text,
-            attention=lambda x_t, t: pipeline.attention(conditioning, x_t, t),
-            end=conditioning.end,
-        )
-        return subject, conditioning.cut
+        conditioning = self._pipeline.encode([prompt])[0]
+        return subject_of(self._pipeline, conditioning, self._seeds, self._config), conditioning.cut
+
+
+def subject_of(
+    pipeline: TextPipeline, conditioning: Conditioning, seeds: Seeds, config: PromptsConfig
+) -> Subject:
+    """A prompt as detectors look at it.
+
+    Arguments:
+        pipeline: The model.
+        conditioning: The encoded prompt.
+        seeds: The initial noises.
+        config: The guidance and the negative prompt of samples.
+    """
+    text = Text(
+        tokens=conditioning.tokens,
+        places=conditioning.places,
+        embedding=conditioning.embedding,
+        at=lambda embedding: pipeline.at(replace(conditioning, embedding=embedding), 1.0),
+    )
+    return Subject(
+        pipeline.at(conditioning, 1.0, config.negative),
+        seeds,
+        guidance=config.guidance,
+        text=text,
+        attention=lambda x_t, t: pipeline.attention(conditioning, x_t, t),
+        end=conditioning.end,
+    )
 
 
 def _packed(readings: PromptReadings) -> tuple[Tensors, dict[str, Any]]:

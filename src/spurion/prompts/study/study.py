@@ -12,7 +12,7 @@ __all__ = ["prompts_study", "stable_diffusion_study"]
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -22,6 +22,7 @@ from spurion.data import ImageSet
 from spurion.diffusion.device import DeviceName, choose_device
 from spurion.diffusion.steps import LOG
 from spurion.neighbors import as_distance
+from spurion.phases.rules import ThresholdInfo
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.examination import Examination, write_result
 from spurion.prompts.pipeline import TextPipeline, load_pipeline
@@ -77,12 +78,7 @@ def prompts_study(
             folder=folder.root,
             progress=progress,
         )
-        result = examination.result(
-            name=config.name,
-            kind="study",
-            training=_training(config, planted, pipeline),
-            mitigation=mitigated,
-        )
+        result = examination.result(partial(_truth, config, planted, examination))
         write_result(folder.root, result, RESULT_FILE)
     return result
 
@@ -115,7 +111,7 @@ def stable_diffusion_study(
             folder=folder.root,
             progress=partial(report, ""),
         )
-        result = examination.result(name=config.name, kind="study")
+        result = examination.result(lambda _: {"name": config.name, "kind": "study"})
         write_result(folder.root, result, RESULT_FILE)
     return result
 
@@ -127,6 +123,24 @@ def _device(name: str) -> torch.device:
 def _examined(config: PromptsStudyConfig | StableDiffusionStudyConfig) -> PromptsConfig:
     values = {name: getattr(config, name) for name in ("seeds", "seed", "steps", "guidance", "geometry")}
     return build_config(PromptsConfig, values)
+
+
+def _truth(
+    config: PromptsStudyConfig, planted: Planted, examination: Examination, thresholds: ThresholdInfo | None
+) -> dict[str, Any]:
+    """What a study has beside an examination: its training, and what mitigation does."""
+    training = _training(config, planted, examination.pipeline)
+    known: dict[str, Any] = {"name": config.name, "kind": "study", "training": training}
+    planting = planted.planting
+    most = planting.prompts_of(f"planted-{max(config.counts.planted, default=0)}")
+    if not most or thresholds is None or thresholds.memorized is None:
+        return known
+    found, accuracy = mitigated(
+        examination.pipeline, planting, most, examination.config, thresholds.memorized, examination.distance,
+        progress=partial(examination.progress, "mitigate"),
+    )  # fmt: skip
+    classifier = training.model_copy(update={"classifier": accuracy})
+    return {**known, "training": classifier, "mitigation": found}
 
 
 def _training(config: PromptsStudyConfig, planted: Planted, pipeline: TextPipeline) -> Training:
