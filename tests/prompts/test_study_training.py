@@ -170,7 +170,8 @@ def test_batches_pair_every_image_with_its_own_caption():
 def test_batches_do_not_depend_on_where_they_start():
     make = CaptionedBatches(
         torch.arange(20.0).reshape(5, 1, 2, 2), torch.arange(15).reshape(5, 3),
-        empty=torch.zeros(3, dtype=torch.int64), schedule=DDPMSchedule(), batch_size=8, prediction="epsilon", unconditional=0.5, seed=1,
+        empty=torch.zeros(3, dtype=torch.int64), schedule=DDPMSchedule(), batch_size=8,
+        prediction="epsilon", unconditional=0.5, seed=1,
     )  # fmt: skip
     whole, late = list(make.ahead(range(6))), list(make.ahead(range(4, 6)))
     for one, other in zip(whole[4:], late, strict=True):
