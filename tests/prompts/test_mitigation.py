@@ -1,12 +1,12 @@
 """Mitigation: by words whose weight is known, and by noises whose sharpness numpy computes."""
 
-import conditional
 import numpy as np
 import pytest
 import torch
-from small_prompts import small_config
 
+import conditional
 from cli.command_line import refused, run
+from small_prompts import small_config
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.detectors import DETECTORS, Detector, Reading
 from spurion.prompts.mitigation import (
@@ -85,7 +85,7 @@ def gradient(text, given, place):
 
 def test_pulls_are_those_of_the_prompt_without_the_words(given):
     found = drop_words("one huge two", reader(given), lambda _: 1, share=0.01)
-    left = "one huge two".split()
+    left = ["one", "huge", "two"]
     assert found.pulls[0] == pytest.approx(pull("one huge two", given), rel=1e-6)
     for word, value in zip(found.words, found.pulls[1:], strict=True):
         left.remove(word)
