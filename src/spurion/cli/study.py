@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 Recipe = Annotated[
     str,
     typer.Argument(
-        metavar="RECIPE|FILE.yaml", help="A recipe, such as digits, or circle, or a configuration."
+        metavar="RECIPE|FILE.yaml",
+        help="A recipe such as digits, or circle, prompts or stable-diffusion, or a configuration.",
     ),
 ]
 Out = Annotated[
@@ -50,6 +51,10 @@ Rule = Annotated[
         help="null:ALPHA, holdout:ALPHA, fixed:DM,DS, or valley (describes only).",
     ),
 ]
+StudiedModel = Annotated[
+    str | None,
+    typer.Option("--model", metavar="DIR", help="For stable-diffusion: the folder of the pipeline."),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Print configuration, points, estimated time and disk; do nothing."),
@@ -64,6 +69,7 @@ def study(
     workers: Workers = None,
     thresholds: Rule = None,
     seed: Seed = None,
+    model: StudiedModel = None,
     allow_download: AllowDownload = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -77,15 +83,19 @@ def study(
     Example: spurion study digits --set "train_sizes=[2, 64, all]" --set sample_size=500 --dry-run
 
     Example: spurion study circle --out runs/circle
+
+    Example: spurion study prompts --out runs/prompts
     """
     import spurion.report
     import spurion.studies
     from spurion.studies.kinds import kind_asked_for
 
     kind = kind_asked_for(source)
+    if model is not None and kind is None:
+        raise ValueError("`--model` is for the study stable-diffusion, which trains no model; leave it out.")
     if thresholds is not None and kind is not None:
         raise ValueError("`--thresholds` does not apply to a study that has no thresholds; leave it out.")
-    every = with_options(overrides, {"thresholds": thresholds, "seed": seed})
+    every = with_options(overrides, {"thresholds": thresholds, "seed": seed, "model": model})
     chosen = device.value if device else None
     if dry_run:
         plan = spurion.studies.plan(
