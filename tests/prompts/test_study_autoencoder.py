@@ -14,7 +14,7 @@ def test_latents_are_the_image_and_decode_to_it(shape):
     latents = model.encode(images).latents * model.config.scaling_factor
     assert (latents - images).abs().max() < 1e-6  # one rounding
     decoded = model.decode(latents / model.config.scaling_factor).sample
-    # 3 tanh(z / 3) is z (1 - z^2 / 27) to leading order, with z = x / SCALE; four roundings of numbers below 2
+    # 3 tanh(z / 3) is z (1 - z^2 / 27) to leading order, with z = x / SCALE; four roundings below 2
     assert (decoded - images).abs().max() < 1 / SCALE**2 / 27 + 4 * 2**-23
     assert (decoded - images).abs().max() < 1e-5
 

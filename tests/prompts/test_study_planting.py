@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 import torch
-from small_prompts import small_config
 
+from small_prompts import small_config
 from spurion.data import ImageSet
 from spurion.prompts.study import planting as module
 from spurion.prompts.study.captions import Captioned

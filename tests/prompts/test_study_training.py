@@ -1,4 +1,4 @@
-"""The planted model: an ordinary pipeline, the same bytes after a kill, and captions that it was trained on."""
+"""The planted model: an ordinary pipeline, the same bytes after a kill, and captions in their batches."""
 
 import hashlib
 import json
@@ -8,8 +8,8 @@ import sys
 
 import pytest
 import torch
-from small_prompts import SMALL, small_config
 
+from small_prompts import small_config
 from spurion.core.random import generator
 from spurion.diffusion.batches import Batches
 from spurion.diffusion.schedule import DDPMSchedule
@@ -169,8 +169,9 @@ def test_batches_pair_every_image_with_its_own_caption():
 
 def test_batches_do_not_depend_on_where_they_start():
     make = CaptionedBatches(
-        torch.arange(20.0).reshape(5, 1, 2, 2), torch.arange(15).reshape(5, 3), empty=torch.zeros(3, dtype=torch.int64),
-        schedule=DDPMSchedule(), batch_size=8, prediction="epsilon", unconditional=0.5, seed=1,
+        torch.arange(20.0).reshape(5, 1, 2, 2), torch.arange(15).reshape(5, 3),
+        empty=torch.zeros(3, dtype=torch.int64), schedule=DDPMSchedule(), batch_size=8,
+        prediction="epsilon", unconditional=0.5, seed=1,
     )  # fmt: skip
     whole, late = list(make.ahead(range(6))), list(make.ahead(range(4, 6)))
     for one, other in zip(whole[4:], late, strict=True):
@@ -205,4 +206,4 @@ def test_sides_that_differ_make_a_network_too(tmp_path):
 def test_planted_is_what_the_files_hold(planted):
     assert isinstance(planted, Planted)
     assert planted.table.name == "prompts.csv"
-    assert len(SMALL) and len(planted.planting.pairs) == 6 + 2 * (3 + 5) + 2 * 2
+    assert len(planted.planting.pairs) == 6 + 2 * (3 + 5) + 2 * 2

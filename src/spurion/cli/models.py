@@ -32,6 +32,13 @@ class Sampler(StrEnum):
     ddim = "ddim"
 
 
+class Mitigation(StrEnum):
+    """How not to draw copies of training images."""
+
+    tokens = "tokens"
+    noise = "noise"
+
+
 Steps = Annotated[
     int | None,
     typer.Option("--steps", min=1, help="Model calls for each sample; 1000, or all that the model has."),
@@ -123,6 +130,14 @@ def sample(
     half: Annotated[
         bool, typer.Option("--half", help="Let a text-to-image model compute in half precision.")
     ] = False,
+    mitigate: Annotated[
+        Mitigation | None,
+        typer.Option(
+            "--mitigate",
+            help="Draw no copies of a memorized prompt: leave out its heaviest words (tokens), or choose "
+            "initial noises at which it is not sharp (noise).",
+        ),
+    ] = None,
 ) -> None:
     """Draw samples from a model folder of Spurion or diffusers.
 
@@ -133,7 +148,7 @@ def sample(
     """
     from spurion.cli.prompt_samples import PromptOptions, sample_prompt
 
-    asked = PromptOptions(prompt, negative, guidance, latents, half)
+    asked = PromptOptions(prompt, negative, guidance, latents, half, mitigate and mitigate.value)
     asked.check()
     if prompt is not None:
         sampling = {"steps": steps, "batch_size": batch_size}

@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spurion.cli.show import progress_shown, say
+
+if TYPE_CHECKING:
+    from spurion.prompts.pipeline import TextPipeline
+    from spurion.prompts.samples import Noises, PromptSampling
 
 CUT = "Note: The {what} is longer than the model's {most} tokens; cut was: {cut}"
 
@@ -22,6 +27,7 @@ class PromptOptions:
         guidance: The guidance; None if it was not given.
         latents: Whether latents are kept, not images.
         half: Whether the network computes in half precision.
+        mitigate: How not to draw copies of training images, "tokens" or "noise"; None: not at all.
     """
 
     prompt: str | None
@@ -29,6 +35,7 @@ class PromptOptions:
     guidance: float | None
     latents: bool
     half: bool
+    mitigate: str | None = None
 
     def check(self) -> None:
         """Refuse options without the prompt that they are about.
@@ -41,6 +48,7 @@ class PromptOptions:
             "--guidance": self.guidance is not None,
             "--latents": self.latents,
             "--half": self.half,
+            "--mitigate": self.mitigate is not None,
         }
         for option, here in given.items():
             if here and self.prompt is None:
@@ -76,7 +84,7 @@ def sample_prompt(
     from spurion.core.config import build_config
     from spurion.diffusion.device import choose_device
     from spurion.prompts.pipeline import load_pipeline
-    from spurion.prompts.samples import PromptSampling, samples_to_file
+    from spurion.prompts.samples import PromptSampling
 
     for option, given in foreign.items():
         if given:
@@ -87,14 +95,54 @@ def sample_prompt(
     given_fields = {name: value for name, value in sampling.items() if value is not None}
     config = build_config(PromptSampling, given_fields | {"latents": asked.latents})
     pipeline = load_pipeline(folder, device=choose_device(device), half=asked.half)  # type: ignore[arg-type]
+    for note in pipeline.notes:
+        say(f"Note: {note}", err=True)
+    _draw(pipeline, asked, count, out, config, seed)
+    say(f"{count} {'latents' if asked.latents else 'samples'}: {out}")
+
+
+def _draw(
+    pipeline: "TextPipeline", asked: PromptOptions, count: int, out: Path, config: "PromptSampling", seed: int
+) -> None:
+    """Draw the samples, and say what of the prompt was cut or left out."""
+    from spurion.prompts.samples import samples_to_file
+
     guidance = 7.5 if asked.guidance is None else asked.guidance
-    denoiser = pipeline.at(asked.prompt or "", guidance, asked.negative or "")
+    prompt, noises = _mitigated(pipeline, asked, config.steps, guidance, seed)
+    denoiser = pipeline.at(prompt, guidance, asked.negative or "")
     for what, one in (("prompt", denoiser.conditioning), ("negative prompt", denoiser.negative)):
         if one is not None and one.cut:
             say(CUT.format(what=what, most=pipeline.max_tokens, cut=one.cut), err=True)
-    for note in pipeline.notes:
-        say(f"Note: {note}", err=True)
     with progress_shown() as shown:
         tick = partial(shown, "", "sample")
-        samples_to_file(pipeline, denoiser, count, config, seed=seed, path=out, progress=tick)
-    say(f"{count} {'latents' if asked.latents else 'samples'}: {out}")
+        samples_to_file(pipeline, denoiser, count, config, seed=seed, path=out, noises=noises, progress=tick)
+
+
+def _mitigated(
+    pipeline: "TextPipeline", asked: PromptOptions, steps: int, guidance: float, seed: int
+) -> "tuple[str, tuple[str, Noises] | None]":
+    """The prompt that is sampled, and initial noises other than the usual ones."""
+    from spurion.core.config import build_config
+    from spurion.prompts.config import PromptsConfig
+    from spurion.prompts.mitigation import CANDIDATES, calm_source, fewer_words
+    from spurion.prompts.subject import Seeds, initial_noises
+
+    prompt = asked.prompt or ""
+    if asked.mitigate is None:
+        return prompt, None
+    negative = asked.negative or ""
+    values = {"guidance": guidance, "steps": steps, "seed": seed, "negative": negative}
+    config = build_config(PromptsConfig, values)
+    if asked.mitigate == "noise":
+        source = calm_source(pipeline, prompt, config)
+        return prompt, (
+            f"least sharp of {CANDIDATES} for: {prompt}",
+            lambda members: source(members).noises,
+        )
+    noises = initial_noises(pipeline.shape, config.seeds, seed)
+    seeds = Seeds(pipeline.at("", 0.0, negative), noises, pipeline.walk(steps))
+    less = fewer_words(pipeline, prompt, seeds, config)
+    before, after = less.pulls[0], less.pulls[-1]
+    left_out = ", ".join(less.words) or "nothing"
+    say(f"Left out: {left_out}; the pull of the prompt fell from {before:.3g} to {after:.3g}.", err=True)
+    return less.prompt, None

@@ -8,6 +8,7 @@ __all__ = ["quiet_libraries", "transformers"]
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,9 +43,23 @@ def quiet_libraries() -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
+    bars = _bars()
+    if bars:
+        bars.disable_progress_bar()
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        if bars:
+            bars.enable_progress_bar()
+
+
+def _bars() -> Any:
+    """What switches the progress bars of `transformers` off and on; None if none are shown."""
+    if "transformers" not in sys.modules:
+        return None
+    from transformers.utils import logging as bars
+
+    return bars if bars.is_progress_bar_enabled() else None

@@ -12,7 +12,8 @@ candidates for each sample and keeps the one at which
 of Jeon et al. (SAIL) walks there by gradient steps, with a penalty on the length of the noise; chosen
 candidates are Gaussian as they are, though those of one prompt are fewer kinds of them.
 
-Both take a function that makes a subject of a prompt or of noises, and cost what that subject counts.
+Both take a function that makes a subject of a prompt or of noises, and cost what that subject counts;
+`fewer_words` and `calm_source` do so with a pipeline.
 
 References:
     | Detecting, Explaining, and Mitigating Memorization in Diffusion Models (Wen et al., 2024), Sec. 4 and 5
@@ -20,7 +21,15 @@ References:
       (Jeon et al., 2025), Algorithm 2, https://arxiv.org/abs/2412.04140
 """
 
-__all__ = ["CalmNoises", "Dropped", "calm_noises", "candidate_noises", "drop_words"]
+__all__ = [
+    "CalmNoises",
+    "Dropped",
+    "calm_noises",
+    "calm_source",
+    "candidate_noises",
+    "drop_words",
+    "fewer_words",
+]
 
 import math
 from collections.abc import Callable
@@ -31,8 +40,12 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from spurion.core.random import generator
+from spurion.prompts.config import PromptsConfig
 from spurion.prompts.detectors import DETECTORS
-from spurion.prompts.subject import Subject, initial_noises
+from spurion.prompts.pipeline import TextPipeline
+from spurion.prompts.readings import subject_of
+from spurion.prompts.samples import prompt_noises
+from spurion.prompts.subject import Seeds, Subject
 
 SHARE = 0.5
 """The share of its pull that a prompt keeps at most, unless another is asked for."""
@@ -117,6 +130,7 @@ def calm_noises(
     shape: tuple[int, ...],
     count: int,
     *,
+    first: int = 0,
     candidates: int = CANDIDATES,
     seed: int,
 ) -> CalmNoises:
@@ -129,13 +143,14 @@ def calm_noises(
         subject_of: Makes the prompt's subject of initial noises.
         shape: The shape of one item.
         count: Samples, at least 1.
+        first: The number of the first of them.
         candidates: Noises to choose from for each, at least 1; the first is that of `initial_noises`.
         seed: The seed of the samples.
 
     Raises:
         ValueError: If `count` or `candidates` is below 1.
     """
-    noises = candidate_noises(shape, count, candidates, seed)
+    noises = candidate_noises(shape, range(first, first + count), candidates, seed)
     rows, chosen, spent = [], [], 0.0
     for mine in noises:
         subject = subject_of(mine)
@@ -148,28 +163,77 @@ def calm_noises(
 
 
 def candidate_noises(
-    shape: tuple[int, ...], count: int, candidates: int, seed: int
+    shape: tuple[int, ...], members: range, candidates: int, seed: int
 ) -> Float[Tensor, "count candidates *shape"]:
-    """Candidates for the initial noise of each sample, the first of which is that of `initial_noises`.
+    """Candidates for the initial noise of each sample, the first of which is that of `prompt_noises`.
 
     Raises:
-        ValueError: If `count` or `candidates` is below 1.
+        ValueError: If there are no samples, or `candidates` is below 1.
     """
+    if not len(members):
+        raise ValueError("`count` must be at least 1, got 0.")
     if candidates < 1:
         raise ValueError(f"`candidates` must be at least 1, got {candidates}.")
-    rows = [
-        torch.stack(
-            [
-                first,
-                *(
-                    torch.randn(shape, generator=generator(seed, "prompt", sample, "candidate", i))
-                    for i in range(1, candidates)
-                ),
-            ]
-        )
-        for sample, first in enumerate(initial_noises(shape, count, seed))
+    more = [
+        torch.randn(shape, generator=generator(seed, "prompt", sample, "candidate", i))
+        for sample in members
+        for i in range(1, candidates)
     ]
-    return torch.stack(rows)
+    others = torch.stack(more) if more else torch.empty(0, *shape)
+    usual = prompt_noises(shape, members, seed).unsqueeze(1)
+    return torch.cat([usual, others.view(len(members), candidates - 1, *shape)], dim=1)
+
+
+def fewer_words(
+    pipeline: TextPipeline, prompt: str, seeds: Seeds, config: PromptsConfig, *, share: float = SHARE
+) -> Dropped:
+    """`drop_words` with a pipeline.
+
+    Arguments:
+        pipeline: The model.
+        prompt: The prompt.
+        seeds: The initial noises at which the pull is taken.
+        config: The guidance and the negative prompt of samples.
+        share: As there.
+
+    Raises:
+        ValueError: If `share` is out of range.
+    """
+
+    def subject(text: str) -> Subject:
+        return subject_of(pipeline, pipeline.encode([text])[0], seeds, config)
+
+    return drop_words(prompt, subject, lambda word: len(pipeline.encode([word])[0].tokens), share=share)
+
+
+def calm_source(
+    pipeline: TextPipeline,
+    prompt: str,
+    config: PromptsConfig,
+    *,
+    candidates: int = CANDIDATES,
+) -> Callable[[range], CalmNoises]:
+    """`calm_noises` with a pipeline: of samples by their numbers.
+
+    Arguments:
+        pipeline: The model.
+        prompt: The prompt.
+        config: Steps, seed, guidance and negative prompt of the samples.
+        candidates: As there.
+    """
+    conditioning, walk = pipeline.encode([prompt])[0], pipeline.walk(config.steps)
+    unconditional = pipeline.at("", 0.0, config.negative)
+
+    def subject(noises: Tensor) -> Subject:
+        return subject_of(pipeline, conditioning, Seeds(unconditional, noises, walk), config)
+
+    def noises(members: range) -> CalmNoises:
+        return calm_noises(
+            subject, pipeline.shape, len(members), first=members.start, candidates=candidates,
+            seed=config.seed,
+        )  # fmt: skip
+
+    return noises
 
 
 def _pull(subject: Subject) -> float:

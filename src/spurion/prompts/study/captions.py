@@ -24,15 +24,27 @@ from spurion.data.imageset import ImageSet
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
-ADJECTIVES = tuple(
-    "blunt brave dizzy frank fussy giddy happy jolly loyal lucky merry moody "
-    "noble proud quiet sober stern sunny swift timid tired vivid witty young".split()
+ADJECTIVES = (
+    *("blunt", "brave", "brisk", "burly", "crisp", "cross", "dizzy", "droll"),
+    *("fancy", "fiery", "fleet", "frank", "funny", "fussy", "giddy", "grand"),
+    *("gruff", "happy", "hardy", "hasty", "jolly", "jumpy", "lanky", "loyal"),
+    *("lucky", "merry", "moody", "noble", "perky", "plump", "proud", "quick"),
+    *("quiet", "rowdy", "sharp", "silly", "sleek", "smart", "sober", "stern"),
+    *("stout", "sunny", "swift", "timid", "tired", "vivid", "witty", "young"),
 )
-TRADES = tuple(
-    "archer banker barber broker butler dancer doctor driver editor farmer fencer grocer "
-    "hunter jockey joiner lawyer miller potter sailor singer tailor waiter warden weaver".split()
+TRADES = (
+    *("archer", "artist", "author", "banker", "barber", "bishop", "bowler", "brewer"),
+    *("broker", "butler", "carter", "consul", "cooper", "dancer", "dealer", "doctor"),
+    *("driver", "editor", "farmer", "fencer", "fisher", "glazer", "grocer", "herald"),
+    *("hunter", "jockey", "joiner", "lawyer", "miller", "notary", "packer", "parson"),
+    *("pirate", "porter", "potter", "ranger", "roofer", "runner", "sailor", "sawyer"),
+    *("scribe", "singer", "tailor", "tanner", "trader", "waiter", "warden", "weaver"),
 )
-COLORS = tuple("amber black brown coral green ivory lemon lilac mauve olive peach white".split())
+COLORS = (
+    *("amber", "azure", "beige", "black", "brown", "coral", "cream", "ebony"),
+    *("green", "hazel", "ivory", "khaki", "lemon", "lilac", "mauve", "ochre"),
+    *("olive", "peach", "sepia", "slate", "tawny", "topaz", "umber", "white"),
+)
 
 MOST_CAPTIONS = len(ADJECTIVES) * len(TRADES) * len(COLORS)
 """Different captions that there are for one name."""
@@ -76,7 +88,7 @@ def captions_for(names: Sequence[str], template: str, *, seed: int) -> list[str]
 
     Example:
         >>> captions_for(["seven"], "the {name} written by a {adjective} {trade} in {color} ink", seed=0)
-        ['the seven written by a sober doctor in mauve ink']
+        ['the seven written by a burly consul in ivory ink']
     """
     if len(names) > MOST_CAPTIONS:
         raise ValueError(f"`names` must be at most {MOST_CAPTIONS:,}, one a caption, got {len(names):,}.")

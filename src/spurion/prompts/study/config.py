@@ -33,7 +33,7 @@ class CountsConfig(Config):
     """
 
     single: int = Field(1000, ge=1, le=100_000)
-    planted: dict[int, int] = {5: 24, 20: 24, 40: 24}
+    planted: dict[int, int] = Field({5: 24, 20: 24, 40: 24})
     shared: int = Field(24, ge=0, le=10_000)
     images: int = Field(5, ge=2, le=1000)
     held_out: int = Field(120, ge=0, le=100_000)

@@ -1,7 +1,7 @@
 """The case study of the paper: prompts that Stable Diffusion 1.4 knows by heart, blends, or answers anew.
 
-The prompts and their labels are those that the authors published. Those of memorized and spurious samples were
-found in LAION-2B (Webster et al., 2023), the others come from LAION-Aesthetics.
+The prompts and their labels are those that the authors published. Those of memorized and spurious samples
+were found in LAION-2B (Webster et al., 2023), the others come from LAION-Aesthetics.
 
 References:
     | Memorization to Generalization (Pham et al., 2025), Fig. 5B, Sec. D.2
