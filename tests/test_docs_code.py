@@ -12,6 +12,7 @@ import pytest
 import typer
 from PIL import Image
 
+from small_geometry import FEW
 from spurion.audits import CHECKS
 from spurion.cli import app
 from spurion.geometry import MEASURES
@@ -30,6 +31,7 @@ SMALL = (
     "sampler.steps=4",
     "sample_size=40",
     "thresholds=fixed:1.5,1.5",
+    *FEW,
 )
 SHORTER = {
     "64, all]": "64]",

@@ -191,7 +191,7 @@ def test_killed_it_ends_the_same_on_any_number_of_processes(small, tmp_path):
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert not (folder / "study.json").exists()
-    subprocess.run(command, check=True)
+    spurion.study("circle", out=folder, overrides=SMALL, workers=1)
     mine, other = stored(folder), stored(small[0])
     for values in (mine, other):
         values.pop("environment")

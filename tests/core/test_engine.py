@@ -137,7 +137,6 @@ STUDY = (
     ("ending", "moment", "code"),
     [
         (signal.SIGKILL, "workers import", -signal.SIGKILL),
-        (signal.SIGKILL, "workers train", -signal.SIGKILL),
         (signal.SIGTERM, "workers train", 143),
         (signal.SIGINT, "workers import", 130),
     ],

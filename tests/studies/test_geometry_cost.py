@@ -25,7 +25,7 @@ class Counting(Denoiser):
 
 
 def test_the_estimate_is_of_the_right_size():
-    config = GeometryConfig(points=12, energy_points=6, basins=BasinConfig(draws=4, levels=40))
+    config = GeometryConfig(points=6, energy_points=6, basins=BasinConfig(draws=3, levels=20))
     images = torch.randn(24, 1, 2, 2, generator=generator(0, "images")) * 0.3
     denoiser = Counting(ExactDenoiser(images, DDPMSchedule()))
     labels = torch.arange(36) % 3

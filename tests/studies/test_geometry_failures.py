@@ -96,6 +96,19 @@ def measured_in_groups(*names):
     return measure(denoiser, groups, usual_measures(4, basins=True), setting)
 
 
+def at_once(measure, denoiser, x, *, generator):
+    """A measure that costs nothing."""
+    return judged(torch.arange(len(x)).double(), torch.zeros(len(x), dtype=torch.bool))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The two costly measures cost nothing: what is asked here is who fails, not what is found."""
+    for kind in (RelativeEnergy, FlowLogDensity):
+        monkeypatch.setattr(kind, "__call__", at_once)
+
+
+@pytest.mark.usefixtures("quick")
 class TestImages:
     def test_nothing_fails(self):
         found, failures = measured_at_images()
@@ -145,6 +158,7 @@ class TestImages:
             measured_at_images()
 
 
+@pytest.mark.usefixtures("quick")
 class TestGroups:
     @pytest.mark.parametrize("name", ALONE)
     def test_one_measure(self, name, monkeypatch):
@@ -252,11 +266,6 @@ def test_a_study_keeps_what_did_not_fail_and_tries_again(tmp_path):
         assert sections(render(read_run(tmp_path), {})) == left
 
 
-def at_once(measure, denoiser, x, *, generator):
-    """A measure that costs nothing."""
-    return judged(torch.arange(len(x)).double(), torch.zeros(len(x), dtype=torch.bool))
-
-
 def sections(page):
     return {name for name in ("basins", "curvature", "energy") if f'id="{name}"' in page}
 
@@ -293,7 +302,7 @@ def place(tmp_path_factory):
     return folder
 
 
-def test_an_audit_keeps_what_did_not_fail(place, tmp_path, monkeypatch):
+def test_an_audit_keeps_what_did_not_fail(place, tmp_path, monkeypatch, words_only):
     break_alone(monkeypatch, "log-density")
     sets = (f"--train={place / 'train.npz'}", f"--samples={place / 'samples.npz'}")
     more = (f"--model={place / 'model'}", "--geometry=6", "--thresholds=fixed:0.5,0.5")

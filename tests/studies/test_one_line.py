@@ -63,7 +63,7 @@ def mine(monkeypatch):
     monkeypatch.setitem(STUDY_CHECKS, "corners", corners)
 
 
-def test_a_study_has_them_all(mine, tmp_path, monkeypatch):
+def test_a_study_has_them_all(mine, tmp_path, monkeypatch, words_only):
     sets = ("data.source=stripes", "denoiser={kind: archive}", "train_sizes=[2, 6]", "sampler.steps=20")
     sets = (*sets, "sample_size=30", "gallery=2", "thresholds='fixed:0.3,0.3'", "geometry=null", "flow=null")
     options = [f"--set={entry}" for entry in sets]

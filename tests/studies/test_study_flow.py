@@ -113,7 +113,7 @@ def test_a_model_that_fails_is_noted_and_hurts_nothing(tmp_path, monkeypatch):
     assert all(note in audit.notes for audit in result.audits.values())
 
 
-def test_an_audit_with_a_model_follows_its_samples(tmp_path):
+def test_an_audit_with_a_model_follows_its_samples(tmp_path, words_only):
     train = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
     save_denoiser(ExactDenoiser(train, DDPMSchedule()), tmp_path / "model")
     samples = (train.repeat(2, 1, 1, 1) + 0.01).clamp(-1, 1)
