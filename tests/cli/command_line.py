@@ -6,7 +6,10 @@ from typer.testing import CliRunner
 from small_geometry import FEW
 from spurion.cli import app
 
-VERBS = ("study", "audit", "train", "sample", "neighbors", "classify", "geometry", "prompts", "report", "doctor")
+VERBS = (
+    *("study", "audit", "train", "sample", "neighbors", "classify", "geometry", "prompts"),
+    *("report", "doctor"),
+)
 
 TINY_STUDY = (
     "--set=train_sizes=[2, 6]",

@@ -23,9 +23,14 @@ def interval(value, low=None, high=None):
 
 def comparison(detector, value, low, high, pair=("memorized", "generalized"), groups=(50, 200)):
     return Comparison(
-        detector=detector, higher=pair[0], lower=pair[1], n=groups, groups=groups, auc=interval(value, low, high),
+        detector=detector,
+        higher=pair[0],
+        lower=pair[1],
+        n=groups,
+        groups=groups,
+        auc=interval(value, low, high),
         sensitivity=interval(0.5) if pair == ("memorized", "generalized") else None,
-    )  # fmt: skip
+    )
 
 
 def found(prompts=(), **more):
