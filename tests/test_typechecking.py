@@ -65,6 +65,15 @@ def test_a_generator_is_checked_when_it_is_made():
         rows(X, torch.ones(2))
 
 
+def test_what_only_type_checkers_know_is_not_checked():
+    def kept(x: "Unknown", count: "int") -> "Unknown":
+        return x
+
+    assert checked(kept)(1, 2) == 1
+    with pytest.raises(BeartypeCallHintViolation):
+        checked(kept)(1, "2")
+
+
 def test_axes_of_one_call_say_nothing_of_the_next():
     for count in (3, 2):
         assert scaled(X[:count], torch.ones(count)).shape == (count, 2)

@@ -14,7 +14,7 @@ import importlib.machinery
 import importlib.util
 import inspect
 import sys
-from typing import get_args
+from typing import Any, get_args
 
 from beartype import BeartypeConf, beartype
 from jaxtyping import AbstractArray, jaxtyped
@@ -29,8 +29,10 @@ def checked(target):
         if dataclasses.is_dataclass(target) and "__init__" in vars(target):
             target.__init__ = checked(target.__init__)
         return target
+    hints = target.__annotations__
+    hints |= {name: Any for name, hint in hints.items() if _is_of_type_checkers(hint, target)}
     typed = _typed(target)
-    if not any(map(_has_axes, getattr(target, "__annotations__", {}).values())):
+    if not any(map(_has_axes, hints.values())):
         return typed
     if inspect.isgeneratorfunction(target):  # beartype looks at what it got at its first value, too late
         return jaxtyped(typechecker=_typed)(target)
@@ -41,6 +43,14 @@ def checked(target):
             return typed(*arguments, **named)
 
     return in_context
+
+
+def _is_of_type_checkers(hint, function):
+    """Whether a hint in quotes names what is not there, as it is imported for type checkers alone."""
+    try:
+        return isinstance(hint, str) and eval(hint, function.__globals__) is None
+    except NameError:
+        return True
 
 
 def _has_axes(hint):

@@ -120,14 +120,14 @@ def test_a_set_must_be_named_and_not_empty(pipeline, tmp_path):
 
 def test_the_verb_writes_what_an_audit_reads(folder, pipeline, tmp_path):
     out = tmp_path / "set.npz"
-    asked = ("--prompt", PROMPT, "--steps", 3, "--guidance", 3, "--negative", "red", "--count", 4)
+    asked = ("--prompt", "a red", "--steps", 3, "--guidance", 3, "--negative", "red", "--count", 4)
     result = run("sample", folder, *asked, "--out", out)
     assert result.exit_code == 0, result.output
     assert f"4 samples: {out}" in result.stdout
     assert "Note" not in result.output
     config = PromptSampling(steps=3)
     expected = samples_to_file(
-        pipeline, pipeline.at(PROMPT, 3, "red"), 4, config, seed=0, path=tmp_path / "own.npz"
+        pipeline, pipeline.at("a red", 3, "red"), 4, config, seed=0, path=tmp_path / "own.npz"
     )
     assert np.array_equal(np.load(out)["samples"], expected.numpy())
     read = open_images(str(out)).images

@@ -1,7 +1,8 @@
 """The kinds of denoisers, by name.
 
 A new kind is one file with a final `Denoiser` and its configuration, and one line in `DENOISERS` (and its
-name in `DenoiserConfig`, for type checkers).
+name in `DenoiserConfig`, for type checkers). A network that is a diffusers model, and so takes seconds to
+import, has its configuration in `spurion.diffusion.denoisers.network_config`.
 """
 
 __all__ = ["DENOISERS", "DenoiserConfig"]
