@@ -242,7 +242,7 @@ def _pull(subject: Subject) -> float:
 
 def _word_weights(words: list[str], subject: Subject, tokens_of: Callable[[str], int]) -> list[float]:
     """The weight of each word: the largest of its tokens, 0 without any."""
-    tokens = DETECTORS["token-attribution"](subject).detail["weight"]
+    tokens = DETECTORS["token-attribution"](subject).detail["tokens"]
     weights, first = [], 0
     for word in words:
         last = first + tokens_of(word)

@@ -132,8 +132,8 @@ class Examiner:
                 evaluations[detector.name] = float(reading.evaluations)
                 notes += [f"{detector.name}: {reading.note}"] if reading.note else []
             values[detector.name] = reading.values.double().cpu()
-            if subject.text is not None and "weight" in reading.detail:
-                tokens = tuple(zip(subject.text.tokens, reading.detail["weight"], strict=True))
+            if subject.text is not None and "tokens" in reading.detail:
+                tokens = tuple(zip(subject.text.tokens, reading.detail["tokens"], strict=True))
         samples = subject.path.samples if self.draws else torch.empty(0, *self._pipeline.shape)
         return PromptReadings(
             values,
