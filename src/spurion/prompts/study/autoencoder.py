@@ -38,7 +38,7 @@ def lossless_autoencoder(channels: int) -> AutoencoderTiny:
     if channels < 1:
         raise ValueError(f"`channels` must be at least 1, got {channels}.")
     with torch.random.fork_rng(devices=[]):
-        model = AutoencoderTiny(
+        model: AutoencoderTiny = AutoencoderTiny(
             in_channels=channels,
             out_channels=channels,
             latent_channels=channels,
@@ -55,7 +55,8 @@ def lossless_autoencoder(channels: int) -> AutoencoderTiny:
     first, last = _convolutions(model.decoder)
     _set(first, torch.cat([one, -one]) * SCALE / 2)
     _set(last, torch.cat([one, -one], dim=1), 0.5)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def _convolutions(network: nn.Module) -> list[nn.Conv2d]:

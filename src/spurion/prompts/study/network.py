@@ -75,7 +75,7 @@ class CaptionedNetwork(nn.Module):
 
 def _unet(config: PromptNetworkConfig, shape: tuple[int, ...]) -> UNet2DConditionModel:
     levels = len(config.channels)
-    return UNet2DConditionModel(
+    network: UNet2DConditionModel = UNet2DConditionModel(
         sample_size=shape[1] if shape[1] == shape[2] else tuple(shape[1:]),
         in_channels=shape[0],
         out_channels=shape[0],
@@ -87,6 +87,7 @@ def _unet(config: PromptNetworkConfig, shape: tuple[int, ...]) -> UNet2DConditio
         attention_head_dim=HEAD_WIDTH,
         norm_num_groups=NORM_GROUPS,
     )
+    return network
 
 
 def _text_encoder(config: PromptNetworkConfig, tokenizer: Any) -> Any:
