@@ -82,12 +82,16 @@ class PromptNetworkConfig(Config):
 
 
 class NoiseConfig(Config):
-    """The noise schedule of the model; see `spurion.diffusion.schedule.DDPMSchedule`."""
+    """The noise schedule of the model, by default that of Stable Diffusion; see `DDPMSchedule`.
+
+    Its last step keeps a little of the image, without which the first step of a sample tells prompts hardly
+    apart.
+    """
 
     steps: int = Field(1000, ge=1, le=100_000)
-    beta_start: float = Field(1e-4, gt=0, lt=1)
-    beta_end: float = Field(0.02, gt=0, lt=1)
-    beta_schedule: BetaSchedule = "linear"
+    beta_start: float = Field(0.00085, gt=0, lt=1)
+    beta_end: float = Field(0.012, gt=0, lt=1)
+    beta_schedule: BetaSchedule = "scaled_linear"
 
     def build(self) -> DDPMSchedule:
         """The schedule."""
@@ -110,6 +114,7 @@ class PromptsStudyConfig(Config):
         steps: Steps of a sample.
         guidance: Guidance of a sample.
         seeds: Samples of a prompt.
+        geometry: Prompts of each label at which the curvature is read.
     """
 
     kind: Literal["prompts"] = "prompts"
@@ -119,7 +124,7 @@ class PromptsStudyConfig(Config):
     counts: CountsConfig = CountsConfig()
     network: PromptNetworkConfig = PromptNetworkConfig()
     noise: NoiseConfig = NoiseConfig()
-    prediction: Prediction = "epsilon"
+    prediction: Prediction = "v_prediction"
     unconditional: float = Field(0.1, gt=0, lt=1)
     training: TrainingConfig = TrainingConfig(
         iterations=3000,
@@ -130,9 +135,10 @@ class PromptsStudyConfig(Config):
         warmup=200,
         checkpoint_every=250,
     )
-    steps: int = Field(50, ge=1, le=1000)
-    guidance: float = Field(7.5, ge=0, le=100)
+    steps: int = Field(25, ge=1, le=1000)
+    guidance: float = Field(2.0, ge=0, le=100)
     seeds: int = Field(4, ge=1, le=1000)
+    geometry: int = Field(24, ge=0)
 
     @field_validator("data")
     @classmethod

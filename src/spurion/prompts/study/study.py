@@ -17,6 +17,7 @@ from typing import Any, cast
 import torch
 
 from spurion.core.config import build_config
+from spurion.core.engine import available_cores
 from spurion.core.progress import Progress, silent
 from spurion.data import ImageSet
 from spurion.diffusion.device import DeviceName, choose_device
@@ -45,6 +46,7 @@ def prompts_study(
     out: Path | str,
     overrides: Sequence[str] = (),
     device: str | None = None,
+    workers: int | None = None,
     report: Progress = silent,
 ) -> PromptsResult:
     """Train a small model that knows some prompts by heart, and examine it; or go on with that.
@@ -54,6 +56,8 @@ def prompts_study(
         out: The run folder.
         overrides: Fields to set, as ``a.b=value``.
         device: Where to compute ("auto", "cpu", "cuda", "mps").
+        workers: Processes that read prompts; by default one for each core of a CPU, else one. Changes no
+            result.
         report: Called with the progress of each part.
 
     Returns:
@@ -78,6 +82,7 @@ def prompts_study(
             folder=folder.root,
             progress=progress,
         )
+        examination.read_apart(_workers(workers, pipeline), report)
         result = examination.result(partial(_truth, config, planted, examination))
         write_result(folder.root, result, RESULT_FILE)
     return result
@@ -114,6 +119,12 @@ def stable_diffusion_study(
         result = examination.result(lambda _: {"name": config.name, "kind": "study"})
         write_result(folder.root, result, RESULT_FILE)
     return result
+
+
+def _workers(asked: int | None, pipeline: TextPipeline) -> int:
+    if asked is not None and asked < 1:
+        raise ValueError(f"`workers` must be at least 1, got {asked}.")
+    return asked or (available_cores() if pipeline.device.type == "cpu" else 1)
 
 
 def _device(name: str) -> torch.device:
