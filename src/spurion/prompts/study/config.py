@@ -36,8 +36,8 @@ class CountsConfig(Config):
     planted: dict[int, int] = Field({5: 24, 20: 24, 40: 24})
     shared: int = Field(24, ge=0, le=10_000)
     images: int = Field(5, ge=2, le=1000)
-    held_out: int = Field(120, ge=0, le=100_000)
-    examined: int = Field(120, ge=1, le=100_000)
+    held_out: int = Field(100, ge=0, le=100_000)
+    examined: int = Field(100, ge=1, le=100_000)
 
     @field_validator("planted")
     @classmethod
@@ -127,7 +127,7 @@ class PromptsStudyConfig(Config):
     prediction: Prediction = "v_prediction"
     unconditional: float = Field(0.1, gt=0, lt=1)
     training: TrainingConfig = TrainingConfig(
-        iterations=3000,
+        iterations=2500,
         batch_size=32,
         replacement=False,
         learning_rate=1e-3,
