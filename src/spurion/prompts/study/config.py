@@ -82,10 +82,11 @@ class PromptNetworkConfig(Config):
 
 
 class NoiseConfig(Config):
-    """The noise schedule of the model, by default that of Stable Diffusion; see `DDPMSchedule`.
+    """The noise schedule of the model; see `spurion.diffusion.schedule.DDPMSchedule`.
 
-    Its last step keeps a little of the image, without which the first step of a sample tells prompts hardly
-    apart.
+    The default is that of Stable Diffusion. With the linear one of DDPM, at whose last step next to nothing
+    of an image is left, the small network answers few prompts with their image, and the first step tells
+    nothing apart.
     """
 
     steps: int = Field(1000, ge=1, le=100_000)
@@ -112,7 +113,7 @@ class PromptsStudyConfig(Config):
         unconditional: The share of captions that training replaces by the empty one.
         training: How it is trained; one pass is one random order of the training list.
         steps: Steps of a sample.
-        guidance: Guidance of a sample.
+        guidance: Guidance of a sample. Beyond 3 the samples of this small model leave the range of images.
         seeds: Samples of a prompt.
         geometry: Prompts of each label at which the curvature is read.
     """
