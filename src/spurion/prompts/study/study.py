@@ -9,7 +9,8 @@
 
 __all__ = ["prompts_study", "stable_diffusion_study"]
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -70,7 +71,7 @@ def prompts_study(
     """
     config = prompts_config(what, overrides)
     folder, progress = RunFolder(out), partial(report, "")
-    with folder.opened(config):
+    with folder.opened(config), _one_thread():
         planted = train_planted(config, folder.root / PLANTED, partial(progress, "train"), device=device)
         pipeline = load_pipeline(planted.model, device=_device(device or config.training.device))
         examination = Examination(
@@ -119,6 +120,17 @@ def stable_diffusion_study(
         result = examination.result(lambda _: {"name": config.name, "kind": "study"})
         write_result(folder.root, result, RESULT_FILE)
     return result
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread of torch, the same on every machine, for their number can change the last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _workers(asked: int | None, pipeline: TextPipeline) -> int:
