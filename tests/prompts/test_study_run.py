@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from small_prompts import SMALL
 
+from small_prompts import SMALL
 from spurion.neighbors import as_distance
 from spurion.prompts import DETECTORS, examine
 from spurion.prompts.config import PromptsConfig
@@ -89,7 +89,7 @@ def test_mitigation_counts_copies_of_the_own_image_and_agreement(run):
     """With no limit every sample is a copy, with a negative one none; agreement is the classifier's."""
     from spurion.prompts import load_pipeline
 
-    out, result = run
+    out, _ = run
     pipeline = load_pipeline(out / "planted" / "model")
     planting = plant(prompts_config(overrides=FIELDS))
     prompts = planting.prompts_of("single")[:2]
