@@ -199,8 +199,13 @@ if __name__ == "__main__":
     place = Path(sys.argv[1])
     import torch
 
-    import spurion.studies.sweep  # noqa: F401
+    # what the forks import, they have from here
+    import spurion.cli
+    import spurion.diffusion.denoisers.mlp
+    import spurion.report
+    import spurion.studies.sweep
 
+    spurion.report.FIGURES = {"distances": spurion.report.FIGURES["distances"]}
     torch.set_num_threads(1)
     prepare(place)
     plans = json.loads(sys.argv[2])

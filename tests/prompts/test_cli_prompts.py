@@ -128,7 +128,7 @@ def test_the_case_study_examines_the_prompts_of_the_paper(model, tmp_path):
     [
         (["stable-diffusion"], "needs the folder of its pipeline"),
         (["digits", "--model", "x"], "`--model` is for the study stable-diffusion"),
-        (["prompts", "--workers", "2"], "`--workers` must be 1"),
+        (["stable-diffusion", "--model", "x", "--workers", "2"], "`--workers` must be 1"),
         (["prompts", "--set", "data=faces"], "data"),
         (["prompts", "--allow-download"], "`--allow-download` does not apply"),
         (["prompts", "--thresholds", "null:0.1"], "`--thresholds` does not apply"),

@@ -220,10 +220,9 @@ def test_intrinsic_dimension_by_probes():
 
 def test_curvature_beyond_full_spectra(monkeypatch):
     """With as many Lanczos steps as coordinates every probe has all eigenvalues: the mean is exact."""
-    subject = conditional.subject(conditional.seeds())
-    exact = Curvature(noise=NOISE)(subject)
+    exact = Curvature(noise=NOISE)(conditional.subject(conditional.seeds()))
     monkeypatch.setattr("spurion.geometry.stiffness.FULL_DIM", 2)
-    probed = Curvature(noise=NOISE)(subject)
+    probed = Curvature(noise=NOISE)(conditional.subject(conditional.seeds()))
     assert list(probed.detail) == ["mean stiffness"]
     assert probed.values == pytest.approx(exact.values, abs=2.0)
     assert probed.detail["mean stiffness"] == pytest.approx(exact.detail["mean stiffness"], abs=0.1)

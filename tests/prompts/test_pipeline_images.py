@@ -4,20 +4,12 @@ import itertools
 
 import pytest
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DiffusionPipeline,
-    DPMSolverMultistepScheduler,
-    EulerDiscreteScheduler,
-    PNDMScheduler,
-)
+from diffusers import DDIMScheduler, DiffusionPipeline, PNDMScheduler
 
 from prompts.tiny_pipelines import KINDS, NOISE, TOKENS, largest, second, stable
 from spurion.core.random import generator
-from spurion.diffusion.schedule import DDPMSchedule
 from spurion.prompts import load_pipeline, walk_down
 from spurion.prompts.extra import quiet_libraries
-from spurion.prompts.spacing import Spacing, read_spacing
 
 PROMPT = "a photo of a red square"
 
@@ -122,33 +114,6 @@ def test_what_a_prompt_says_of_itself(both):
     assert ours.encode([]) == []
 
 
-@pytest.mark.parametrize(
-    "kind", [PNDMScheduler, DDIMScheduler, EulerDiscreteScheduler, DPMSolverMultistepScheduler]
-)
-@pytest.mark.parametrize("spacing", [None, "leading", "trailing", "linspace"])
-@pytest.mark.parametrize("offset", [None, 0, 1])
-def test_walks_are_spaced_as_diffusers_does(tmp_path, kind, spacing, offset):
-    settings = {"timestep_spacing": spacing, "steps_offset": offset}
-    given = {name: value for name, value in settings.items() if value is not None}
-    kind(**NOISE, **given).save_config(tmp_path)
-    schedule = DDPMSchedule(1000, 0.00085, 0.012, "scaled_linear")
-    scheduler = DDIMScheduler.from_config(kind.load_config(tmp_path))
-    own = read_spacing(tmp_path / "scheduler_config.json", corrected=False)
-    for steps in (1, 2, 5, 10, 20, 50, 100, 250, 999):
-        scheduler.set_timesteps(steps)
-        times = scheduler.timesteps.tolist()
-        if max(times) > 999:  # diffusers fails there
-            with pytest.raises(ValueError, match="would begin at step"):
-                own.walk(schedule, steps)
-            continue
-        walk = own.walk(schedule, steps)
-        assert list(walk.times) == times
-        further = times[-1] - 1000 // steps
-        bars = scheduler.alphas_cumprod
-        last = bars[further] if further >= 0 else scheduler.final_alpha_cumprod
-        assert walk.last == pytest.approx(float(last), abs=1e-6)
-
-
 @pytest.mark.parametrize("offset", [0, 1])
 def test_the_offset_is_corrected_as_the_pipeline_does(tmp_path, offset):
     scheduler = PNDMScheduler(**NOISE, steps_offset=offset, skip_prk_steps=True)
@@ -158,20 +123,6 @@ def test_the_offset_is_corrected_as_the_pipeline_does(tmp_path, offset):
     other = theirs(folder).scheduler
     other.set_timesteps(4)
     assert list(load_pipeline(folder).walk(4).times) == other.timesteps.tolist() == [751, 501, 251, 1]
-
-
-@pytest.mark.parametrize("steps", [0, 1001])
-def test_a_walk_has_as_many_steps_as_there_are(steps):
-    with pytest.raises(ValueError, match=rf"`steps` must lie in 1..1000, got {steps}"):
-        Spacing().walk(DDPMSchedule(), steps)
-
-
-def test_a_walk_of_all_steps_ends_one_step_further():
-    schedule = DDPMSchedule()
-    assert Spacing().walk(schedule, 1000).last == 1.0
-    walk = Spacing(steps_offset=1).walk(schedule, 900)
-    assert walk.times[-1] == 1
-    assert walk.last == float(schedule.alphas_cumprod[0])
 
 
 def test_latents_of_images_are_those_of_the_autoencoder(both):

@@ -40,18 +40,18 @@ def study(
     Raises:
         ValueError: If more than one process is asked for, or as there.
     """
-    _check(workers)
-    run = stable_diffusion_study if _is_case_study(what) else prompts_study
-    return run(what, out=out, overrides=overrides, device=device, report=report)
+    if _is_case_study(what):
+        _check(workers)
+        return stable_diffusion_study(what, out=out, overrides=overrides, device=device, report=report)
+    return prompts_study(what, out=out, overrides=overrides, device=device, workers=workers, report=report)
 
 
 def plan(what: Any, *, overrides: Sequence[str], device: str | None, workers: int | None) -> Plan:
     """Resolve a study; of the one that trains with an estimate of its time.
 
     Raises:
-        ValueError: If more than one process is asked for, or the configuration is wrong.
+        ValueError: If the configuration is wrong.
     """
-    _check(workers)
     return stable_diffusion_config(what, overrides) if _is_case_study(what) else prompts_plan(what, overrides)
 
 
@@ -89,6 +89,6 @@ def _is_case_study(what: Any) -> bool:
 def _check(workers: int | None) -> None:
     if workers not in (None, 1):
         raise ValueError(
-            f"`--workers` must be 1 for a study of prompts, which is one process, got {workers}; leave it "
-            "out."
+            f"`--workers` must be 1 for a study of Stable Diffusion, which is one process, got {workers}; "
+            "leave it out."
         )

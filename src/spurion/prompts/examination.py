@@ -24,6 +24,7 @@ import torch
 from spurion.audits.findings import SourceInfo
 from spurion.core.arguments import FLAG, Kind, check_arguments, check_choice, optional
 from spurion.core.config import Config, build_config
+from spurion.core.engine import run_tasks
 from spurion.core.environment import Crew, environment
 from spurion.core.progress import Progress, silent
 from spurion.core.store import Store
@@ -35,10 +36,11 @@ from spurion.prompts.comparing import Known, distances_of, known_images
 from spurion.prompts.conclusion import conclude_prompts
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.detectors import DETECTORS
+from spurion.prompts.detectors.registry import changed
 from spurion.prompts.gallery import GALLERY_FILE, chosen, write_gallery
 from spurion.prompts.nearness import ground
 from spurion.prompts.pipeline import TextPipeline, load_pipeline
-from spurion.prompts.readings import Examiner, PromptReadings
+from spurion.prompts.readings import Examiner, PromptReadings, ReadingTask, read_prompts
 from spurion.prompts.results import PromptReading, PromptsResult
 from spurion.prompts.spectra import Spectra, groups_of, spectra
 from spurion.prompts.table import PromptTable, as_table
@@ -154,6 +156,39 @@ class Examination:
             "environment": environment(Crew(1, torch.get_num_threads(), str(pipeline.device))),
         }
         return PromptsResult(**(values | more(thresholds)))
+
+    def read_apart(self, workers: int, report: Progress) -> None:
+        """Read the prompts in several processes, each with one thread; a result then finds the readings.
+
+        Detectors that were registered in this process are not known to others: then nothing is done.
+
+        Arguments:
+            workers: How many processes.
+            report: Called with the name of a process, the stage and how far it is.
+
+        Raises:
+            RuntimeError: If a process died.
+        """
+        if changed():
+            return
+        pipeline = self.pipeline
+        draw = self.train is not None or any(entry.images for entry in self.table.entries)
+        prompts = [entry.prompt for entry in self.table.entries]
+        tasks = [
+            ReadingTask(
+                name=f"part {part + 1}" if workers > 1 else "",
+                model=Path(pipeline.name),
+                device=str(pipeline.device),
+                half=pipeline.question.network.dtype != torch.float32,
+                config=self.config,
+                draw=draw or self.config.geometry > 0,
+                folder=self._kept,
+                prompts=tuple(prompts[part::workers]),
+            )
+            for part in range(min(workers, len(prompts)))
+        ]
+        for _ in run_tasks(read_prompts, tasks, workers=workers, threads=1, report=report):
+            pass
 
     @property
     def _kept(self) -> Path:

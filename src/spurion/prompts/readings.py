@@ -6,7 +6,7 @@ first prompt that has none, and a table in another order, with other labels or m
 it shares with the last.
 """
 
-__all__ = ["Examiner", "PromptReadings", "subject_of"]
+__all__ = ["Examiner", "PromptReadings", "ReadingTask", "read_prompts", "subject_of"]
 
 import hashlib
 import json
@@ -19,11 +19,12 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from spurion.core.failures import FAILURES, one_sentence
+from spurion.core.progress import Progress
 from spurion.core.store import KeyedFile
 from spurion.core.tensors import Damaged, Tensors, tell
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.detectors import DETECTORS, Reading
-from spurion.prompts.pipeline import TextPipeline
+from spurion.prompts.pipeline import TextPipeline, load_pipeline
 from spurion.prompts.subject import Seeds, Subject, Text, initial_noises
 from spurion.prompts.text import Conditioning
 
@@ -51,6 +52,41 @@ class PromptReadings:
     samples: Tensor
     cut: str
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReadingTask:
+    """Prompts for one process to read.
+
+    Attributes:
+        name: What progress calls it.
+        model: The folder of the pipeline.
+        device: Where it computes.
+        half: Whether its network computes in half precision.
+        config: How to measure.
+        draw: Whether samples are drawn.
+        folder: Where readings are kept.
+        prompts: The prompts.
+    """
+
+    name: str
+    model: Path
+    device: str
+    half: bool
+    config: PromptsConfig
+    draw: bool
+    folder: Path
+    prompts: tuple[str, ...]
+
+
+def read_prompts(task: ReadingTask, report: Progress) -> int:
+    """Read the prompts of a task into their files; the number of them."""
+    pipeline = load_pipeline(task.model, device=task.device, half=task.half)
+    examiner = Examiner(pipeline, task.config, draw=task.draw, folder=task.folder)
+    for done, prompt in enumerate(task.prompts, start=1):
+        examiner.read(prompt)
+        report(task.name, "read", done, len(task.prompts))
+    return len(task.prompts)
 
 
 class Examiner:

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import prod
 from typing import NamedTuple, final
 
 import torch
@@ -31,8 +32,12 @@ from torch import Tensor
 from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.schedule import DDPMSchedule
+from spurion.geometry.stiffness import Stiffness, stiffness
 from spurion.prompts.counted import CountedDenoiser
 from spurion.prompts.walk import Walk, bars_of, ddim_step
+
+PROBES, STEPS = 8, 50
+"""Of the quadrature where there are too many coordinates for full spectra."""
 
 Attention = Callable[[Tensor, int], Tensor]
 """Cross-attention of the pass with the prompt: from items (n, *shape) and a time to (n, positions, tokens),
@@ -200,6 +205,7 @@ class Subject:
         self.seeds, self.guidance, self.image = seeds, guidance, image
         self._text, self._attention, self._end = text, attention, end
         self._noise: dict[int, Tensor] = {}
+        self._stiffness: dict[tuple[float, float], tuple[Stiffness, float]] = {}
         self._beside = 0.0
 
     @property
@@ -273,6 +279,21 @@ class Subject:
                 states.append(ddim_step(states[-1], noise, bar_t, bar_s))
         noises = torch.stack(conditional), torch.stack(unconditional)
         return Path(times, torch.stack(states[:-1]), *noises, samples=states[-1])
+
+    def stiffness(self, t: float | int, cut: float) -> tuple[Stiffness, float]:
+        """The stiffness of the density with the prompt at the samples, and the evaluations a seed it took.
+
+        Arguments:
+            t: The time at which it is read.
+            cut: Directions softer than this are soft.
+        """
+        if (t, cut) not in self._stiffness:
+            samples, before, dim = self.path.samples, self.spent, prod(self.conditional.shape)
+            found = stiffness(self.conditional, samples, t, cut=cut, seed=0)
+            products = 2 * PROBES * min(STEPS, dim)  # with the Jacobian and with its transpose
+            self.spend(products if found.spectra is None else dim)
+            self._stiffness[t, cut] = found, self.spent - before
+        return self._stiffness[t, cut]
 
     @property
     def path_cost(self) -> int:

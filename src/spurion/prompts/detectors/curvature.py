@@ -16,17 +16,13 @@ References:
 
 __all__ = ["Curvature"]
 
-import math
 from dataclasses import dataclass
 from typing import final
 
-from spurion.geometry import stiffness as geometry
 from spurion.geometry.jacobian import coefficients
 from spurion.geometry.spectrum import CUT
 from spurion.prompts.detectors.kinds import Detector, Reading
 from spurion.prompts.subject import Subject
-
-PROBES, STEPS = 8, 50  # of the quadrature
 
 
 @final
@@ -50,15 +46,10 @@ class Curvature(Detector):
 
     def read(self, subject: Subject) -> Reading:
         """Soft directions, with mean stiffness and largest singular value as detail."""
-        samples, before = subject.path.samples, subject.spent
-        t, dim = subject.conditional.schedule.nearest(self.noise), math.prod(subject.conditional.shape)
-        found = geometry.stiffness(subject.conditional, samples, t, cut=self.cut, seed=0)
+        t = subject.conditional.schedule.nearest(self.noise)
+        found, cost = subject.stiffness(t, self.cut)
         detail = {"mean stiffness": found.mean.values.tolist()}
-        if found.spectra is None:
-            subject.spend(2 * PROBES * min(STEPS, dim))  # products with the Jacobian and with its transpose
-        else:
-            subject.spend(dim)
+        if found.spectra is not None:
             sigma = coefficients(subject.conditional.schedule, t)[1]
             detail["largest singular value"] = (found.spectra.singular[:, 0] / sigma**2).tolist()
-        evaluations = subject.path_cost + subject.spent - before
-        return Reading(found.soft_directions.values, evaluations, detail)
+        return Reading(found.soft_directions.values, subject.path_cost + cost, detail)

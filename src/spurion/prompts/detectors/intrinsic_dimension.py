@@ -23,9 +23,11 @@ from typing import final
 import torch
 
 from spurion.core.random import generator
+from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.jacobian import denoise_and_traces, random_signs
 from spurion.geometry.dimension import flipd
 from spurion.geometry.jacobian import coefficients
+from spurion.geometry.spectrum import CUT
 from spurion.geometry.stiffness import FULL_DIM
 from spurion.prompts.detectors.kinds import Detector, Reading
 from spurion.prompts.subject import Subject
@@ -54,14 +56,22 @@ class IntrinsicDimension(Detector):
 
     def read(self, subject: Subject) -> Reading:
         """Dimensions; NaN where a sample or the model's answer at it is not finite."""
-        samples, denoiser, before = subject.path.samples, subject.conditional, subject.spent
-        t, dim = denoiser.schedule.nearest(self.noise), math.prod(denoiser.shape)
+        denoiser = subject.conditional
+        t = denoiser.schedule.nearest(self.noise)
+        if math.prod(denoiser.shape) <= self.exact:
+            found, cost = subject.stiffness(t, CUT)
+            return Reading(found.dimension.values, subject.path_cost + cost, {})
+        return self._probed(subject, denoiser, t)
+
+    def _probed(self, subject: Subject, denoiser: Denoiser, t: float | int) -> Reading:
+        """The trace by probes, which is cheaper than a density where there are many coordinates."""
+        samples, before, dim = subject.path.samples, subject.spent, math.prod(denoiser.shape)
         alpha, sigma = coefficients(denoiser.schedule, t)
         finite = samples.flatten(1).isfinite().all(dim=1)
         x_t = alpha * torch.where(finite.view(-1, *[1] * len(denoiser.shape)), samples, 0.0)
-        probes = None if dim <= self.exact else random_signs(PROBES, x_t, generator=generator(0, "flipd"))
+        probes = random_signs(PROBES, x_t, generator=generator(0, "flipd"))
         x_hat, traces = denoise_and_traces(denoiser, x_t, t, probes)
-        subject.spend(dim if probes is None else PROBES)
+        subject.spend(PROBES)
         noise = (x_t - alpha * x_hat).flatten(1).cpu().double()
         values = flipd(dim - alpha * traces.mean(dim=1).cpu(), noise, sigma)
         values = values.masked_fill(~finite.cpu(), torch.nan)

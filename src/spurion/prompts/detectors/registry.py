@@ -4,7 +4,7 @@ A new detector is one file with a final `Detector`, and one line here, or `DETEC
 of the package; the contract test runs over this dictionary.
 """
 
-__all__ = ["DETECTORS"]
+__all__ = ["DETECTORS", "changed"]
 
 from collections import UserDict
 
@@ -51,3 +51,8 @@ class _Detectors(UserDict[str, Detector]):
 
 DETECTORS = _Detectors({detector.name: detector for detector in _ALL})
 """The name a user types, and the detector with its default settings; one of another name is refused."""
+
+
+def changed() -> bool:
+    """Whether detectors were registered or replaced in this process, of which others do not know."""
+    return tuple(DETECTORS.values()) != _ALL

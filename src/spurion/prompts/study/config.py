@@ -36,8 +36,8 @@ class CountsConfig(Config):
     planted: dict[int, int] = Field({5: 24, 20: 24, 40: 24})
     shared: int = Field(24, ge=0, le=10_000)
     images: int = Field(5, ge=2, le=1000)
-    held_out: int = Field(120, ge=0, le=100_000)
-    examined: int = Field(120, ge=1, le=100_000)
+    held_out: int = Field(100, ge=0, le=100_000)
+    examined: int = Field(100, ge=1, le=100_000)
 
     @field_validator("planted")
     @classmethod
@@ -115,6 +115,7 @@ class PromptsStudyConfig(Config):
         steps: Steps of a sample.
         guidance: Guidance of a sample. Beyond 3 the samples of this small model leave the range of images.
         seeds: Samples of a prompt.
+        geometry: Prompts of each label at which the curvature is read.
     """
 
     kind: Literal["prompts"] = "prompts"
@@ -124,7 +125,7 @@ class PromptsStudyConfig(Config):
     counts: CountsConfig = CountsConfig()
     network: PromptNetworkConfig = PromptNetworkConfig()
     noise: NoiseConfig = NoiseConfig()
-    prediction: Prediction = "epsilon"
+    prediction: Prediction = "v_prediction"
     unconditional: float = Field(0.1, gt=0, lt=1)
     training: TrainingConfig = TrainingConfig(
         iterations=2500,
@@ -135,9 +136,10 @@ class PromptsStudyConfig(Config):
         warmup=200,
         checkpoint_every=250,
     )
-    steps: int = Field(50, ge=1, le=1000)
+    steps: int = Field(25, ge=1, le=1000)
     guidance: float = Field(2.0, ge=0, le=100)
     seeds: int = Field(4, ge=1, le=1000)
+    geometry: int = Field(24, ge=0)
 
     @field_validator("data")
     @classmethod

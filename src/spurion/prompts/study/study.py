@@ -9,7 +9,8 @@
 
 __all__ = ["prompts_study", "stable_diffusion_study"]
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from typing import Any, cast
 import torch
 
 from spurion.core.config import build_config
+from spurion.core.engine import available_cores
 from spurion.core.progress import Progress, silent
 from spurion.data import ImageSet
 from spurion.diffusion.device import DeviceName, choose_device
@@ -45,6 +47,7 @@ def prompts_study(
     out: Path | str,
     overrides: Sequence[str] = (),
     device: str | None = None,
+    workers: int | None = None,
     report: Progress = silent,
 ) -> PromptsResult:
     """Train a small model that knows some prompts by heart, and examine it; or go on with that.
@@ -54,6 +57,8 @@ def prompts_study(
         out: The run folder.
         overrides: Fields to set, as ``a.b=value``.
         device: Where to compute ("auto", "cpu", "cuda", "mps").
+        workers: Processes that read prompts; by default one for each core of a CPU, else one. Changes no
+            result.
         report: Called with the progress of each part.
 
     Returns:
@@ -66,7 +71,7 @@ def prompts_study(
     """
     config = prompts_config(what, overrides)
     folder, progress = RunFolder(out), partial(report, "")
-    with folder.opened(config):
+    with folder.opened(config), _one_thread():
         planted = train_planted(config, folder.root / PLANTED, partial(progress, "train"), device=device)
         pipeline = load_pipeline(planted.model, device=_device(device or config.training.device))
         examination = Examination(
@@ -78,6 +83,7 @@ def prompts_study(
             folder=folder.root,
             progress=progress,
         )
+        examination.read_apart(_workers(workers, pipeline), report)
         result = examination.result(partial(_truth, config, planted, examination))
         write_result(folder.root, result, RESULT_FILE)
     return result
@@ -114,6 +120,23 @@ def stable_diffusion_study(
         result = examination.result(lambda _: {"name": config.name, "kind": "study"})
         write_result(folder.root, result, RESULT_FILE)
     return result
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread of torch, the same on every machine, for their number can change the last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _workers(asked: int | None, pipeline: TextPipeline) -> int:
+    if asked is not None and asked < 1:
+        raise ValueError(f"`workers` must be at least 1, got {asked}.")
+    return asked or (available_cores() if pipeline.device.type == "cpu" else 1)
 
 
 def _device(name: str) -> torch.device:
