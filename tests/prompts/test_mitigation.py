@@ -108,7 +108,7 @@ def test_it_stops_at_the_share(given):
 def test_the_words_of_one_sum_weigh_alike_and_the_first_is_dropped(given):
     heavy = [gradient("one two big huge", given, place) for place in range(4)]
     assert max(heavy) == pytest.approx(min(heavy), rel=1e-6)
-    read = DETECTORS["token-attribution"](reader(given)("one two big huge")).detail["weight"]
+    read = DETECTORS["token-attribution"](reader(given)("one two big huge")).detail["tokens"]
     assert read == pytest.approx(heavy, rel=1e-5)
 
 
@@ -121,7 +121,7 @@ def test_a_word_is_as_heavy_as_its_heaviest_token(given, monkeypatch, weights, h
         name, unit, source, higher = "token-attribution", "1", "here", True
 
         def read(self, subject):
-            return Reading(torch.zeros(3), 0.0, {"weight": list(weights)})
+            return Reading(torch.zeros(3), 0.0, {"tokens": list(weights)})
 
     monkeypatch.setitem(DETECTORS, "token-attribution", Stated())
     tokens = {"one": 1, "twobig": 2, "huge": 1}

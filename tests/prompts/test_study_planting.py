@@ -22,10 +22,10 @@ def usual():
 def test_parts_have_the_stated_numbers_and_labels(usual):
     assert [(p.name, p.prompts, p.images, p.copies, p.label) for p in usual.parts] == [
         ("single", 1000, 1, 1, "generalized"),
-        ("planted-5", 24, 1, 5, "other"),
-        ("planted-20", 24, 1, 20, "other"),
+        ("planted-5", 24, 1, 5, None),
+        ("planted-20", 24, 1, 20, None),
         ("planted-40", 24, 1, 40, "memorized"),
-        ("shared", 24, 5, 1, "other"),
+        ("shared", 24, 5, 1, None),
         ("held-out", 120, 1, 0, "other"),
     ]
     assert len(usual.captions) == len(usual.names) == 1216
@@ -91,7 +91,12 @@ def test_files_hold_the_truth_to_the_bit(tmp_path):
 
 def test_entries_say_copies_label_and_a_group_of_their_own(tmp_path):
     entries = plant(small_config()).table(tmp_path, every=True).entries
-    assert Counter(entry.label for entry in entries) == {"generalized": 6, "memorized": 2, "other": 7}
+    assert Counter(entry.label for entry in entries) == {
+        "generalized": 6,
+        "memorized": 2,
+        "other": 3,
+        None: 4,
+    }
     assert [entry.copies for entry in entries] == [1] * 6 + [3] * 2 + [5] * 2 + [1] * 2 + [0] * 3
     assert len({entry.cluster for entry in entries}) == len(entries)
     assert [len(entry.images) for entry in entries] == [1] * 10 + [2] * 2 + [1] * 3

@@ -84,9 +84,9 @@ class PromptNetworkConfig(Config):
 class NoiseConfig(Config):
     """The noise schedule of the model; see `spurion.diffusion.schedule.DDPMSchedule`.
 
-    The default is that of Stable Diffusion. With the linear one of DDPM, at whose last step next to nothing
-    of an image is left, the small network answers few prompts with their image, and the first step tells
-    nothing apart.
+    The default is that of Stable Diffusion, whose last step leaves a little of the image. With the linear one
+    of DDPM, which leaves next to nothing, and with fewer words in captions, the first step told memorized
+    prompts less well.
     """
 
     steps: int = Field(1000, ge=1, le=100_000)
@@ -125,7 +125,7 @@ class PromptsStudyConfig(Config):
     counts: CountsConfig = CountsConfig()
     network: PromptNetworkConfig = PromptNetworkConfig()
     noise: NoiseConfig = NoiseConfig()
-    prediction: Prediction = "v_prediction"
+    prediction: Prediction = "epsilon"
     unconditional: float = Field(0.1, gt=0, lt=1)
     training: TrainingConfig = TrainingConfig(
         iterations=2500,
