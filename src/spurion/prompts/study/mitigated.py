@@ -8,7 +8,6 @@ accuracy on the held-out ones is stated with the result.
 __all__ = ["NameClassifier", "mitigated"]
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -20,12 +19,11 @@ from torch import Tensor
 from spurion.core.progress import Progress, silent
 from spurion.neighbors import Distance, nearest
 from spurion.prompts.config import PromptsConfig
-from spurion.prompts.mitigation import calm_noises, drop_words
+from spurion.prompts.mitigation import calm_source, fewer_words
 from spurion.prompts.pipeline import TextPipeline
-from spurion.prompts.readings import subject_of
 from spurion.prompts.results import Mitigated
 from spurion.prompts.study.planting import Planting
-from spurion.prompts.subject import Seeds, Subject, initial_noises
+from spurion.prompts.subject import Seeds, initial_noises
 from spurion.prompts.walk import walk_down
 from spurion.statistics.roc import share_of
 
@@ -125,25 +123,14 @@ def _samples(
     """Each way of sampling: its name, the latents, and the network evaluations that it adds for all."""
 
     def drawn(text: str, noises: Tensor) -> Tensor:
-        return walk_down(pipeline.at(text, config.guidance, config.negative), noises, seeds.walk)
-
-    def at_noises(noises: Tensor) -> Subject:
-        own = Seeds(seeds.unconditional, noises, seeds.walk)
-        return subject_of(pipeline, pipeline.encode([prompt])[0], own, config)
+        denoiser = pipeline.at(text, config.guidance, config.negative)
+        return walk_down(denoiser, noises.to(seeds.noises), seeds.walk)
 
     yield "none", drawn(prompt, seeds.noises), 0.0
-    less = drop_words(
-        prompt,
-        lambda text: subject_of(pipeline, pipeline.encode([text])[0], seeds, config),
-        partial(_count, pipeline),
-    )
-    yield "tokens", drawn(less.prompt, seeds.noises), less.evaluations
-    calm = calm_noises(at_noises, pipeline.shape, config.seeds, seed=config.seed)
-    yield "noise", drawn(prompt, calm.noises.to(seeds.noises)), calm.evaluations
-
-
-def _count(pipeline: TextPipeline, word: str) -> int:
-    return len(pipeline.encode([word])[0].tokens)
+    fewer = fewer_words(pipeline, prompt, seeds, config)
+    yield "tokens", drawn(fewer.prompt, seeds.noises), fewer.evaluations
+    calm = calm_source(pipeline, prompt, config)(range(config.seeds))
+    yield "noise", drawn(prompt, calm.noises), calm.evaluations
 
 
 def _flat(images: Float[Tensor, "n C H W"]) -> np.ndarray:
