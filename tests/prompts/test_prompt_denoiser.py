@@ -191,6 +191,7 @@ def test_the_noise_has_a_gradient_by_the_embedding(pipeline):
     assert float((gradient * step).sum()) == pytest.approx(float(difference), rel=2e-2)
 
 
+@pytest.mark.parametrize("pipeline", ["sd1", "sd2"], indirect=True)
 def test_every_measure_of_the_geometry_works(pipeline):
     denoiser = pipeline.at(PROMPT, 2)
     points = 0.5 * latents(pipeline)
