@@ -59,7 +59,7 @@ def test_samples_of_another_range_never_pass():
     assert half.fractions.memorized.value == pytest.approx((SETS.labels == 0).double().mean())
 
 
-def clipped(beyond, count, role="samples", transforms=()):
+def clipped(beyond, count, role="samples", transforms=None):
     sets = {"train": SETS.train, "samples": SETS.samples.clone(), "holdout": SETS.holdout.clone()}
     sets[role][:count, 0, 0, 0] = 1 + beyond
     rule = {"thresholds": "fixed:0.2,0.2", "transforms": transforms, "fail_if": "memorized > 0.6"}
