@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from spurion.data.digits import load_digits
+from spurion.data.emoji import load_emoji
 from spurion.data.hub import load_hub
 from spurion.data.mnist_5k import load_mnist_5k
 from spurion.data.split import Split
@@ -16,6 +17,7 @@ Loader = Callable[[bool], Split]
 DATASETS: dict[str, Loader] = {
     "digits": load_digits,
     "mnist-5k": load_mnist_5k,
+    "emoji": load_emoji,
     "mnist": partial(load_hub, "mnist"),
     "fashion-mnist": partial(load_hub, "fashion-mnist"),
     "cifar10": partial(load_hub, "cifar10"),

@@ -7,7 +7,7 @@ References:
     | Memorization to Generalization (Pham et al., 2025): the same random seed for all splits, 3407
 """
 
-__all__ = ["PAPER_SEED", "Split", "hold_out", "nested_order"]
+__all__ = ["PAPER_SEED", "Split", "hold_out", "hold_out_families", "nested_order"]
 
 from dataclasses import dataclass
 
@@ -21,6 +21,9 @@ PAPER_SEED = 3407
 """The seed of the paper's training subsets."""
 
 _HOLDOUT_SEED = 0
+
+_LARGEST_FAMILY = 0.25
+"""The most that one family may be of the held-out part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +71,52 @@ def hold_out(images: ImageSet, fraction: float) -> Split:
     Raises:
         ValueError: If either part would be empty.
     """
+    count = _count(images, fraction)
+    order = nested_order(len(images), _HOLDOUT_SEED)
+    return _divided(images, order[:count])
+
+
+def hold_out_families(images: ImageSet, fraction: float, families: Int64[Tensor, " n"]) -> Split:
+    """Hold out whole families of near copies, so that no training image has one among the held-out images.
+
+    Families enter the held-out part in a random order, always the same, each that still fits. One that would
+    be more than a quarter of the part is trained on: it would stand for the rest of the images.
+
+    Arguments:
+        images: The set to divide; both parts keep its order.
+        fraction: The share to hold out, in (0, 1); fewer images where no further family fits.
+        families: A number for each image, equal within a family; see `spurion.data.families`.
+
+    Raises:
+        ValueError: If there is not one number for every image, or either part would be empty.
+    """
+    if len(families) != len(images):
+        raise ValueError(f"`families` must be given for each of the {len(images)} images, got {len(families)}.")
+    count = _count(images, fraction)
+    _, members, sizes = families.unique(return_inverse=True, return_counts=True)
+    held, left = torch.zeros(len(sizes), dtype=torch.bool), count
+    for family in nested_order(len(sizes), _HOLDOUT_SEED).tolist():
+        size = int(sizes[family])
+        if size <= left and size <= max(1, _LARGEST_FAMILY * count):
+            held[family] = True
+            left -= size
+    if left == count:
+        raise ValueError(f"`families` must have one of at most a quarter of the {count} images to hold out.")
+    return _divided(images, held[members].nonzero().flatten())
+
+
+def _count(images: ImageSet, fraction: float) -> int:
     count = round(fraction * len(images)) if 0 < fraction < 1 else 0
     if not 0 < count < len(images):
         raise ValueError(
             f"`holdout` must be a fraction that leaves images on both sides, got {fraction:g} of "
             f"{len(images)} images."
         )
-    order = nested_order(len(images), _HOLDOUT_SEED)
-    train, holdout = order[count:].sort().values, order[:count].sort().values
-    return Split(images.subset(train), images.subset(holdout, f"{images.name} (held out)"))
+    return count
+
+
+def _divided(images: ImageSet, holdout: Int64[Tensor, " k"]) -> Split:
+    kept = torch.ones(len(images), dtype=torch.bool)
+    kept[holdout] = False
+    train, held = kept.nonzero().flatten(), (~kept).nonzero().flatten()
+    return Split(images.subset(train), images.subset(held, f"{images.name} (held out)"))

@@ -8,6 +8,7 @@ The images of a set go to parts, of which none meets another:
 - ``held-out``: one image a prompt, never in the training list.
 
 Images are drawn so that every part has the same mix of names as the whole set, as nearly as its size allows.
+Where images of one name are near copies, a name goes to one prompt alone, and all but its images are left out.
 They are rounded to the 256 levels of 8-bit files, so that the files hold what is trained on, to the bit.
 
 ::
@@ -24,6 +25,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -199,36 +201,64 @@ def _parts(counts: CountsConfig) -> tuple[Part, ...]:
 
 def _chosen(captioned: Captioned, parts: Sequence[Part], seed: int) -> list[tuple[int, ...]]:
     """The images of each prompt; parts of several images a prompt choose first, for they need one name."""
+    names = captioned.names
     wanted = sum(part.prompts * part.images for part in parts)
-    order = _mixed(captioned.names, seed)
+    order = _by_name(names, seed) if captioned.near else _mixed(names, seed)
     if wanted > len(order):
         raise ValueError(
             f"`counts` ask for {wanted:,} images, but {captioned.images.name} has {len(order):,}; ask for "
             "fewer."
         )
     chosen: dict[str, list[tuple[int, ...]]] = {}
-    for part in sorted(parts, key=lambda part: -part.images):
-        if part.images > 1:
-            chosen[part.name] = _groups(captioned, order, part)
-            taken = {image for images in chosen[part.name] for image in images}
-            order = [image for image in order if image not in taken]
-        else:
-            chosen[part.name] = [(image,) for image in order[: part.prompts]]
-            order = order[part.prompts :]
+    for part in (part for part in parts if part.images > 1):
+        chosen[part.name] = _groups(captioned, order, part)
+        taken = {image for images in chosen[part.name] for image in images}
+        order = [image for image in order if image not in taken]
+        if captioned.near:
+            used = {names[image] for image in taken}
+            order = [image for image in order if names[image] not in used]
+    rest = iter(_firsts(names, order) if captioned.near else order)
+    for part in (part for part in parts if part.images == 1):
+        chosen[part.name] = [(image,) for image in islice(rest, part.prompts)]
+        if len(chosen[part.name]) < part.prompts:
+            raise ValueError(
+                f"`counts` ask for more prompts of one image than {captioned.images.name} has names left, one "
+                "for each; ask for fewer."
+            )
     return [images for part in parts for images in chosen[part.name]]
 
 
 def _mixed(names: Sequence[str], seed: int) -> list[int]:
     """All images in a random order of which every stretch has the mix of names of the whole."""
-    members: dict[str, list[int]] = defaultdict(list)
-    for image in torch.randperm(len(names), generator=generator(seed, "images")).tolist():
-        members[names[image]].append(image)
     keyed = [
         ((rank + 0.5) / len(images), place, image)
-        for place, images in enumerate(members.values())
+        for place, images in enumerate(_shuffled(names, seed))
         for rank, image in enumerate(images)
     ]
     return [image for _, _, image in sorted(keyed)]
+
+
+def _by_name(names: Sequence[str], seed: int) -> list[int]:
+    """All images, one name after the other, in a random order of names, and of images of each."""
+    members = _shuffled(names, seed)
+    order = torch.randperm(len(members), generator=generator(seed, "names")).tolist()
+    return [image for place in order for image in members[place]]
+
+
+def _shuffled(names: Sequence[str], seed: int) -> list[list[int]]:
+    """The images of each name in a random order."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for image in torch.randperm(len(names), generator=generator(seed, "images")).tolist():
+        members[names[image]].append(image)
+    return list(members.values())
+
+
+def _firsts(names: Sequence[str], order: Sequence[int]) -> list[int]:
+    """The first image of each name."""
+    firsts: dict[str, int] = {}
+    for image in order:
+        firsts.setdefault(names[image], image)
+    return list(firsts.values())
 
 
 def _groups(captioned: Captioned, order: Sequence[int], part: Part) -> list[tuple[int, ...]]:
@@ -246,7 +276,7 @@ def _groups(captioned: Captioned, order: Sequence[int], part: Part) -> list[tupl
             )
         for images in large[: part.prompts - len(groups)]:
             groups.append(tuple(images[: part.images]))
-            del images[: part.images]
+            del images[: len(images) if captioned.near else part.images]
     return groups
 
 
