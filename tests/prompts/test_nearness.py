@@ -38,6 +38,18 @@ def test_outcomes(to_train, among, outcome, training, repeated):
 def test_own_images_are_counted_apart():
     one = answered(found([0.0, 0.0], [9.0, 9.0], [0.2, 3.0]), RULE)
     assert (one.own, one.training) == (0.5, 1.0)
+    assert answered(found([0.0], [9.0], [1.0]), RULE).own == 1.0  # at the threshold is within it
+
+
+@pytest.mark.parametrize("missing", ["memorized", "spurious"])
+def test_without_both_thresholds_nothing_is_said(missing):
+    assert answered(found([0.0], [0.0]), RULE.model_copy(update={missing: None})) is None
+
+
+def test_two_samples_are_held_against_each_other():
+    samples = torch.tensor([0.0, 3.0]).view(2, 1, 1, 1)
+    both = measure_distances([samples], [None], [True], samples + 9, as_distance("l2"))[0]
+    assert both.among.tolist() == [3, 3]
 
 
 def test_distances_are_those_of_every_prompt_alone():

@@ -37,6 +37,18 @@ def test_texts_of_one_style_differ_by_chance_alone():
     assert wrong <= 5
 
 
+def test_shares_of_characters_do_not_grow_with_length():
+    """Twice the same text has as large a share of capitals, punctuation and digits."""
+    exact = [text[:40].ljust(40, "x") + "A.7" for text in texts(60, 4, words=8)]
+    assert {one.name for one in differences([t * 2 for t in exact], exact)} == {"length", "words"}
+
+
+def test_a_feature_may_differ_though_both_have_none_of_it_at_zero():
+    """A feature that is 1 everywhere is left out like one that is 0: what is alike tells nothing."""
+    assert differences(["aaa"] * 30, ["bbb"] * 30) == []
+    assert [one.name for one in differences(["a a"] * 30, ["bbb"] * 30)] == ["words"]
+
+
 def test_nothing_is_said_of_no_texts():
     assert differences([], texts(30, 0)) == []
     assert differences(texts(30, 0), []) == []
