@@ -71,9 +71,7 @@ def near_families(
     return torch.tensor([root(image) for image in range(len(levels))])
 
 
-def near_pairs(
-    levels: UInt8[Tensor, "n channels height width"], distance: float
-) -> Int64[Tensor, "pairs 2"]:
+def near_pairs(levels: UInt8[Tensor, "n channels height width"], distance: float) -> Int64[Tensor, "pairs 2"]:
     """Find all pairs i < j of images nearer than a distance, exactly.
 
     Arguments:

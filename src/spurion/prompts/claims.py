@@ -99,10 +99,13 @@ def told_apart(found: Found) -> Iterator[Claim]:
 
 def judged(found: Found) -> Iterator[Claim]:
     """What thresholds find in prompts that they were not fitted to."""
-    best = max(found.halves, key=lambda half: (half.found.value, half.auc.value), default=None)
-    if best is None:
+    if not found.halves:
         return
-    both = [half for half in found.halves if half.detector == best.detector]
+    both_of: dict[str, list[Half]] = {}
+    for half in found.halves:
+        both_of.setdefault(half.detector, []).append(half)
+    both = max(both_of.values(), key=lambda halves: sum(h.found.value - h.false.value for h in halves))
+    best = both[0]
     share, false = (
         float(np.mean([getattr(half, name).value for half in both])) for name in ("found", "false")
     )

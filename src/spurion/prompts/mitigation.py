@@ -50,9 +50,8 @@ from spurion.prompts.subject import Seeds, Subject
 SHARE = 0.7
 """The share of its pull that a prompt keeps at most, unless another is asked for.
 
-On the model of `spurion.prompts.study` prompts of a single copy pull 0.69 times as much as memorized ones.
-At 0.7 no copies are left and 95 % of samples still show what the prompt names; at 0.5 it is 61 %, and at 0.9
-18 % are copies still."""
+On the model of `spurion.prompts.study` prompts of a single copy pull about 0.7 times as much as memorized
+ones: so far a prompt is cut until it pulls like one that is not. What that does is in docs/prompts.md."""
 
 CANDIDATES = 16
 """Initial noises that are tried for each sample, unless another number is asked for."""
