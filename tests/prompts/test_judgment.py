@@ -133,3 +133,22 @@ def test_missing_and_infinite_values_are_judged_by_what_there_is(planted):
     found = halves(entries, {"strong": holes, "none": np.full(len(holes), np.nan)}, seed=0)
     assert {half.detector for half in found.halves} == {"strong", TOGETHER}
     assert np.isfinite(found.fitted).all()
+
+
+def test_weights_do_not_depend_on_units(planted):
+    entries, values = planted
+    other = {"strong": 1000 * values["strong"] - 7, "weak": values["weak"] / 1000}
+    first, second = halves(entries, values, seed=0), halves(entries, other, seed=0)
+    for one, two in zip(first.halves, second.halves, strict=True):
+        assert one.weights == pytest.approx(two.weights, rel=1e-3, abs=1e-6)  # where the solver stops
+
+
+def test_what_equals_the_threshold_is_not_called(planted):
+    """Generalized prompts that all read 1 set the threshold at 1: none of them is called, nor a memorized 1."""
+    entries, _ = planted
+    memorized = np.array([entry.label == "memorized" for entry in entries])
+    values = np.where(memorized, np.where(np.arange(len(entries)) % 2, 1.0, 2.0), 1.0)
+    found = [half for half in halves(entries, {"a": values}, seed=0).halves if half.detector == "a"]
+    assert [half.threshold for half in found] == [1.0, 1.0]
+    assert [half.false.value for half in found] == [0.0, 0.0]
+    assert sum(half.found.value * half.n[0] for half in found) == pytest.approx(15)

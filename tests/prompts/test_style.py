@@ -53,3 +53,18 @@ def test_nothing_is_said_of_no_texts():
     assert differences([], texts(30, 0)) == []
     assert differences(texts(30, 0), []) == []
     assert differences(["a"] * 30, ["b"] * 30) == []
+
+
+def test_the_p_value_is_that_of_all_features_together():
+    """Lengths 1 to 8 against 5 to 12: Mann-Whitney's U from its definition, and five times its p-value."""
+    from scipy.stats import mannwhitneyu
+
+    first, second = ["x" * n for n in range(1, 9)], ["x" * n for n in range(5, 13)]
+    known = mannwhitneyu([len(t) for t in second], [len(t) for t in first])
+    assert 0.01 < 5 * known.pvalue < 0.1
+    assert differences(second, first) == []
+    longer = ["x" * n for n in range(21, 29)]
+    found = differences(longer, first)[0]
+    exact = mannwhitneyu([len(t) for t in longer], [len(t) for t in first]).pvalue
+    assert (found.name, found.auc) == ("length", 1.0)
+    assert abs(found.p_value - 5 * exact) < 1e-12
