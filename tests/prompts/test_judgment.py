@@ -144,7 +144,7 @@ def test_weights_do_not_depend_on_units(planted):
 
 
 def test_what_equals_the_threshold_is_not_called(planted):
-    """Generalized prompts that all read 1 set the threshold at 1: none of them is called, nor a memorized 1."""
+    """Generalized prompts that all read 1 set the threshold at 1: none is called, nor a memorized 1."""
     entries, _ = planted
     memorized = np.array([entry.label == "memorized" for entry in entries])
     values = np.where(memorized, np.where(np.arange(len(entries)) % 2, 1.0, 2.0), 1.0)
