@@ -91,7 +91,9 @@ def hold_out_families(images: ImageSet, fraction: float, families: Int64[Tensor,
         ValueError: If there is not one number for every image, or either part would be empty.
     """
     if len(families) != len(images):
-        raise ValueError(f"`families` must be given for each of the {len(images)} images, got {len(families)}.")
+        raise ValueError(
+            f"`families` must be given for each of the {len(images)} images, got {len(families)}."
+        )
     count = _count(images, fraction)
     _, members, sizes = families.unique(return_inverse=True, return_counts=True)
     held, left = torch.zeros(len(sizes), dtype=torch.bool), count
