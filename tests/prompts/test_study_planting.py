@@ -154,3 +154,29 @@ def test_templates_without_room_for_words_are_refused(monkeypatch):
     )
     with pytest.raises(ValueError, match="`template` of digits must make captions that differ"):
         plant(small_config())
+
+
+def near_set(names):
+    images = ImageSet(torch.linspace(-1, 1, len(names)).reshape(-1, 1, 1, 1).expand(-1, 1, 8, 8).contiguous())
+    return lambda: Captioned(images, names, "the {name} by a {adjective} {trade} in {color}", near=True)
+
+
+def test_a_name_of_near_copies_goes_to_one_prompt(monkeypatch):
+    names = tuple(f"thing {chr(97 + i % 20)}" for i in range(60))
+    monkeypatch.setitem(module.CAPTIONED, "digits", near_set(names))
+    for seed in range(3):
+        planting = plant(small_config(f"seed={seed}"))
+        assert len({*planting.names}) == len(planting.names) == 15
+    other = plant(small_config("counts.shared=0"))
+    assert len({*other.names}) == len(other.names) == 13
+
+
+def test_too_few_names_of_near_copies_are_refused(monkeypatch):
+    names = tuple(f"thing {chr(97 + i % 12)}" for i in range(60))
+    monkeypatch.setitem(module.CAPTIONED, "digits", near_set(names))
+    with pytest.raises(ValueError, match="more prompts of one image than images has names left"):
+        plant(small_config())
+    with pytest.raises(
+        ValueError, match="13 prompts with 2 images of one name, but images has no more than 12"
+    ):
+        plant(small_config("counts.shared=13"))

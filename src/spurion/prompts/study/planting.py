@@ -8,7 +8,7 @@ The images of a set go to parts, of which none meets another:
 - ``held-out``: one image a prompt, never in the training list.
 
 Images are drawn so that every part has the same mix of names as the whole set, as nearly as its size allows.
-Where images of one name are near copies, a name goes to one prompt alone, and all but its images are left out.
+Where images of one name are near copies, a name goes to one prompt alone; its other images are left out.
 They are rounded to the 256 levels of 8-bit files, so that the files hold what is trained on, to the bit.
 
 ::
@@ -222,8 +222,8 @@ def _chosen(captioned: Captioned, parts: Sequence[Part], seed: int) -> list[tupl
         chosen[part.name] = [(image,) for image in islice(rest, part.prompts)]
         if len(chosen[part.name]) < part.prompts:
             raise ValueError(
-                f"`counts` ask for more prompts of one image than {captioned.images.name} has names left, one "
-                "for each; ask for fewer."
+                f"`counts` ask for more prompts of one image than {captioned.images.name} has names left, "
+                "one for each; ask for fewer."
             )
     return [images for part in parts for images in chosen[part.name]]
 

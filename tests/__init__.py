@@ -1,0 +1,1 @@
+"""Tests, a package of its own: others install one of this name."""
