@@ -43,7 +43,8 @@ def near_families(
         For each image, the number of the first image of its family, with shape (n,).
 
     Raises:
-        ValueError: If there is not one collection of keys for every image, or `distance` is below 0 or not finite.
+        ValueError: If there is not one collection of keys for every image, or `distance` is below 0 or not
+            finite.
 
     Example:
         >>> images = torch.tensor([0, 255, 1, 128], dtype=torch.uint8).reshape(4, 1, 1, 1)
