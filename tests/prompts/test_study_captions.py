@@ -83,10 +83,14 @@ def test_emoji_of_one_name_are_those_of_one_family():
     captioned, pictures, known = CAPTIONED["emoji"](), emoji_pictures(), emoji_names()
     assert captioned.near
     assert captioned.images.shape == (3, 16, 16)
-    halves = pictures.images.images.unflatten(3, (16, 2)).unflatten(2, (16, 2)).mean((3, 5))
+    places = {file: place for place, file in enumerate(pictures.images.item_names)}
     families = {}
-    for image, name in zip(captioned.images.images, captioned.names, strict=True):
-        place = int((halves - image).abs().amax((1, 2, 3)).argmin())
+    for file, image, name in zip(
+        captioned.images.item_names, captioned.images.images, captioned.names, strict=True
+    ):
+        place = places[file]
+        parts = pictures.images.images[place].unflatten(2, (16, 2)).unflatten(1, (16, 2))
+        assert torch.allclose(image, parts.mean((2, 4)), rtol=0, atol=1e-6)
         assert name in [known.get(thing) for thing in pictures.things[place]]
         families.setdefault(int(pictures.families[place]), set()).add(name)
     assert all(len(names) == 1 for names in families.values())

@@ -5,8 +5,8 @@ licence CC-BY 4.0, https://creativecommons.org/licenses/by/4.0/. Changed: put ov
 shows these pictures, or such as a model has learned from them, names source and licence.
 
 The files have 72 x 72 pixels and are named after their Unicode code points. Each is put over white and
-reduced by Pillow's box filter: a pixel is the mean of the two or three pixels each way that it covers.
-Of pictures that are then equal to the bit the first file stays, and knows what the others show.
+reduced by Pillow's box filter: a pixel is the mean of the two or three each way whose centers it
+covers. Of pictures that are then equal to the bit the first file stays, and knows what the others show.
 
 Many pictures are variants of one another (skin tones, genders, hair, the hands of clocks). A held-out image
 whose variant is trained on says nothing about what a model makes up, so whole families are held out. Pictures

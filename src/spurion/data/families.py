@@ -43,7 +43,7 @@ def near_families(
         For each image, the number of the first image of its family, with shape (n,).
 
     Raises:
-        ValueError: If there is not one collection of keys for every image, or `distance` is negative or not
+        ValueError: If there is not one collection of keys for every image, or `distance` is below 0 or not
             finite.
 
     Example:

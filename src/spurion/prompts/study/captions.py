@@ -134,7 +134,8 @@ def _emoji() -> Captioned:
         name = max(names, key=lambda name: len(names[name]))  # of equals the first
         kept |= dict.fromkeys(names[name], name)
     order = sorted(kept)
-    images = ImageSet(avg_pool2d(pictures.images.images[order], 2), "emoji")
+    large = pictures.images.subset(order)
+    images = ImageSet(avg_pool2d(large.images, 2), "emoji", large.item_names)
     template = "the {name} drawn by a {adjective} {trade} in {color} ink"
     return Captioned(images, tuple(kept[image] for image in order), template, near=True)
 
