@@ -4,6 +4,7 @@ import pytest
 
 from spurion.phases.thresholds import fixed
 from spurion.prompts.claims import PROMPT_CHECKS, Found, claims
+from spurion.prompts.judgment import TOGETHER
 from spurion.prompts.results import Answered, Comparison, Half, PromptReading, Rise
 from spurion.prompts.table import Entry
 from spurion.statistics.intervals import Interval
@@ -21,7 +22,7 @@ def interval(value, low=None, high=None):
     return Interval(value=value, low=value if low is None else low, high=value if high is None else high)
 
 
-def comparison(detector, value, low, high, pair=("memorized", "generalized"), groups=(50, 200)):
+def comparison(detector, value, low, high, pair=("memorized", "generalized"), groups=(50, 200), p=0.5):
     return Comparison(
         detector=detector,
         higher=pair[0],
@@ -29,6 +30,7 @@ def comparison(detector, value, low, high, pair=("memorized", "generalized"), gr
         n=groups,
         groups=groups,
         auc=interval(value, low, high),
+        p_value=p,
         sensitivity=interval(0.5) if pair == ("memorized", "generalized") else None,
     )
 
@@ -72,20 +74,23 @@ def test_answers_are_counted():
     ("areas", "words"),
     [
         ([(0.99, 0.97, 1.0), (0.96, 0.9, 0.99), (0.6, 0.4, 0.8)], "Of 3 detectors d0 tells"),
-        ([(0.55, 0.49, 0.6)], "None of 1 detectors surely tells"),
+        ([(0.99, 0.49, 1.0), (0.9, 0.6, 0.95)], "Of 2 detectors d1 tells"),
+        ([(0.55, 0.49, 0.6), (0.5, 0.4, 0.6)], "No detector surely tells"),
+        ([(0.55, 0.49, 0.6)], "d0 does not surely tell"),
+        ([(0.55, 0.51, 0.6)], "d0 tells memorized from generalized prompts: AUC 0.55"),
     ],
 )
 def test_the_best_detector_is_named_if_it_surely_tells(areas, words):
     ours = [comparison(f"d{i}", *area) for i, area in enumerate(areas)]
     claim = said(found(LABELED, comparisons=ours), "told_apart")[0]
     assert claim.sentence.startswith(words)
-    assert ("d0 and d1 reach 0.95" in claim.sentence) == (len(areas) > 1)
+    assert ("d0 and d1 reach 0.95" in claim.sentence) == (len(areas) > 2)
 
 
 def test_halves_are_averaged():
     halves = [
         Half(
-            detector="d",
+            detector=TOGETHER,
             threshold=1,
             n=(5, 5),
             found=interval(share),
@@ -96,7 +101,7 @@ def test_halves_are_averaged():
     ]
     claim = said(found(LABELED, halves=halves), "judged")[0]
     assert claim.numbers == {"found": pytest.approx(0.7), "false": pytest.approx(0.01)}
-    assert claim.sentence.startswith("d finds 70% of the memorized prompts")
+    assert claim.sentence.startswith("All detectors together find 70% of the memorized prompts")
 
 
 def test_rises_are_counted_with_their_number():
@@ -118,12 +123,30 @@ def test_labels_that_samples_contradict_are_doubted(label):
     assert said(found(many), "disputed")[0].numbers == {"prompts": 3, "of": 10}
 
 
+def never_trained_on(copies):
+    other = reading("other").model_copy(update={"copies": copies})
+    return (*LABELED, other)
+
+
 def test_detectors_that_tell_what_is_no_memorization_are_doubted():
+    """Two detectors: each may be wrong in half of 5 % of cases."""
     pair = ("generalized", "other")
-    fair, unfair = comparison("fair", 0.5, 0.4, 0.6, pair), comparison("unfair", 0.7, 0.6, 0.8, pair)
-    assert not said(found(LABELED, comparisons=[fair]), "trained_or_not")
-    claim = said(found(LABELED, comparisons=[fair, unfair]), "trained_or_not")[0]
-    assert claim.sentence.startswith("unfair (0.70) tells")
+    fair = comparison("fair", 0.6, 0.51, 0.7, pair, p=0.026)
+    unfair = comparison("unfair", 0.7, 0.6, 0.8, pair, p=0.024)
+    assert not said(found(never_trained_on(0), comparisons=[fair, fair]), "trained_or_not")
+    claim = said(found(never_trained_on(0), comparisons=[fair, unfair]), "trained_or_not")[0]
+    assert claim.sentence.startswith("unfair (0.60 to 0.80) tells")
+    for copies in (None, 1):  # what others are is not known then
+        assert not said(found(never_trained_on(copies), comparisons=[fair, unfair]), "trained_or_not")
+
+
+def test_detectors_that_read_the_other_way_round_are_doubted():
+    right, wrong = comparison("right", 0.9, 0.8, 1.0, p=1e-9), comparison("wrong", 0.1, 0.0, 0.2, p=0.024)
+    chance = comparison("chance", 0.4, 0.2, 0.6, p=0.026)
+    assert not said(found(LABELED, comparisons=[right, chance]), "reversed")
+    claim = said(found(LABELED, comparisons=[right, wrong]), "reversed")[0]
+    assert claim.sentence.startswith("wrong (0.10) reads the other way round")
+    assert claim.severity == "doubt"
 
 
 def test_style_is_a_warning():
@@ -135,7 +158,7 @@ def test_style_is_a_warning():
 
 def test_what_is_cut_or_failed_is_told():
     prompts = [reading("memorized", cut="and so on"), reading("generalized")]
-    assert "1 prompts are longer" in said(found(prompts), "cut")[0].sentence
+    assert "1 prompt is longer" in said(found(prompts), "cut")[0].sentence
     assert said(found(LABELED, notes=["sharpness: by differences."]), "unmeasured")[0].severity == "warning"
 
 
@@ -156,4 +179,4 @@ def test_every_limit_has_a_title_and_claims_come_as_they_are_read():
     order = [claim.severity for claim in every]
     assert order == sorted(order, key=["answer", "doubt", "warning", "limit", "note"].index)
     assert all(claim.title for claim in every if claim.severity == "limit")
-    assert len(PROMPT_CHECKS) == 14
+    assert len(PROMPT_CHECKS) == 15

@@ -50,7 +50,7 @@ def test_json_is_all_there_is_on_standard_output(model, table, tmp_path):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--detectors", "telepathy"], "must be one of noise-difference"),
+        (["--detectors", "telepathy"], "must be names among noise-difference"),
         (["--train", "nowhere"], "nowhere"),
         (["--distance", "l3"], "must be one of"),
     ],

@@ -121,5 +121,7 @@ def test_images_come_in_the_shape_of_the_model(images):
     Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8) + np.arange(3, dtype=np.uint8) * 9).save(
         images / "c.png"
     )
+    mixed = read_images([paths[1], images / "c.png"], (3, 4, 4))
+    assert torch.equal(mixed[0], torch.ones(3, 4, 4))
     with pytest.raises(ValueError, match=r"c.png must have the shape of the model's images, \(1, 4, 4\)"):
         read_images([images / "c.png"], (1, 4, 4))

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from spurion.statistics.ranks import compare
-from spurion.statistics.roc import Scores, auc, call_above, sensitivity, share_of, trend
+from spurion.statistics.roc import Scores, auc, call_above, even, sensitivity, share_of, trend
 
 torch = pytest.importorskip("torch")
 
@@ -141,3 +141,17 @@ def test_the_trend_is_kendalls_over_means_of_clusters():
 def test_scores_that_are_none_are_refused(values, clusters, match):
     with pytest.raises(ValueError, match=match):
         scores(values, clusters)
+
+
+def test_the_p_value_is_below_5_percent_where_the_interval_leaves_one_half():
+    rng = np.random.default_rng(7)
+    seen = set()
+    for shift in np.linspace(-1.5, 1.5, 40):
+        x, y = scores(rng.normal(shift, 1, 15)), scores(rng.normal(0, 1, 20), [f"y{i}" for i in range(20)])
+        found, p = auc(x, y), even(x, y)
+        outside = not found.low <= 0.5 <= found.high
+        seen.add(outside)
+        assert (p < 0.05) == outside
+    assert seen == {True, False}
+    same = scores([1.0] * 5)
+    assert even(same, scores([1.0] * 4, list("abcd"))) == 1.0

@@ -106,7 +106,8 @@ def show_prompts(result: "PromptsResult", page: Path) -> None:
         ]
         for place, one in enumerate(result.ranked[:SHOWN], start=1)
     ]
-    say(f"Prompts by their mean rank over {len(result.detectors)} detectors ({len(result.prompts)} in all):")
+    over = "all detectors" if len(result.detectors) > 1 else result.detectors[0].name
+    say(f"Prompts by their mean rank over {over} ({len(result.prompts)} in all):")
     show_table(("", "prompt", "label", "samples", "mean rank"), rows, numbers=("", "mean rank"))
     _show_detectors(result)
     for sentence in sentences(result.claims, "answer"):
@@ -114,6 +115,8 @@ def show_prompts(result: "PromptsResult", page: Path) -> None:
     for sentence in sentences(result.claims, "doubt"):
         say(f"Doubt: {sentence}")
     show_warnings(sentences(result.claims, "warning"))
+    for note in result.notes:
+        say(f"Note: {note}", err=True)
     say(f"Report: {page}")
 
 
@@ -122,16 +125,16 @@ def _show_detectors(result: "PromptsResult") -> None:
     from spurion.statistics.numbers import decimals
 
     two = decimals(2)
-    found = {c.detector: c for c in result.comparisons if (c.higher, c.lower) == ("memorized", "generalized")}
+    pairs = [(c.higher, c.lower) for c in result.comparisons]
+    pair = next(iter(pairs), ("memorized", "generalized"))  # that one comes first, where it is there
+    found = {c.detector: c for c in result.comparisons if (c.higher, c.lower) == pair}
     rows = []
     for detector in result.detectors:
         one, cost = found.get(detector.name), detector.evaluations
         told = ["–", "–"]
-        if one is not None and one.sensitivity is not None:
-            told = [
-                f"{two(one.auc.value)} ({two(one.auc.low)}–{two(one.auc.high)})",
-                f"{two(one.sensitivity.value)} ({two(one.sensitivity.low)}–{two(one.sensitivity.high)})",
-            ]
+        for place, interval in enumerate(() if one is None else (one.auc, one.sensitivity)):
+            if interval is not None:
+                told[place] = f"{two(interval.value)} ({two(interval.low)}–{two(interval.high)})"
         rows.append([detector.name, "–" if cost is None else f"{cost:.4g}", *told])
-    columns = ("detector", "evaluations a seed", "AUC", "found at 1% false")
+    columns = ("detector", "evaluations a seed", f"AUC, {pair[0]} over {pair[1]}", "found at 1% false")
     show_table(columns, rows, numbers=columns[1:])

@@ -11,6 +11,7 @@ __all__ = [
     "read_bounded",
     "read_json",
     "refusal",
+    "remove_killed",
     "remove_leftovers",
     "write_json",
     "write_only_under",
@@ -109,6 +110,12 @@ def remove_leftovers(path: Path | str) -> None:
     """Delete what writers of `path` left beside it when they were killed. Nobody may be writing it now."""
     path = Path(path)
     for leftover in path.parent.glob(f".{escape(path.name)}.????????{escape(path.suffix or '.tmp')}"):
+        leftover.unlink()
+
+
+def remove_killed(folder: Path | str) -> None:
+    """Delete what killed writers of any file left in a folder. Nobody may be writing there now."""
+    for leftover in Path(folder).glob(".*.????????.*"):
         leftover.unlink()
 
 

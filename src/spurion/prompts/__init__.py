@@ -24,6 +24,7 @@ __all__ = [
     "initial_noises",
     "load_pipeline",
     "read_table",
+    "walk_down",
     "write_table",
 ]
 
@@ -36,4 +37,4 @@ from spurion.prompts.results import PromptsResult
 from spurion.prompts.subject import Seeds, Subject, Text, initial_noises
 from spurion.prompts.table import Entry, PromptTable, read_table, write_table
 from spurion.prompts.text import Conditioning
-from spurion.prompts.walk import Walk
+from spurion.prompts.walk import Walk, walk_down

@@ -13,6 +13,7 @@ import numpy as np
 from spurion.audits.claims import Claim, in_order
 from spurion.core.text import printable
 from spurion.phases.rules import ThresholdInfo
+from spurion.prompts.judgment import TOGETHER
 from spurion.prompts.results import Comparison, Half, PromptReading, Rise
 from spurion.prompts.style import differences
 from spurion.prompts.table import Entry
@@ -21,11 +22,17 @@ from spurion.statistics.numbers import decimals, listed, p_words, percent, size
 SURE = 0.95
 """An AUC from which a detector is said to tell two labels apart."""
 
+CHANCE = 0.05
+"""The probability, over all detectors together, that one is said to read what it does not."""
+
 DISPUTED = 0.2
 """A share of prompts of one label whose samples say otherwise, from which the labels are doubted."""
 
 RESOLVED = 100
 """Groups of negatives that a false positive rate of 1 % needs: one of them is above the threshold."""
+
+LONGEST = 60
+"""Characters of the end of a prompt that are told."""
 
 _two = decimals(2)
 
@@ -65,7 +72,8 @@ def answers(found: Found) -> Iterator[Claim]:
     yield Claim(
         kind="answers",
         severity="answer",
-        sentence=f"{size(copies)} of {size(len(known))} prompts are answered with copies of training images, "
+        sentence=f"{size(copies)} of {_prompts(len(known))} {'is' if len(known) == 1 else 'are'} answered "
+        "with copies of training images, "
         f"{size(again)} with images that come again for other seeds and are no copies.",
         numbers={"prompts": len(known), "memorized": copies, "spurious": again},
         touches=("memorized", "spurious"),
@@ -77,14 +85,14 @@ def told_apart(found: Found) -> Iterator[Claim]:
     ours = [c for c in found.comparisons if (c.higher, c.lower) == ("memorized", "generalized")]
     if not ours:
         return
-    best = max(ours, key=lambda one: (one.auc.value, one.auc.low))
-    sure = [one.detector for one in ours if one.auc.value >= SURE]
+    best = max(ours, key=lambda one: (one.auc.low > 0.5, one.auc.value, one.auc.low))
+    sure = [one.detector for one in ours if one.auc.value >= SURE and one.auc.low > 0.5]
     area = f"AUC {_two(best.auc.value)} ({_two(best.auc.low)} to {_two(best.auc.high)})"
     if best.auc.low <= 0.5:
-        said = (
-            f"None of {len(ours)} detectors surely tells memorized from generalized prompts; {best.detector} "
-        )
-        said += f"reaches an {area}."
+        none = "No detector surely tells" if len(ours) > 1 else f"{best.detector} does not surely tell"
+        said = f"{none} memorized from generalized prompts; {best.detector} reads an {area}."
+    elif len(ours) == 1:
+        said = f"{best.detector} tells memorized from generalized prompts: {area}."
     else:
         told = f"; {listed(sure)} reach {SURE:g}" if len(sure) > 1 else ""
         said = f"Of {len(ours)} detectors {best.detector} tells memorized from generalized prompts best: "
@@ -99,23 +107,17 @@ def told_apart(found: Found) -> Iterator[Claim]:
 
 def judged(found: Found) -> Iterator[Claim]:
     """What thresholds find in prompts that they were not fitted to."""
-    if not found.halves:
+    both = [half for half in found.halves if half.detector == TOGETHER]
+    if not both:
         return
-    both_of: dict[str, list[Half]] = {}
-    for half in found.halves:
-        both_of.setdefault(half.detector, []).append(half)
-    both = max(both_of.values(), key=lambda halves: sum(h.found.value - h.false.value for h in halves))
-    best = both[0]
-    share, false = (
-        float(np.mean([getattr(half, name).value for half in both])) for name in ("found", "false")
-    )
-    name = "All detectors together" if best.detector == "together" else best.detector
-    verb = "find" if best.detector == "together" else "finds"
+    share = float(np.mean([half.found.value for half in both]))
+    false = float(np.mean([half.false.value for half in both]))
     yield Claim(
         kind="judged",
         severity="answer",
-        sentence=f"{name} {verb} {percent(share)} of the memorized prompts of the half that the threshold "
-        f"was not fitted on, at {percent(false)} of its generalized ones; 1% was asked for.",
+        sentence=f"All detectors together find {percent(share)} of the memorized prompts of the half that "
+        f"their weights and threshold were not fitted on, at {percent(false)} of its generalized ones; 1% "
+        "was asked for.",
         numbers={"found": share, "false": false},
     )
 
@@ -124,7 +126,7 @@ def rising(found: Found) -> Iterator[Claim]:
     """Whether detectors rise with the number of copies."""
     if not found.rises:
         return
-    up = [one for one in found.rises if one.trend.p_value < 0.05 / len(found.rises)]
+    up = [one for one in found.rises if one.trend.p_value < CHANCE / len(found.rises)]
     levels = listed([size(level) for level in sorted(found.rises[0].medians)])
     worst = max((one.trend.p_value for one in up), default=1.0)
     yield Claim(
@@ -148,24 +150,42 @@ def disputed(found: Found) -> Iterator[Claim]:
             yield Claim(
                 kind="disputed",
                 severity="doubt",
-                sentence=f"{size(odd)} of the {size(len(known))} prompts labeled {label} are {words}: what "
+                sentence=f"{size(odd)} of {_prompts(len(known))} labeled {label} "
+                f"{'is' if odd == 1 else 'are'} {words}: what "
                 "detectors are judged by is itself in doubt.",
                 numbers={"prompts": odd, "of": len(known)},
                 touches=("memorized",),
             )
 
 
+def reversed_detectors(found: Found) -> Iterator[Claim]:
+    """Detectors that read the other way round than the literature says, and count in ranks as it does."""
+    ours = [c for c in found.comparisons if (c.higher, c.lower) == ("memorized", "generalized")]
+    wrong = [c for c in ours if c.auc.value < 0.5 and c.p_value < CHANCE / len(ours)]
+    if wrong:
+        names = listed([f"{c.detector} ({_two(c.auc.value)})" for c in wrong])
+        yield Claim(
+            kind="reversed",
+            severity="doubt",
+            sentence=f"{names} {'read' if len(wrong) > 1 else 'reads'} the other way round than expected, in "
+            "AUC; the mean rank takes every detector as the literature has it.",
+            numbers={"detectors": len(wrong)},
+        )
+
+
 def trained_or_not(found: Found) -> Iterator[Claim]:
-    """Whether a detector tells prompts of the training set from others, where nothing is memorized."""
+    """Whether a detector tells prompts of the training set from those that it never held."""
+    if any(one.copies != 0 for one in found.labeled("other")):
+        return
     pairs = [c for c in found.comparisons if (c.higher, c.lower) == ("generalized", "other")]
-    off = [c for c in pairs if not c.auc.low <= 0.5 <= c.auc.high]
+    off = [c for c in pairs if c.p_value < CHANCE / len(pairs)]
     if off:
-        names = [f"{c.detector} ({_two(c.auc.value)})" for c in off]
+        names = [f"{c.detector} ({_two(c.auc.low)} to {_two(c.auc.high)})" for c in off]
         yield Claim(
             kind="trained_or_not",
             severity="doubt",
-            sentence=f"{listed(names)} {'tell' if len(off) > 1 else 'tells'} generalized prompts from other "
-            "ones, in AUC: what is read there is not memorization alone.",
+            sentence=f"{listed(names)} {'tell' if len(off) > 1 else 'tells'} generalized prompts from ones "
+            "never trained on, in AUC: what is read there is not memorization alone.",
             numbers={"detectors": len(off)},
         )
 
@@ -190,8 +210,8 @@ def cut(found: Found) -> Iterator[Claim]:
         yield Claim(
             kind="cut",
             severity="warning",
-            sentence=f"{size(len(long))} prompts are longer than the model reads; the first of them loses "
-            f"{printable(long[0].cut)!r:.80}.",
+            sentence=f"{_prompts(len(long))} {'is' if len(long) == 1 else 'are'} longer than the model "
+            f"reads; the first loses “{_short(long[0].cut)}”.",
             numbers={"prompts": len(long)},
         )
 
@@ -224,8 +244,8 @@ def few_negatives(found: Found) -> Iterator[Claim]:
             kind="few_negatives",
             severity="limit",
             title="How many false alarms there are at 1%",
-            sentence=f"There are {size(groups)} independent groups of generalized prompts; fewer than "
-            f"{RESOLVED} cannot tell 1% from none.",
+            sentence=f"The generalized prompts are {size(groups)} independent "
+            f"{'group' if groups == 1 else 'groups'}; fewer than {RESOLVED} cannot tell 1% from none.",
             numbers={"groups": groups},
         )
 
@@ -273,6 +293,7 @@ PROMPT_CHECKS: tuple[Check, ...] = (
     judged,
     rising,
     disputed,
+    reversed_detectors,
     trained_or_not,
     style,
     cut,
@@ -283,3 +304,12 @@ PROMPT_CHECKS: tuple[Check, ...] = (
     few_seeds,
     other_images,
 )
+
+
+def _prompts(count: int) -> str:
+    return f"{size(count)} {'prompt' if count == 1 else 'prompts'}"
+
+
+def _short(text: str) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"

@@ -86,7 +86,8 @@ def conclude_prompts(
         )
         for i, entry in enumerate(entries)
     )
-    compared, risen = comparisons(entries, values, seed=config.seed), rises(entries, values)
+    compared = comparisons(entries, values, seed=config.seed)
+    risen = tuple(map(_as_it_reads, rises(entries, values)))
     found = Found(
         entries=entries,
         prompts=prompts,
@@ -99,6 +100,14 @@ def conclude_prompts(
     )
     detectors = tuple(_detector(name, readings, means[name]) for name in config.detectors)
     return Concluded(prompts, detectors, compared, judged.halves, risen, claims(found))
+
+
+def _as_it_reads(rise: Rise) -> Rise:
+    medians = {
+        level: -value if not DETECTORS[rise.detector].higher else value
+        for level, value in rise.medians.items()
+    }
+    return rise.model_copy(update={"medians": medians})
 
 
 def _prompt(

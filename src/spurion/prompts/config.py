@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt, field_validator
 
-from spurion.core.arguments import check_choice
 from spurion.core.config import Config
 from spurion.prompts.detectors import DETECTORS
 
@@ -38,5 +37,6 @@ class PromptsConfig(Config):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            check_choice("detectors", name, DETECTORS)
+            if name not in DETECTORS:
+                raise ValueError(f"must be names among {', '.join(DETECTORS)}, got {name!r:.80}")
         return tuple(name for name in DETECTORS if name in names)

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from numbers import Integral, Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +27,7 @@ from spurion.core.arguments import FLAG, Kind, check_arguments, check_choice, op
 from spurion.core.config import Config, build_config
 from spurion.core.engine import run_tasks
 from spurion.core.environment import Crew, environment
+from spurion.core.files import remove_killed
 from spurion.core.progress import Progress, silent
 from spurion.core.store import Store
 from spurion.data import ImageSet, open_images
@@ -123,6 +125,8 @@ class Examination:
         examiner = Examiner(
             pipeline, config, draw=known is not None or config.geometry > 0, folder=self._kept
         )
+        for kept in (self._kept, self.folder / "distances"):
+            remove_killed(kept)
         readings = self._read(examiner)
         distances = thresholds = None
         if known is not None:
@@ -153,9 +157,14 @@ class Examination:
             "singular": {} if curved is None else curved.singular,
             "evaluations": sum(one.spent for one in readings),
             "claims": found.claims,
-            "environment": environment(Crew(1, torch.get_num_threads(), str(pipeline.device))),
+            "environment": self._environment(),
+            "notes": pipeline.notes,
         }
         return PromptsResult(**(values | more(thresholds)))
+
+    def _environment(self) -> dict[str, Any]:
+        found = environment(Crew(1, torch.get_num_threads(), str(self.pipeline.device)))
+        return {**found, "versions": {**found["versions"], "transformers": version("transformers")}}
 
     def read_apart(self, workers: int, report: Progress) -> None:
         """Read the prompts in several processes, each with one thread; a result then finds the readings.
@@ -200,7 +209,7 @@ class Examination:
         self.progress("read", 0, total)
         for done, entry in enumerate(self.table.entries, start=1):
             one = examiner.read(entry.prompt)
-            found.append(replace(one, samples=one.samples[:0]))
+            found.append(replace(one, samples=one.samples[:0].clone()))  # a slice keeps what it is of
             self.progress("read", done, total)
         return found
 

@@ -20,7 +20,7 @@ from spurion.prompts.detectors import DETECTORS
 from spurion.prompts.results import Comparison, Half, Rise
 from spurion.prompts.table import Entry, Label
 from spurion.statistics.intervals import Interval
-from spurion.statistics.roc import Scores, auc, call_above, sensitivity, share_of, trend
+from spurion.statistics.roc import Scores, auc, call_above, even, sensitivity, share_of, trend
 
 PAIRS: tuple[tuple[Label, Label], ...] = (
     ("memorized", "generalized"),
@@ -102,6 +102,7 @@ def comparisons(entries: Sequence[Entry], values: Values, *, seed: int) -> tuple
                     n=(len(above.values), len(below.values)),
                     groups=(len(set(above.clusters)), len(set(below.clusters))),
                     auc=auc(above, below),
+                    p_value=even(above, below),
                     sensitivity=sensitivity(above, below, RATE, seed=derive_seed(seed, "sensitivity", name))
                     if ours
                     else None,

@@ -1,9 +1,9 @@
 """The readings of one prompt: measured once, kept in a file of its own, and read again from there.
 
 A file holds what the detectors read for each seed and, where samples were drawn, these in latent space. It is
-named by its prompt and belongs to one model and one way to measure: a killed examination goes on with the
-first prompt that has none, and a table in another order, with other labels or more prompts finds those that
-it shares with the last.
+named by all that decides it, the prompt, the model and the way to measure: a killed examination goes on with
+the first prompt that has none, and a table in another order, with other labels or more prompts finds those
+that it shares with the last.
 """
 
 __all__ = ["Examiner", "PromptReadings", "ReadingTask", "read_prompts", "subject_of"]
@@ -117,14 +117,14 @@ class Examiner:
         """
         if self._folder is None:
             return self._measured(prompt)
-        name = hashlib.sha256(prompt.encode()).hexdigest()[:24]
+        key = self.key(prompt)
+        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
         file = KeyedFile(
             self._folder / f"{name}.safetensors",
             "reading",
             "holds readings of another model or by other settings",
             "choose another `--out`",
         )
-        key = self.key(prompt)
         try:
             known = file.load(key, _unpacked)
         except Damaged as error:

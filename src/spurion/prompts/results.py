@@ -25,7 +25,7 @@ from pydantic import Field
 from spurion.audits.claims import Claim
 from spurion.audits.findings import SourceInfo
 from spurion.core.config import Config, StoredResult
-from spurion.core.quantities import Count, Distance, Notes, Number, Seconds, Settings, Share, Size
+from spurion.core.quantities import Count, Distance, Notes, Number, PValue, Seconds, Settings, Share, Size
 from spurion.geometry.groups.results import GeometryResult
 from spurion.phases.rules import ThresholdInfo
 from spurion.prompts.config import PromptsConfig
@@ -97,6 +97,7 @@ class Comparison(Config):
     n: tuple[Size, Size]
     groups: tuple[Size, Size] = Field(description="Independent groups of prompts of either label.")
     auc: ShareInterval
+    p_value: PValue = Field(description="Two-sided test that the AUC is 1/2.")
     sensitivity: ShareInterval | None = Field(
         description="Share of the higher ones above all but 1 % of the lower ones; null for other pairs "
         "than memorized and generalized."
@@ -120,7 +121,7 @@ class Rise(Config):
 
     detector: str
     trend: Trend
-    medians: dict[Count, Number] = Field(description="By number of copies, oriented.")
+    medians: dict[Count, Number] = Field(description="By number of copies, as it reads.")
 
 
 class Summary(Config):

@@ -32,6 +32,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 from jaxtyping import Float32
 from torch import Tensor
 
@@ -177,10 +178,8 @@ def read_images(paths: Sequence[Path], shape: tuple[int, ...]) -> Float32[Tensor
     """
     channels, height, width = shape
     size = height if height == width else None
-    read = ((printable(path), _pixels(path)) for path in paths)
+    read = ((printable(path), _in_channels(_pixels(path), channels)) for path in paths)
     images = stack(read, len(paths), name="training images of prompts", resize=size).images
-    if images.shape[1] == 1 < channels:
-        images = images.expand(-1, channels, -1, -1)
     if tuple(images.shape[1:]) != tuple(shape):
         raise ValueError(
             f"{printable(paths[0])} must have the shape of the model's images, {tuple(shape)}, got "
@@ -193,6 +192,11 @@ def _pixels(path: Path) -> Pixels:
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"{printable(path)} is larger than {MOST_BYTES:,} bytes.")
     return decode_image(path.read_bytes(), printable(path), suffix=path.suffix.lower()).pixels
+
+
+def _in_channels(pixels: Pixels, count: int) -> np.ndarray:
+    """Gray pixels as often as the model has channels; others as they are."""
+    return np.repeat(pixels, count, axis=2) if pixels.shape[2] == 1 < count else pixels
 
 
 def _check_header(header: list[str], name: str) -> None:

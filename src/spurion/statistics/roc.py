@@ -26,15 +26,16 @@ References:
     | (DeLong, DeLong & Clarke-Pearson, 1988)
 """
 
-__all__ = ["Scores", "Trend", "auc", "call_above", "sensitivity", "share_of", "trend"]
+__all__ = ["Scores", "Trend", "auc", "call_above", "even", "sensitivity", "share_of", "trend"]
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from pydantic import Field
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import kendalltau, norm, rankdata
 
 from spurion.core.config import Config
 from spurion.core.quantities import PValue
@@ -90,6 +91,18 @@ def auc(positives: Scores, negatives: Scores) -> Interval:
         >>> found.value
         0.875
     """
+    return score_interval(*_area(positives, negatives))
+
+
+def even(positives: Scores, negatives: Scores) -> float:
+    """Two-sided p-value of the score test that the AUC is 1/2: that of the interval of `auc`."""
+    area, m, n = _area(positives, negatives)
+    variance = (1 + ((m + n) / 2 - 1) * 2 / 3) / (4 * m * n)
+    return float(2 * norm.sf(abs(area - 0.5) / math.sqrt(variance)))
+
+
+def _area(positives: Scores, negatives: Scores) -> tuple[float, float, float]:
+    """The AUC, and how many independent positives and negatives it stands on."""
     x, y = positives.values, negatives.values
     m, n = len(x), len(y)
     ranks = rankdata(_finite(np.concatenate([x, y])))
@@ -107,7 +120,7 @@ def auc(positives: Scores, negatives: Scores) -> Interval:
         float(np.clip(count / max(effect, 1e-12), len(np.unique(own)), count))
         for count, own in ((m, mine), (n, others))
     ]
-    return score_interval(area, *sizes)
+    return area, sizes[0], sizes[1]
 
 
 def call_above(negatives: Float64[np.ndarray, " n"], rate: float) -> float:

@@ -29,7 +29,7 @@ def prompts_overview(run: PromptsRun) -> Overview:
     return Overview(
         facts=_facts(run),
         answer=tuple(answer),
-        warnings=(*sentences(claims, "warning"), *run.result.notes),
+        warnings=tuple(sentences(claims, "warning")),
         tiles=_tiles(run),
         definitions=DEFINITIONS,
         doubts=tuple(sentences(claims, "doubt")),

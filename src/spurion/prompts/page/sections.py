@@ -159,7 +159,8 @@ def provenance(run: PromptsRun) -> Section:
     )
     config = yaml.safe_dump(result.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     values, table = {"config": config}, Table("Environment.", ("item", "value"), rows)
-    return Section("provenance", "Provenance", (text,), tables=(table,), part="config.html.j2", values=values)
+    texts = (text, *result.notes)
+    return Section("provenance", "Provenance", texts, tables=(table,), part="config.html.j2", values=values)
 
 
 PROMPT_SECTIONS: tuple[Callable[[PromptsRun], Section | None], ...] = (

@@ -122,8 +122,8 @@ def rises_table(run: PromptsRun) -> Table | None:
     )
     header = ("detector", *(_copies(level) for level in levels), "Kendall’s tau", "p-value")
     caption = (
-        "Medians by the number of copies in the training set, oriented so that memorized reads higher, and a "
-        "one-sided rank test that they do not rise."
+        "Medians by the number of copies in the training set, and a one-sided rank test that detectors do "
+        "not turn towards memorized with it."
     )
     return Table(caption, header, rows)
 
