@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from spurion.data.emoji import NEAR, SIDE, emoji_names, emoji_pictures, load_emoji, thing_of
