@@ -79,3 +79,13 @@ def test_bad_splits_are_refused():
         hold_out_families(ramp(10), 0.2, torch.arange(9))
     with pytest.raises(ValueError, match="fraction that leaves images on both sides, got 1 of 10"):
         hold_out_families(ramp(10), 1.0, torch.arange(10))
+
+
+def test_the_bound_is_no_larger_than_the_distance():
+    levels = images(60, 2).repeat_interleave(4, 2).repeat_interleave(4, 3)  # equal to their blocks' means
+    rows = levels.flatten(1).double() / 127.5
+    every = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
+    for distance in (4.0, 6.0, 8.0):
+        expected = (every < distance).triu(1).nonzero().tolist()
+        assert expected
+        assert sorted(near_pairs(levels, distance).tolist()) == expected
