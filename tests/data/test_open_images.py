@@ -275,7 +275,7 @@ def test_palette_and_color_are_one_kind(tmp_path):
 def test_an_unknown_source_is_told_what_there_is(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        ValueError, match=r"is no source of images: give a folder .* digits, mnist-5k, mnist, "
+        ValueError, match=r"is no source of images: give a folder .* digits, mnist-5k, emoji, mnist, "
     ):
         open_images(source)
 

@@ -104,7 +104,7 @@ def test_parts_of_emoji_are_written_in_one_style():
     from spurion.prompts.style import differences
 
     planting = plant(prompts_config("prompts", ["data=emoji"]))
-    assert len({*planting.names}) == len(planting.names) == 1216
+    assert len({*planting.names}) == len(planting.names) == 1196
     texts = {
         part.name: [planting.captions[prompt] for prompt in planting.prompts_of(part.name)]
         for part in planting.parts
