@@ -3,7 +3,8 @@
 import pytest
 
 from spurion.phases.thresholds import fixed
-from spurion.prompts.claims import PROMPT_CHECKS, Found, claims
+from spurion.prompts.claims import PROMPT_CHECKS, claims
+from spurion.prompts.found import Found
 from spurion.prompts.judgment import TOGETHER
 from spurion.prompts.results import Answered, Comparison, Half, PromptReading, Rise
 from spurion.prompts.table import Entry

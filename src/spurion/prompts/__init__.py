@@ -31,7 +31,7 @@ __all__ = [
 from spurion.prompts.conditioned import PromptDenoiser
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.detectors import DETECTORS, Detector, Reading
-from spurion.prompts.examination import examine
+from spurion.prompts.door import examine
 from spurion.prompts.pipeline import TextPipeline, load_pipeline
 from spurion.prompts.results import PromptsResult
 from spurion.prompts.subject import Seeds, Subject, Text, initial_noises

@@ -3,20 +3,18 @@
 A new check is a function and a place in `PROMPT_CHECKS`; terminal, page and files read what it says.
 """
 
-__all__ = ["PROMPT_CHECKS", "Found", "claims"]
+__all__ = ["PROMPT_CHECKS", "claims"]
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from spurion.audits.claims import Claim, in_order
 from spurion.core.text import printable
-from spurion.phases.rules import ThresholdInfo
+from spurion.prompts.found import Found
 from spurion.prompts.judgment import TOGETHER
-from spurion.prompts.results import Comparison, Half, PromptReading, Rise
+from spurion.prompts.limits import few_negatives, few_seeds, no_ground, no_labels, other_images
 from spurion.prompts.style import differences
-from spurion.prompts.table import Entry
 from spurion.statistics.numbers import decimals, listed, p_words, percent, size
 
 SURE = 0.95
@@ -28,31 +26,10 @@ CHANCE = 0.05
 DISPUTED = 0.2
 """A share of prompts of one label whose samples say otherwise, from which the labels are doubted."""
 
-RESOLVED = 100
-"""Groups of negatives that a false positive rate of 1 % needs: one of them is above the threshold."""
-
 LONGEST = 60
 """Characters of the end of a prompt that are told."""
 
 _two = decimals(2)
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is looked at."""
-
-    entries: Sequence[Entry]
-    prompts: Sequence[PromptReading]
-    comparisons: Sequence[Comparison]
-    halves: Sequence[Half]
-    rises: Sequence[Rise]
-    thresholds: ThresholdInfo | None
-    seeds: int
-    notes: Sequence[str]
-
-    def labeled(self, label: str) -> list[PromptReading]:
-        """The prompts of a label."""
-        return [one for one in self.prompts if one.label == label]
 
 
 Check = Callable[[Found], Iterator[Claim]]
@@ -220,71 +197,6 @@ def unmeasured(found: Found) -> Iterator[Claim]:
     """What could not be measured, or by another way."""
     for note in found.notes:
         yield Claim(kind="unmeasured", severity="warning", sentence=note)
-
-
-def no_labels(found: Found) -> Iterator[Claim]:
-    """Whether anything is known of the prompts."""
-    if any(one.label == "memorized" for one in found.prompts) and found.labeled("generalized"):
-        return
-    yield Claim(
-        kind="no_labels",
-        severity="limit",
-        title="Which of these prompts are memorized",
-        sentence="A rank says what to look at first. Without prompts labeled memorized and generalized there "
-        "is no threshold, and no error rate.",
-    )
-
-
-def few_negatives(found: Found) -> Iterator[Claim]:
-    """Whether a false positive rate of 1 % can be told at all."""
-    ours = [c for c in found.comparisons if c.sensitivity is not None]
-    groups = min((c.groups[1] for c in ours), default=RESOLVED)
-    if groups < RESOLVED:
-        yield Claim(
-            kind="few_negatives",
-            severity="limit",
-            title="How many false alarms there are at 1%",
-            sentence=f"The generalized prompts are {size(groups)} independent "
-            f"{'group' if groups == 1 else 'groups'}; fewer than {RESOLVED} cannot tell 1% from none.",
-            numbers={"groups": groups},
-        )
-
-
-def no_ground(found: Found) -> Iterator[Claim]:
-    """Whether anything says which samples are copies."""
-    if found.thresholds is not None and found.thresholds.memorized is not None:
-        return
-    reason = " ".join(found.thresholds.notes) if found.thresholds else "no training images are known"
-    yield Claim(
-        kind="no_ground",
-        severity="limit",
-        title="Which samples are copies",
-        sentence=f"There is no threshold for it: {reason.rstrip('.')}.",
-    )
-
-
-def few_seeds(found: Found) -> Iterator[Claim]:
-    """What few seeds can say."""
-    if found.seeds < 4:
-        yield Claim(
-            kind="few_seeds",
-            severity="limit",
-            title="What a prompt does for other seeds",
-            sentence=f"Each prompt was tried with {found.seeds} initial "
-            f"{'noise' if found.seeds == 1 else 'noises'}; four say more.",
-            numbers={"seeds": found.seeds},
-        )
-
-
-def other_images(found: Found) -> Iterator[Claim]:
-    """What is never looked at."""
-    yield Claim(
-        kind="other_images",
-        severity="limit",
-        title="That a prompt that ranks low copies nothing",
-        sentence="Detectors read how strongly a prompt binds the model. Images copied in part, in other "
-        "words or from no prompt of this list are not looked for.",
-    )
 
 
 PROMPT_CHECKS: tuple[Check, ...] = (

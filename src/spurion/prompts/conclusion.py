@@ -10,9 +10,10 @@ from jaxtyping import Float64
 
 from spurion.audits.claims import Claim
 from spurion.phases.rules import ThresholdInfo
-from spurion.prompts.claims import Found, claims
+from spurion.prompts.claims import claims
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.detectors import DETECTORS
+from spurion.prompts.found import Found
 from spurion.prompts.judgment import comparisons, halves, oriented, rank_means, rises
 from spurion.prompts.nearness import Distances, answered
 from spurion.prompts.readings import PromptReadings
