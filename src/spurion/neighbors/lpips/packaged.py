@@ -86,6 +86,7 @@ def find_packaged(network: str, weights: str | None = None) -> Path:
     if not paths:
         raise ValueError(
             f"Shift-tolerant LPIPS needs the weights {name} of the package stlpips-pytorch: pip install "
-            "'spurion[st-lpips]', or name the file or its folder by `--weights` (in a study by `--set weights=`)."
+            "'spurion[st-lpips]', or name the file or its folder by `--weights` (in a study by `--set "
+            "weights=`)."
         )
     return paths[0]

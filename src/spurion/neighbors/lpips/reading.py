@@ -119,9 +119,7 @@ def layers_of(state: Mapping[str, Tensor], backbone: Backbone, path: Path) -> di
     return found
 
 
-def linear_of(
-    state: Mapping[str, Tensor], backbone: Backbone, path: Path
-) -> tuple[Float[Tensor, " _"], ...]:
+def linear_of(state: Mapping[str, Tensor], backbone: Backbone, path: Path) -> tuple[Float[Tensor, " _"], ...]:
     """The weights of every tap, from a state whose names are "lin0.model.1.weight"...
 
     Raises:

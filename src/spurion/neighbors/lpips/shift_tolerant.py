@@ -36,7 +36,8 @@ class BlurPool(nn.Module):
 
     With :math:`\bar x` the image mirrored at its borders by 2 pixels, :math:`\bar x_{i} = x_{i - 2}` inside,
 
-    .. math:: y_{ij} = \tfrac{1}{16} \sum_{a, b = 0}^{2} \tbinom{2}{a} \tbinom{2}{b} \, \bar x_{2i + a, 2j + b} ,
+    .. math:: y_{ij} = \tfrac{1}{16} \sum_{a, b = 0}^{2} \tbinom{2}{a} \tbinom{2}{b} \,
+              \bar x_{2i + a, 2j + b} ,
 
     so that h rows become :math:`\lfloor (h + 1) / 2 \rfloor + 1`. A plane that is constant stays so.
     """
