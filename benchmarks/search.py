@@ -5,6 +5,7 @@
     python benchmarks/search.py --queries 10000 --references 50000 --dims 3072 --threads 2
     python benchmarks/search.py --mapped 200000 --dims 3072 --memory-limit 1073741824
     python benchmarks/search.py --dims --lpips 32 64
+    python benchmarks/search.py --dims --lpips 32 --lpips-distance st-lpips-alex --no-growth
 
 Images have a spectrum like that of photographs and a little noise, so that they are on no grid, or, in the
 row that says so, 256 gray levels. Contestants search the same images, in turn, repeatedly; times are
@@ -54,13 +55,15 @@ def main():
     if options.probe:
         print(peak_memory(options))
         return
-    names = ("queries", "references", "dims", "lpips", "lpips_images", "threads", "device", "repeats")
+    names = ("queries", "references", "dims", "lpips", "lpips_distance", "lpips_images", "threads", "device")
+    names = (*names, "repeats")
     result = {name: getattr(options, name) for name in names} | {"torch": torch.__version__}
     if options.mapped:
         result["mapped"] = mapped(options)
     else:
         result["speed"] = [row for dim in options.dims for row in speed(options, dim)]
         result["lpips_speed"] = [row for size in options.lpips for row in lpips_speed(options, size)]
+    if not options.mapped and not options.no_growth:
         result["growth"] = [row for dim in options.dims[-1:] for row in growth(options, dim)]
         result["growth"] += [row for size in options.lpips[:1] for row in lpips_growth(options, size)]
     if options.out:
@@ -76,7 +79,9 @@ def arguments():
     parser.add_argument("--references", type=int, default=50_000)
     parser.add_argument("--dims", type=int, nargs="*", default=[64, 784, 3072])
     parser.add_argument("--lpips", type=int, nargs="*", default=[32, 64], help="sizes of images, for LPIPS")
+    parser.add_argument("--lpips-distance", default="lpips-alex", help="or another of the lpips distances")
     parser.add_argument("--lpips-images", type=int, default=1024, help="queries, and references, for LPIPS")
+    parser.add_argument("--no-growth", action="store_true", help="leave out times against sizes")
     parser.add_argument("--part", type=int, default=4, help="queries that pairwise LPIPS is timed on")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
@@ -176,20 +181,21 @@ def lpips_speed(options, size):
     """One row for every way to the nearest image under LPIPS, on images of a size."""
     limit_threads(options.threads)
     queries, reference = lpips_sets(options, size)
+    distance = options.lpips_distance
     few, scale = queries[: options.part], len(queries) / options.part
-    keeping, kept = timed(options, keep_features, reference)
+    keeping, kept = timed(options, keep_features, reference, distance)
     times, found, rates = {"spurion": [], "pairs": [], "kept features": []}, {}, []
     for _ in range(options.repeats):
         rates.append(product_speed(options, 3072)["float32"])
         for name, work, factor, before in (
-            ("spurion", lambda: embed_and_search(queries, reference), 1, 0),
-            ("pairs", lambda: by_pairs(few, reference), scale, 0),
-            ("kept features", lambda: by_features(few, kept), scale, keeping),
+            ("spurion", lambda: embed_and_search(queries, reference, distance), 1, 0),
+            ("pairs", lambda: by_pairs(few, reference, distance), scale, 0),
+            ("kept features", lambda: by_features(few, kept, distance), scale, keeping),
         ):
             seconds, found[name] = timed(options, work)
             times[name].append(before + factor * seconds)
     pairs, rows = len(queries) * len(reference), []
-    ours, work = found["spurion"], operations(queries, reference)
+    ours, work = found["spurion"], operations(queries, reference, distance)
     for name, each in times.items():
         seconds = statistics.median(each)
         row = {"size": size, "name": name, "seconds": seconds, "times": each}
@@ -202,7 +208,7 @@ def lpips_speed(options, size):
             expected = ours.distances[: len(few), 0]
             row["largest_relative_difference"] = float(((found[name] - expected).abs() / expected).max())
         rows.append(row)
-    show(f"lpips-alex, {len(queries)} x {len(reference)}, {size} x {size} pixels", rows, "pairs")
+    show(f"{distance}, {len(queries)} x {len(reference)}, {size} x {size} pixels", rows, "pairs")
     return rows
 
 
@@ -253,19 +259,22 @@ def growth(options, dim):
 
 def lpips_growth(options, size):
     """Time to embed and search against the size of one set, the other being embedded already."""
-    print(f"\ngrowth of lpips-alex at {size} x {size} pixels")
+    print(f"\ngrowth of {options.lpips_distance} at {size} x {size} pixels")
     rows = []
     for what in ("queries", "references"):
 
         def search(count, what=what):
-            distance, fixed = fresh().kept(), color_images(options.lpips_images, size, 2, options.device)
+            distance, fixed = (
+                fresh(options.lpips_distance).kept(),
+                color_images(options.lpips_images, size, 2, options.device),
+            )
             nearest(fixed, fixed[:1], distance=distance)
             varied = color_images(count, size, 3, options.device)
             pair = (varied, fixed) if what == "queries" else (fixed, varied)
             return timed(options, lambda: nearest(*pair, distance=distance))[0]
 
         first = max(1, options.lpips_images // 2)
-        rows.append({"distance": "lpips-alex", "of": what} | grown(options, first, search))
+        rows.append({"distance": options.lpips_distance, "of": what} | grown(options, first, search))
         rows[-1] |= {"size": size}
     return rows
 
@@ -285,6 +294,7 @@ def probe(options, dim, name, *, lpips=False):
         return math.nan
     command = [sys.executable, __file__, "--probe", name, "--lpips" if lpips else "--dims", str(dim)]
     command += ["--lpips-images", str(options.lpips_images), "--part", str(options.part)]
+    command += ["--lpips-distance", options.lpips_distance]
     command += ["--queries", str(options.queries), "--references", str(options.references)]
     command += ["--threads", str(options.threads), "--memory-limit", str(options.memory_limit)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -308,12 +318,12 @@ def probed(options):
 
 
 def probed_lpips(options):
-    queries, reference = lpips_sets(options, options.lpips[0])
+    (queries, reference), name = lpips_sets(options, options.lpips[0]), options.lpips_distance
     if options.probe == "spurion":
-        return embed_and_search, queries, reference
+        return lambda x, y: embed_and_search(x, y, name), queries, reference
     if options.probe == "pairs":
-        return by_pairs, queries[: options.part], reference
-    return lambda x, y: by_features(x, keep_features(y)), queries[: options.part], reference
+        return lambda x, y: by_pairs(x, y, name), queries[: options.part], reference
+    return lambda x, y: by_features(x, keep_features(y, name), name), queries[: options.part], reference
 
 
 def mapped(options):

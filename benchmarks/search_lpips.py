@@ -16,9 +16,12 @@ from spurion.neighbors import DISTANCES, nearest
 CHUNK = 64
 
 
-def fresh():
+DEFAULT = "lpips-alex"
+
+
+def fresh(name=DEFAULT):
     """A distance that remembers nothing yet."""
-    return DISTANCES["lpips-alex"].load("random:0")
+    return DISTANCES[name].load("random:0")
 
 
 def color_images(count, size, seed, device="cpu"):
@@ -26,21 +29,21 @@ def color_images(count, size, seed, device="cpu"):
     return (2 * torch.rand(count, 3, size, size, generator=generator) - 1).to(device)
 
 
-def embed_and_search(queries, reference):
-    return nearest(queries, reference, distance=fresh())
+def embed_and_search(queries, reference, name=DEFAULT):
+    return nearest(queries, reference, distance=fresh(name))
 
 
-def operations(queries, reference):
+def operations(queries, reference, name=DEFAULT):
     """Multiplications and additions of `embed_and_search`: the network on every image, then the products."""
     with FlopCounterMode(display=False) as counter:
-        vectors = fresh().embed(torch.cat([queries, reference]))
+        vectors = fresh(name).embed(torch.cat([queries, reference]))
     return counter.get_total_flops() + 2 * len(queries) * len(reference) * vectors.shape[1]
 
 
 @torch.no_grad()
-def by_pairs(queries, reference):
+def by_pairs(queries, reference, name=DEFAULT):
     """LPIPS of all pairs, every pair through the network; the distance to the nearest."""
-    network, nearest_so_far = _network(queries), []
+    network, nearest_so_far = _network(queries, name), []
     for query in queries:
         values = [_lpips(network, query.expand_as(part), part) for part in reference.split(CHUNK)]
         nearest_so_far.append(torch.cat(values).min())
@@ -48,23 +51,23 @@ def by_pairs(queries, reference):
 
 
 @torch.no_grad()
-def keep_features(reference):
-    network = _network(reference)
+def keep_features(reference, name=DEFAULT):
+    network = _network(reference, name)
     return [_activations(network, part) for part in reference.split(CHUNK)]
 
 
 @torch.no_grad()
-def by_features(queries, kept):
+def by_features(queries, kept, name=DEFAULT):
     """LPIPS of all pairs from features that are kept; the distance to the nearest."""
-    network, found = _network(queries), []
+    network, found = _network(queries, name), []
     for query in queries:
         x = _activations(network, query[None])
         found.append(torch.cat([_weighted(network, x, y) for y in kept]).min())
     return torch.stack(found)
 
 
-def _network(images):
-    distance = fresh()
+def _network(images, name):
+    distance = fresh(name)
     distance.embed(images[:1])
     return next(iter(distance._placed.values()))
 

@@ -8,7 +8,8 @@ from spurion.core.random import generator
 from spurion.neighbors import DISTANCES, load_distance, nearest
 from spurion.neighbors.distances.lpips import LPIPSAlex
 from spurion.neighbors.lpips.backbones import BACKBONES
-from spurion.neighbors.lpips.weights import Weights, load_weights
+from spurion.neighbors.lpips.reading import Weights
+from spurion.neighbors.lpips.weights import load_weights
 
 NETWORKS = sorted(BACKBONES)
 SIZES = [(28, 28), (32, 32), (64, 64), (37, 53)]

@@ -12,7 +12,8 @@ from spurion.core.random import generator
 from spurion.neighbors import load_distance
 from spurion.neighbors.lpips import weights as module
 from spurion.neighbors.lpips.backbones import BACKBONES
-from spurion.neighbors.lpips.weights import find_weights, load_weights, random_seed
+from spurion.neighbors.lpips.reading import random_seed
+from spurion.neighbors.lpips.weights import find_weights, load_weights
 
 NETWORKS = sorted(BACKBONES)
 

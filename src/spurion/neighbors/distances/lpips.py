@@ -1,42 +1,23 @@
-"""LPIPS, the paper's distance for CIFAR-10 and LSUN Church: how different two images look to a network.
-
-The mathematics is in `spurion.neighbors.lpips.embedding`.
-"""
+"""LPIPS, the paper's distance for CIFAR-10 and LSUN Church: how different two images look to a network."""
 
 __all__ = ["LPIPS", "LPIPSVGG", "LPIPSAlex", "LPIPSSqueeze"]
 
-import copy
 from typing import ClassVar, final
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-from torch.backends import cudnn
-
-from spurion.neighbors.distances.distance import Distance
-from spurion.neighbors.distances.embedder import Embedder
-from spurion.neighbors.lpips.backbones import BACKBONES
-from spurion.neighbors.lpips.embedding import Embedding, enlarged_shape
-from spurion.neighbors.lpips.weights import Weights, find_weights, load_weights
+from spurion.neighbors.distances.perceptual import Perceptual
+from spurion.neighbors.lpips.backbones import BACKBONES, Backbone
+from spurion.neighbors.lpips.weights import find_weights, load_weights
 
 
-class LPIPS(Distance):
-    r"""LPIPS 0.1 over one network, without a root: :math:`d = \lVert \Phi(x) - \Phi(y) \rVert^2`.
+class LPIPS(Perceptual):
+    """LPIPS 0.1 over one network."""
 
-    Arguments:
-        weights: The weights of the network and of its taps.
-    """
+    published: ClassVar[str] = "LPIPS"
 
-    network: ClassVar[str]
-    unit: ClassVar[str] = "no unit"
-    square_factor: ClassVar[float | None] = 1.0
-
-    def __init__(self, weights: Weights) -> None:
-        self.weights = weights.source
-        self.mark = weights.mark
-        self._original = Embedding(BACKBONES[self.network], weights.features, weights.linear)
-        self._placed: dict[tuple[torch.device, torch.dtype], Embedding] = {}
-        self._embedder = Embedder(self._embed, batch_pixels=BACKBONES[self.network].batch_pixels)
+    @classmethod
+    def backbone(cls) -> Backbone:
+        """The network."""
+        return BACKBONES[cls.network]
 
     @classmethod
     def load(cls, weights: str | None = None, allow_download: bool = False) -> "LPIPS":
@@ -51,43 +32,6 @@ class LPIPS(Distance):
         except ValueError as error:
             return str(error)
         return "ready"
-
-    def notes(self, shape: tuple[int, ...]) -> tuple[str, ...]:
-        """Enlarged images, and weights that are not the published ones."""
-        notes = []
-        size = (shape[-2], shape[-1])
-        larger = enlarged_shape(size)
-        if larger != size:
-            notes.append(
-                f"For {self.name}, images of {size[0]} x {size[1]} pixels were enlarged to {larger[0]} x "
-                f"{larger[1]} (nearest-exact)."
-            )
-        if self.mark:
-            notes.append(
-                f"{self.name} has {self.mark}: its distances are not those of the published LPIPS and cannot "
-                "be compared with them."
-            )
-        return tuple(notes)
-
-    def embed(self, images: Float[Tensor, "n *shape"]) -> Float[Tensor, "n d"]:
-        """The vectors of images in [-1, 1] with 1 or 3 channels, float64 for float64, else float32.
-
-        Raises:
-            ValueError: If images are not of shape (n, C, H, W) with C = 1 or 3.
-        """
-        if images.ndim != 4 or images.shape[1] not in (1, 3):
-            raise ValueError(
-                f"`{self.name}` needs images of 1 or 3 channels, as (n, C, H, W), got {tuple(images.shape)}."
-            )
-        return self._embedder(images if images.dtype == torch.float64 else images.float())
-
-    def _embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
-        place = (images.device, images.dtype)
-        if place not in self._placed:
-            self._placed[place] = copy.deepcopy(self._original).to(*place)
-        with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False, fp32_precision="ieee"):
-            answer: Float[Tensor, "b d"] = self._placed[place](images)
-            return answer
 
 
 @final

@@ -9,7 +9,7 @@ References:
     | SqueezeNet: AlexNet-level accuracy with 50x fewer parameters (Iandola et al., 2016)
 """
 
-__all__ = ["BACKBONES", "Backbone"]
+__all__ = ["BACKBONES", "Backbone", "TorchvisionBackbone"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ def squeezenet() -> nn.Sequential:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Backbone:
     """One network of LPIPS.
 
@@ -92,48 +92,60 @@ class Backbone:
         build: Makes the layers, with weights of no meaning.
         taps: Numbers of the layers whose output is compared.
         channels: Number of channels that come out of each tap.
-        file: Name of torchvision's published weights; it ends in the first 8 digits of their SHA-256.
-        linear_file: Name of the published linear weights of LPIPS 0.1.
-        linear_sha256: Their SHA-256.
+        least_side: Pixels of a side from which on images are compared as they are.
         batch_pixels: Pixels of a batch from which on larger batches are no faster.
     """
 
     build: Callable[[], nn.Sequential]
     taps: tuple[int, ...]
     channels: tuple[int, ...]
-    file: str
-    linear_file: str
-    linear_sha256: str
+    least_side: int
     batch_pixels: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class TorchvisionBackbone(Backbone):
+    """A network whose weights are torchvision's.
+
+    Attributes:
+        file: Name of torchvision's published weights; it ends in the first 8 digits of their SHA-256.
+        linear_file: Name of the published linear weights of LPIPS 0.1.
+        linear_sha256: Their SHA-256.
+    """
+
+    least_side: int = 32
+    file: str
+    linear_file: str
+    linear_sha256: str
+
+
 BACKBONES = {
-    "alex": Backbone(
-        alexnet,
-        (1, 4, 7, 9, 11),
-        (64, 192, 384, 256, 256),
-        "alexnet-owt-7be5be79.pth",
-        "alex.pth",
-        "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
-        2**16,
+    "alex": TorchvisionBackbone(
+        build=alexnet,
+        taps=(1, 4, 7, 9, 11),
+        channels=(64, 192, 384, 256, 256),
+        file="alexnet-owt-7be5be79.pth",
+        linear_file="alex.pth",
+        linear_sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        batch_pixels=2**16,
     ),
-    "vgg": Backbone(
-        vgg16,
-        (3, 8, 15, 22, 29),
-        (64, 128, 256, 512, 512),
-        "vgg16-397923af.pth",
-        "vgg.pth",
-        "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
-        2**13,
+    "vgg": TorchvisionBackbone(
+        build=vgg16,
+        taps=(3, 8, 15, 22, 29),
+        channels=(64, 128, 256, 512, 512),
+        file="vgg16-397923af.pth",
+        linear_file="vgg.pth",
+        linear_sha256="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+        batch_pixels=2**13,
     ),
-    "squeeze": Backbone(
-        squeezenet,
-        (1, 4, 7, 9, 10, 11, 12),
-        (64, 128, 256, 384, 384, 512, 512),
-        "squeezenet1_1-b8a52dc0.pth",
-        "squeeze.pth",
-        "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
-        2**16,
+    "squeeze": TorchvisionBackbone(
+        build=squeezenet,
+        taps=(1, 4, 7, 9, 10, 11, 12),
+        channels=(64, 128, 256, 384, 384, 512, 512),
+        file="squeezenet1_1-b8a52dc0.pth",
+        linear_file="squeeze.pth",
+        linear_sha256="4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
+        batch_pixels=2**16,
     ),
 }
 """The networks, by the names that LPIPS gives them."""

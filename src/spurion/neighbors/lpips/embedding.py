@@ -17,7 +17,7 @@ References:
     | https://arxiv.org/abs/1801.03924
 """
 
-__all__ = ["SMALLEST_SIDE", "Embedding", "enlarged_shape"]
+__all__ = ["ENLARGED_SIDE", "Embedding", "enlarged_shape"]
 
 from collections.abc import Mapping, Sequence
 
@@ -33,8 +33,8 @@ SCALE = (0.458, 0.448, 0.450)
 
 EPSILON = 1e-10
 
-SMALLEST_SIDE = 32
-"""Shorter sides are enlarged to this many pixels, repeating the nearest pixel ("nearest-exact")."""
+ENLARGED_SIDE = 32
+"""Sides too short for a network are enlarged to this many pixels, repeating the nearest ("nearest-exact")."""
 
 
 class Embedding(nn.Module):
@@ -54,6 +54,7 @@ class Embedding(nn.Module):
             self.features = backbone.build()
         self.features.load_state_dict(dict(features), assign=True)
         self.taps = backbone.taps
+        self.least_side = backbone.least_side
         for index, weights in enumerate(linear):
             kept = weights.nonzero()[:, 0]
             self.register_buffer(f"kept_{index}", kept)
@@ -65,7 +66,7 @@ class Embedding(nn.Module):
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
         """Embed images in [-1, 1] with 1 or 3 channels, in their precision, with shape (b, d)."""
         x = images.expand(-1, 3, -1, -1)
-        size = enlarged_shape((x.shape[2], x.shape[3]))
+        size = enlarged_shape((x.shape[2], x.shape[3]), self.least_side)
         if size != tuple(x.shape[2:]):
             x = nn.functional.interpolate(x, size=size, mode="nearest-exact")
         x = (x - self.get_buffer("shift").to(x.dtype)) / self.get_buffer("scale").to(x.dtype)
@@ -86,11 +87,16 @@ class Embedding(nn.Module):
         return answer
 
 
-def enlarged_shape(size: tuple[int, int]) -> tuple[int, int]:
+def enlarged_shape(size: tuple[int, int], least: int) -> tuple[int, int]:
     """Height and width at which images of a height and width are compared.
 
+    Arguments:
+        size: Height and width in pixels.
+        least: The least side that the network takes as it is.
+
     Example:
-        >>> enlarged_shape((28, 40)), enlarged_shape((64, 64))
-        ((32, 40), (64, 64))
+        >>> enlarged_shape((28, 40), 32), enlarged_shape((28, 20), 21)
+        ((32, 40), (28, 32))
     """
-    return max(SMALLEST_SIDE, size[0]), max(SMALLEST_SIDE, size[1])
+    height, width = (side if side >= least else ENLARGED_SIDE for side in size)
+    return height, width
