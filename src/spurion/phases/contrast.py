@@ -66,7 +66,10 @@ def contrast(
 
 
 def _contrasts(images: Float[Tensor, "n *shape"]) -> Float64[Tensor, " n"]:
-    return torch.cat([images[rows].flatten(1).double().std(dim=1, correction=0) for rows in _parts(images)])
+    found = torch.empty(len(images), dtype=torch.float64)  # small results between parts would scatter memory
+    for rows in _parts(images):
+        found[rows] = images[rows].flatten(1).double().std(dim=1, correction=0)
+    return found
 
 
 def _parts(images: Float[Tensor, "n *shape"]) -> Iterator[slice]:
