@@ -52,7 +52,7 @@ def test_images_are_those_of_diffusers(both, guidance, negative):
     own = ours.decode(walk_down(denoiser, latents, ours.walk(5)))
     expected = images(other, latents, guidance, negative, 5, ours.image_shape)
     assert own.shape == (2, *ours.image_shape)
-    assert (own.abs() < 1).float().mean() > 0.1  # pixels of 256 and more are not clipped: they are compared
+    assert (own.abs() < 1).float().mean() > 0.1  # some are not clipped, or nothing would be compared
     # Rounding of float32, of steps that amplify it by about ten: measured 5e-6 at most.
     assert torch.allclose(own / 2 + 0.5, expected, rtol=0, atol=1e-5)
 
