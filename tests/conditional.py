@@ -16,7 +16,8 @@ from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.schedule import DDPMSchedule
-from spurion.prompts.subject import Seeds, Subject, Text, initial_noises
+from spurion.prompts.noises import initial_noises
+from spurion.prompts.subject import Seeds, Subject, Text
 from spurion.prompts.walk import usual_walk
 
 SCHEDULE = DDPMSchedule(steps=40, beta_start=1e-3, beta_end=0.3)

@@ -15,7 +15,8 @@ from spurion.diffusion.jacobian import JacobianProducts
 from spurion.prompts.detectors import DETECTORS, Detector, Reading
 from spurion.prompts.detectors.intrinsic_dimension import IntrinsicDimension
 from spurion.prompts.detectors.sharpness import by_difference, by_product
-from spurion.prompts.subject import Seeds, Subject, Text, initial_noises
+from spurion.prompts.noises import initial_noises
+from spurion.prompts.subject import Seeds, Subject, Text
 from spurion.prompts.walk import Walk, usual_walk
 
 FIRST_STEP = ("noise-difference", "one-step", "anisotropy-first")

@@ -16,10 +16,10 @@ from spurion.prompts.mitigation import (
     drop_words,
     fewer_words,
 )
+from spurion.prompts.noises import initial_noises, prompt_noises
 from spurion.prompts.pipeline import load_pipeline
-from spurion.prompts.samples import prompt_noises
 from spurion.prompts.study.training import train_planted
-from spurion.prompts.subject import Seeds, Subject, Text, initial_noises
+from spurion.prompts.subject import Seeds, Subject, Text
 
 WORDS = {"one": 0.3, "two": -0.2, "big": 3.0, "huge": 5.0, "void": 0.0}
 FIRST = conditional.TIMES[0]

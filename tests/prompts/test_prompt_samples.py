@@ -10,7 +10,8 @@ from prompts.tiny_pipelines import largest, stable
 from spurion.core.random import generator
 from spurion.data import open_images
 from spurion.prompts import load_pipeline, walk_down
-from spurion.prompts.samples import PromptSampling, prompt_noises, samples_to_file
+from spurion.prompts.noises import prompt_noises
+from spurion.prompts.samples import PromptSampling, samples_to_file
 
 PROMPT = "a photo of a red square"
 

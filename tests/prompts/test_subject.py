@@ -9,7 +9,8 @@ from spurion.core.random import generator
 from spurion.diffusion.denoisers.gaussian import GaussianDenoiser
 from spurion.diffusion.samplers import reverse
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
-from spurion.prompts.subject import Seeds, Subject, Text, initial_noises
+from spurion.prompts.noises import initial_noises
+from spurion.prompts.subject import Seeds, Subject, Text
 from spurion.prompts.walk import Walk, usual_walk
 
 

@@ -125,7 +125,8 @@ def _mitigated(
     from spurion.core.config import build_config
     from spurion.prompts.config import PromptsConfig
     from spurion.prompts.mitigation import CANDIDATES, calm_source, fewer_words
-    from spurion.prompts.subject import Seeds, initial_noises
+    from spurion.prompts.noises import initial_noises
+    from spurion.prompts.subject import Seeds
 
     prompt = asked.prompt or ""
     if asked.mitigate is None:

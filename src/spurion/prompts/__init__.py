@@ -32,9 +32,10 @@ from spurion.prompts.conditioned import PromptDenoiser
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.detectors import DETECTORS, Detector, Reading
 from spurion.prompts.door import examine
+from spurion.prompts.noises import initial_noises
 from spurion.prompts.pipeline import TextPipeline, load_pipeline
 from spurion.prompts.results import PromptsResult
-from spurion.prompts.subject import Seeds, Subject, Text, initial_noises
+from spurion.prompts.subject import Seeds, Subject, Text
 from spurion.prompts.table import Entry, PromptTable, read_table, write_table
 from spurion.prompts.text import Conditioning
 from spurion.prompts.walk import Walk, walk_down

@@ -42,9 +42,9 @@ from torch import Tensor
 from spurion.core.random import generator
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.detectors import DETECTORS
+from spurion.prompts.noises import prompt_noises
 from spurion.prompts.pipeline import TextPipeline
 from spurion.prompts.readings import subject_of
-from spurion.prompts.samples import prompt_noises
 from spurion.prompts.subject import Seeds, Subject
 
 SHARE = 0.7

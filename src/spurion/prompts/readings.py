@@ -24,8 +24,9 @@ from spurion.core.store import KeyedFile
 from spurion.core.tensors import Damaged, Tensors, tell
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.detectors import DETECTORS, Reading
+from spurion.prompts.noises import initial_noises
 from spurion.prompts.pipeline import TextPipeline, load_pipeline
-from spurion.prompts.subject import Seeds, Subject, Text, initial_noises
+from spurion.prompts.subject import Seeds, Subject, Text
 from spurion.prompts.text import Conditioning
 
 _FORMAT = 1

@@ -5,21 +5,20 @@ i)``, so that it depends on the seed and i alone, and different prompts are answ
 Finished batches are kept as those of any set (`spurion.diffusion.sampleset`).
 """
 
-__all__ = ["Noises", "PromptSampling", "prompt_noises", "samples_to_file"]
+__all__ = ["Noises", "PromptSampling", "samples_to_file"]
 
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from pydantic import PositiveInt
 from torch import Tensor
 
 from spurion.core.config import Config
 from spurion.core.progress import Progress, shifted, silent
-from spurion.core.random import generator
 from spurion.diffusion.sampleset import check_set, drawn_to_file, set_request
 from spurion.prompts.conditioned import PromptDenoiser
+from spurion.prompts.noises import prompt_noises
 from spurion.prompts.pipeline import TextPipeline
 from spurion.prompts.walk import walk_down
 
@@ -39,11 +38,6 @@ class PromptSampling(Config):
     steps: PositiveInt = 50
     batch_size: PositiveInt = 8
     latents: bool = False
-
-
-def prompt_noises(shape: tuple[int, ...], members: range, seed: int) -> Float[Tensor, "m *shape"]:
-    """Standard normal initial noises, float32, on the CPU; noise i is of ``generator(seed, "prompt", i)``."""
-    return torch.stack([torch.randn(shape, generator=generator(seed, "prompt", i)) for i in members])
 
 
 def samples_to_file(

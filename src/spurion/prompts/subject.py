@@ -16,7 +16,7 @@ counted for any prompt, for it is spread over all.
 A model that answers NaN or infinity makes no error here: its readings are NaN, of that seed alone.
 """
 
-__all__ = ["Path", "Seeds", "Subject", "Text", "initial_noises"]
+__all__ = ["Path", "Seeds", "Subject", "Text"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spurion.core.random import generator
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.schedule import DDPMSchedule
 from spurion.geometry.stiffness import Stiffness, stiffness
@@ -42,25 +41,6 @@ PROBES, STEPS = 8, 50
 Attention = Callable[[Tensor, int], Tensor]
 """Cross-attention of the pass with the prompt: from items (n, *shape) and a time to (n, positions, tokens),
 what each position gives to each token."""
-
-
-def initial_noises(shape: tuple[int, ...], count: int, seed: int) -> Float[Tensor, "count *shape"]:
-    """Initial noises; noise i comes from ``generator(seed, "prompt", i)`` alone.
-
-    Arguments:
-        shape: The shape of one item.
-        count: How many, at least 1.
-        seed: The seed of them all.
-
-    Returns:
-        Standard normal, float32, on the CPU, with shape (count, *shape).
-
-    Raises:
-        ValueError: If `count` is below 1.
-    """
-    if count < 1:
-        raise ValueError(f"`count` must be at least 1, got {count}.")
-    return torch.stack([torch.randn(shape, generator=generator(seed, "prompt", i)) for i in range(count)])
 
 
 @dataclass(frozen=True)

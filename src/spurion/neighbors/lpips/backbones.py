@@ -52,13 +52,13 @@ def alexnet() -> nn.Sequential:
     )
 
 
-def vgg16() -> nn.Sequential:
-    """The features of VGG-16 up to the last ReLU."""
+def vgg16(pool: Callable[[], list[nn.Module]] = lambda: [nn.MaxPool2d(2)]) -> nn.Sequential:
+    """The features of VGG-16 up to the last ReLU, with what halves them."""
     layers: list[nn.Module] = []
     channels = 3
     for width, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
         if layers:
-            layers.append(nn.MaxPool2d(2))
+            layers += pool()
         for _ in range(depth):
             layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
             channels = width

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from spurion.neighbors.lpips.backbones import Backbone
+from spurion.neighbors.lpips.backbones import vgg16 as usual_vgg16
 
 BINOMIAL = torch.tensor([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
 """The filter: that of (1, 2, 1) / 4 along both sides, the coefficients of (1 + z)^2 / 4."""
@@ -73,15 +74,7 @@ def alexnet() -> nn.Sequential:
 
 def vgg16() -> nn.Sequential:
     """The features of the shift-tolerant VGG-16 up to the last ReLU."""
-    layers: list[nn.Module] = []
-    channels = 3
-    for width, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
-        if layers:
-            layers += [nn.MaxPool2d(2, stride=1), BlurPool()]
-        for _ in range(depth):
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-            channels = width
-    return nn.Sequential(*layers)
+    return usual_vgg16(lambda: [nn.MaxPool2d(2, stride=1), BlurPool()])
 
 
 @dataclass(frozen=True, kw_only=True)

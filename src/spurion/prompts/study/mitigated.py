@@ -20,10 +20,11 @@ from spurion.core.progress import Progress, silent
 from spurion.neighbors import Distance, nearest
 from spurion.prompts.config import PromptsConfig
 from spurion.prompts.mitigation import calm_source, fewer_words
+from spurion.prompts.noises import initial_noises
 from spurion.prompts.pipeline import TextPipeline
 from spurion.prompts.results import Mitigated
 from spurion.prompts.study.planting import Planting
-from spurion.prompts.subject import Seeds, initial_noises
+from spurion.prompts.subject import Seeds
 from spurion.prompts.walk import walk_down
 from spurion.statistics.roc import share_of
 
