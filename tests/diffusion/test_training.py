@@ -114,6 +114,34 @@ def test_dropout_survives_a_stop(tmp_path):
     assert contents(tmp_path / "halved") == contents(tmp_path / "whole")
 
 
+def with_processor(monkeypatch, *instructions):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(instructions, True))
+
+
+@pytest.mark.parametrize(("before", "after"), [((), ("avx512_bf16",)), (("avx512_bf16",), ())])
+def test_a_training_goes_on_in_its_precision_on_another_processor(tmp_path, monkeypatch, before, after):
+    unet = UNetConfig(channels=4, multipliers=(1, 1), blocks=1, groups=2, attention=())
+    config = SHORT.model_copy(update={"iterations": 6, "checkpoint_every": 3})
+    with_processor(monkeypatch, *before)
+    run(tmp_path / "whole", denoiser=unet, training=config)
+    with pytest.raises(Stopped):
+        run(tmp_path / "moved", denoiser=unet, training=config, progress=stop_after(4))
+    with_processor(monkeypatch, *after)
+    for _ in range(2):  # once to go on, once to load what is finished
+        run(tmp_path / "moved", denoiser=unet, training=config)
+        assert contents(tmp_path / "moved") == contents(tmp_path / "whole")
+    other = run(tmp_path / "begun there", denoiser=unet, training=config)
+    assert contents(tmp_path / "begun there") != contents(tmp_path / "whole")
+    assert other.dtype == torch.float32
+
+
+def test_a_precision_asked_for_does_not_give_way(tmp_path):
+    config = SHORT.model_copy(update={"precision": "float32"})
+    run(tmp_path, training=config)
+    with pytest.raises(ValueError, match=r"its execution.bf16 is False, not True"):
+        run(tmp_path, training=SHORT.model_copy(update={"precision": "bf16"}))
+
+
 def test_a_finished_training_is_loaded_not_repeated(tmp_path):
     first = run(tmp_path)
     before = contents(tmp_path)

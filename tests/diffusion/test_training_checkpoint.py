@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from spurion.core.tensors import Damaged
-from spurion.diffusion.checkpoint import TrainingState, load_state, save_state
+from spurion.diffusion.checkpoint import TrainingState, load_state, owner, save_state
 
 IDENTITY = {"seed": 0, "training": {"iterations": 10, "clip_norm": None}, "images": {"shape": [2, 1, 8, 8]}}
 
@@ -46,6 +46,12 @@ def test_an_empty_log_is_kept(tmp_path):
 
 def test_no_file_is_no_state(tmp_path):
     assert load_state(tmp_path / "s", IDENTITY) is None
+    assert owner(tmp_path / "s") is None
+
+
+def test_whose_state_it_is_can_be_asked(tmp_path):
+    save_state(tmp_path / "s", a_state(), IDENTITY)
+    assert owner(tmp_path / "s") == IDENTITY
 
 
 @pytest.mark.parametrize(
@@ -78,6 +84,7 @@ def test_a_header_that_says_nothing_is_damage(tmp_path, header):
     save_file({"weights": torch.zeros(2)}, tmp_path / "s", metadata=header)
     with pytest.raises(Damaged, match="is damaged"):
         load_state(tmp_path / "s", IDENTITY)
+    assert owner(tmp_path / "s") is None
 
 
 def test_a_missing_tensor_is_damage(tmp_path):

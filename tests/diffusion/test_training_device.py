@@ -1,4 +1,5 @@
 from contextlib import nullcontext
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -9,7 +10,12 @@ from spurion.diffusion.device import Execution, choose_device, choose_execution
 IMAGE = (1, 8, 8)
 
 
-def pretend(monkeypatch, *, cuda=False, mps=False, bf16=True, compiler=True, headers=True, triton=True):
+def pretend(
+    monkeypatch, *, processor=(), cuda=False, mps=False, bf16=True, compiler=True, headers=True, triton=True
+):
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: {"avx2": True, **dict.fromkeys(processor, True)}
+    )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
@@ -18,8 +24,8 @@ def pretend(monkeypatch, *, cuda=False, mps=False, bf16=True, compiler=True, hea
     monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: name if triton else None)
 
 
-def auto(shape=IMAGE):
-    return choose_execution("auto", "auto", "auto", "auto", shape)
+def auto(shape=IMAGE, *, convolutions=False):
+    return choose_execution("auto", "auto", "auto", "auto", shape, convolutions=convolutions)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +52,28 @@ def test_auto_is_plain_on_the_cpu(monkeypatch):
     assert auto() == Execution("cpu", bf16=False, channels_last=False, compile=False)
 
 
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16", "bf16"])
+def test_auto_is_bf16_for_convolutions_where_the_processor_has_it(monkeypatch, instructions):
+    pretend(monkeypatch, processor=[instructions])
+    assert auto(convolutions=True) == Execution("cpu", bf16=True, channels_last=False, compile=False)
+    assert not auto().bf16
+    assert not choose_execution("cpu", "float32", "auto", "auto", IMAGE, convolutions=True).bf16
+    pretend(monkeypatch)
+    assert not auto(convolutions=True).bf16
+
+
+def test_a_training_goes_on_in_its_precision():
+    chosen = Execution("cpu", bf16=True, channels_last=False, compile=False)
+    begun = {"device": "cpu", "bf16": False, "channels_last": False, "compile": False}
+    assert chosen.as_begun(begun) == Execution(**begun)
+    assert Execution(**begun).as_begun(asdict(chosen)) == chosen
+    for other in (None, {}, asdict(chosen), {**begun, "compile": True}, {**begun, "device": "cuda"}):
+        assert chosen.as_begun(other) == chosen
+
+
 def test_auto_is_plain_on_mps(monkeypatch):
-    pretend(monkeypatch, mps=True)
-    assert auto() == Execution("mps", bf16=False, channels_last=False, compile=False)
+    pretend(monkeypatch, processor=["bf16"], mps=True)
+    assert auto(convolutions=True) == Execution("mps", bf16=False, channels_last=False, compile=False)
 
 
 def test_auto_uses_what_cuda_has(monkeypatch):

@@ -83,6 +83,17 @@ class KeyedFile:
         self.check(found, key)
         return result
 
+    def owner(self) -> dict[str, Any] | None:
+        """The key of the work that the file belongs to; None if there is no file or it is damaged."""
+        if not self.path.exists():
+            return None
+        try:
+            _, header = load_tensors(self.path)
+            with holding(self.path, f"{self.kind} state"):
+                return dict(json.loads(header[self.kind])["identity"])
+        except Damaged:
+            return None
+
     def check(self, found: Mapping[str, Any], key: Mapping[str, Any]) -> None:
         """Refuse a file with another key.
 

@@ -6,7 +6,7 @@ functions of the seed and the step, so the step is all they need. The file is a 
 `identity`.
 """
 
-__all__ = ["TrainingState", "load_state", "save_state"]
+__all__ = ["TrainingState", "load_state", "owner", "save_state"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,6 +59,11 @@ def load_state(path: Path | str, identity: Mapping[str, Any]) -> TrainingState |
         ValueError: If it belongs to another training.
     """
     return _file(path).load(identity, lambda tensors, facts: TrainingState(int(facts["step"]), **tensors))
+
+
+def owner(path: Path | str) -> dict[str, Any] | None:
+    """The identity of the training that a state belongs to; None if there is none or it is damaged."""
+    return _file(path).owner()
 
 
 def _file(path: Path | str) -> KeyedFile:

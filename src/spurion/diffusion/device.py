@@ -2,13 +2,18 @@
 
 Every ``auto`` is resolved here, once, before step 0:
 
-=============== ======== ====================================== =========
-field           CPU      CUDA                                   MPS
-=============== ======== ====================================== =========
-precision       float32  bf16 where the device has it           float32
-channels_last   no       yes for images                         no
-compile         no       yes where Triton and a compiler exist  no
-=============== ======== ====================================== =========
+=============== ================ ====================================== =========
+field           CPU              CUDA                                   MPS
+=============== ================ ====================================== =========
+precision       bf16 for         bf16 where the device has it           float32
+                convolutions
+channels_last   no               yes for images                         no
+compile         no               yes where Triton and a compiler exist  no
+=============== ================ ====================================== =========
+
+On a CPU bf16 needs a processor that computes in it (AVX512-BF16, AMX, or bf16 of Arm), and is for networks
+with convolutions: narrow linear layers gain less than the conversions cost. A training that was begun in one
+precision goes on in it (`Execution.as_begun`): ``auto`` chooses for new ones.
 
 On CUDA the steps are then recorded and replayed as one graph (`spurion.diffusion.captured`), compiled or not.
 """
@@ -18,11 +23,11 @@ __all__ = ["DeviceName", "Execution", "Precision", "choose_device", "choose_exec
 import importlib.util
 import shutil
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -39,6 +44,17 @@ class Execution:
     bf16: bool
     channels_last: bool
     compile: bool
+
+    def as_begun(self, begun: Mapping[str, Any] | None) -> "Execution":
+        """This execution in the precision in which a training was begun, if nothing else differs.
+
+        So a training goes on where another version, or another processor, chose another precision.
+
+        Arguments:
+            begun: The fields of the execution it was begun with; None if it was not.
+        """
+        other = replace(self, bf16=not self.bf16)
+        return other if begun == asdict(other) else self
 
     @contextmanager
     def reproducible(self) -> Iterator[None]:
@@ -76,8 +92,10 @@ def choose_execution(
     channels_last: bool | Literal["auto"],
     compiled: bool | Literal["auto"],
     shape: tuple[int, ...],
+    *,
+    convolutions: bool = False,
 ) -> Execution:
-    """Resolve every ``auto`` for items of one shape.
+    """Resolve every ``auto`` for items of one shape and a network with or without convolutions.
 
     Raises:
         ValueError: If the device is not there, if channels are to come last in items without channels,
@@ -93,13 +111,18 @@ def choose_execution(
             "to auto."
         )
     cuda = kind == "cuda"
-    has_bf16 = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+    pays = torch.cuda.is_bf16_supported(including_emulation=False) if cuda else kind == "cpu" and convolutions
     return Execution(
         device=kind,
-        bf16=has_bf16 if precision == "auto" else precision == "bf16",
+        bf16=pays and (cuda or _processor_has_bf16()) if precision == "auto" else precision == "bf16",
         channels_last=(cuda and images) if channels_last == "auto" else channels_last,
         compile=(cuda and _compiler(kind)) if compiled == "auto" else compiled,
     )
+
+
+def _processor_has_bf16() -> bool:
+    own = torch.cpu.get_capabilities()
+    return any(own.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _compiler(kind: str) -> bool:

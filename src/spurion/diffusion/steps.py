@@ -4,8 +4,9 @@ The state is written first and the model that follows from it afterwards, by the
 `spurion.diffusion.training`.
 """
 
-__all__ = ["LOG", "BatchSource", "seal_of", "take_steps"]
+__all__ = ["LOG", "BatchSource", "begun_execution", "seal_of", "take_steps"]
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,7 +18,7 @@ from spurion.core.progress import Progress
 from spurion.core.store import Store
 from spurion.core.tensors import Damaged, tell
 from spurion.diffusion.batches import Batch
-from spurion.diffusion.checkpoint import TrainingState, load_state, save_state
+from spurion.diffusion.checkpoint import TrainingState, load_state, owner, save_state
 from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.learner import Learner
 from spurion.diffusion.log import TrainingLog
@@ -30,6 +31,13 @@ STATE = Path("state") / "state.safetensors"
 def seal_of(folder: Path) -> Store:
     """The seal of a finished training."""
     return Store(folder, "train")
+
+
+def begun_execution(folder: Path) -> dict[str, Any] | None:
+    """The execution of the training that a folder holds, finished or not; None if it holds none."""
+    key = seal_of(folder).key
+    identity = owner(folder / STATE) if key is None else json.loads(key or "{}")
+    return None if identity is None else identity.get("execution")
 
 
 @runtime_checkable

@@ -23,8 +23,9 @@ A training owns a folder::
 
 Every random number is a function of the seed and the step, and the state is written atomically, so that a
 training killed at any moment and started again ends with the same bytes as one that was left alone: on
-the same machine, with the same versions and number of threads. What is damaged is made again: model and log
-from the last state, and without that from the start.
+the same machine, with the same versions and number of threads. A training whose precision is ``auto`` goes
+on in the one in which it was begun. What is damaged is made again: model and log from the last state, and
+without that from the start.
 
 References:
     | Denoising Diffusion Probabilistic Models (Ho et al., 2020), Eq. 14
@@ -42,7 +43,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from spurion.core.progress import Progress, silent
 from spurion.core.random import generator
@@ -55,7 +56,7 @@ from spurion.diffusion.folder import load_denoiser, save_denoiser
 from spurion.diffusion.learner import Learner
 from spurion.diffusion.log import TrainingDiverged
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
-from spurion.diffusion.steps import LOG, seal_of, take_steps
+from spurion.diffusion.steps import LOG, begun_execution, seal_of, take_steps
 from spurion.diffusion.training_config import TrainingConfig
 
 
@@ -99,9 +100,7 @@ def train(
         save_denoiser(fresh, folder / "model")
         seal_of(folder).put(folder / "model")
         return fresh
-    execution = choose_execution(
-        training.device, training.precision, training.channels_last, training.compile, fresh.shape
-    )
+    execution = _execution(training, fresh, folder)
     identity = _identity(images, denoiser, training, execution, schedule, seed)
     store, key = seal_of(folder), json.dumps(identity, sort_keys=True)
     if not store.is_whole(key):
@@ -120,6 +119,19 @@ def train(
             save_denoiser(trained, folder / "model")
         store.put(folder / "model", folder / LOG, key=key)
     return load_denoiser(folder / "model", device=execution.device)
+
+
+def _execution(training: TrainingConfig, fresh: NetworkDenoiser, folder: Path) -> Execution:
+    """How to compute: as configured; where any precision will do, in that of the training begun here."""
+    chosen = choose_execution(
+        training.device,
+        training.precision,
+        training.channels_last,
+        training.compile,
+        fresh.shape,
+        convolutions=any(isinstance(module, nn.Conv2d) for module in fresh.network.modules()),
+    )
+    return chosen.as_begun(begun_execution(folder)) if training.precision == "auto" else chosen
 
 
 def _identity(

@@ -29,7 +29,8 @@ class TrainingConfig(Config):
         log_every: Steps between two lines of the log, each with the mean loss in between.
         checkpoint_every: Steps between two states on disk; what a kill can cost. It changes no number.
         device: "auto" is CUDA, else MPS, else the CPU; so for the next three, see `spurion.diffusion.device`.
-        precision: "float32", or "bf16" for matrix products and convolutions.
+        precision: "float32", or "bf16" for matrix products and convolutions (weights: float32); with "auto" a
+            training goes on in the one it was begun in.
         channels_last: Whether images and convolutions are laid out with channels last.
         compile: Whether the network is compiled by `torch.compile`.
     """
