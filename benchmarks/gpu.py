@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 from gpu_bench import Bench
 from gpu_checks import checks
+from gpu_compiled import compiled
 from gpu_rates import machine, sampling, training
 from gpu_search import energies, search, study
 
@@ -36,6 +37,7 @@ SECTIONS = {
     "study": ("A short study", study, 85),
     "sampling": ("Sampling", sampling, 15),
     "energies": ("Energies and Jacobians", energies, 18),
+    "compiled": ("The compiled training step", compiled, 160),
 }
 """Title, function and budget in seconds of every section, the most telling first."""
 

@@ -71,6 +71,22 @@ class Bench:
         return round(torch.cuda.max_memory_allocated() / 2**20) if self.device == "cuda" else None
 
 
+def kernels(work, most):
+    """The kernels that take longest in some work on CUDA, after one row for all; or why that is not known."""
+    try:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+            work()
+            torch.cuda.synchronize()
+        found = sorted(profile.key_averages(), key=lambda each: -each.self_device_time_total)
+    except TimeoutError:
+        raise
+    except Exception as error:
+        return [{"kernel": f"left out: {type(error).__name__}: {error}"[:200], "count": 0, "ms": 0.0}]
+    busy = [(each.key[:70], each.count, each.self_device_time_total / 1e3) for each in found]
+    every = ("all", sum(count for _, count, _ in busy), sum(ms for *_, ms in busy))
+    return [dict(zip(("kernel", "count", "ms"), row, strict=True)) for row in (every, *busy[:most]) if row[2]]
+
+
 def unets(bench):
     """Name, configuration, shape and batch size of the three U-Nets; small ones in a quick run."""
     if bench.quick:

@@ -24,8 +24,6 @@ from spurion.diffusion.training_config import TrainingConfig
 
 SAMPLED_STEPS = 10
 WARM = 3
-TO_COMPILE = 60
-"""Seconds without which nothing is compiled any more."""
 
 
 def machine(bench, rows):
@@ -81,10 +79,6 @@ def training(bench, rows):
         rate(bench, rows, network, "plain, bf16, channels last", partial(plain, bench))
         if bench.device == "cuda":
             rate(bench, rows, network, "the same plain loop, CUDA graph", partial(recorded, bench))
-    if not can_compile(bench) or bench.left() < TO_COMPILE:
-        rows.append({"compiled": "left out: no compiler, too little time, or a quick run"})
-        return
-    rate(bench, rows, networks[0], "spurion, compiled", partial(trainer, bench, compiled=True))
 
 
 def can_compile(bench):
@@ -133,8 +127,8 @@ def measured(bench, step):
     return first, seconds, "yes" if getattr(step, "graph", lambda: False)() else "no"
 
 
-def execution_of(bench, network, compiled):
-    return choose_execution(bench.device, "auto", "auto", compiled, network[2])
+def execution_of(bench, network, compiled, channels_last="auto"):
+    return choose_execution(bench.device, "auto", channels_last, compiled, network[2])
 
 
 def operations(bench, network):
@@ -153,7 +147,7 @@ def operations(bench, network):
     return bench.found["operations", kind]
 
 
-def trainer(bench, network, compiled=False, captured=True):
+def trainer(bench, network, compiled=False, captured=True, channels_last="auto"):
     """A step as `spurion.diffusion.training` takes it."""
     _, config, shape, batch = network
     settings = TrainingConfig(batch_size=batch, optimizer="adam", weight_decay=0.0, device=bench.device)
@@ -161,7 +155,7 @@ def trainer(bench, network, compiled=False, captured=True):
     batches = Batches(
         images, SCHEDULE, batch_size=batch, replacement=True, seed=bench.seed, device=bench.device
     )
-    execution = execution_of(bench, network, compiled)
+    execution = execution_of(bench, network, compiled, channels_last)
     learner = Learner(built(config, shape), settings, execution, seed=bench.seed, captured=captured)
     count = range(10**9)
     steps = zip(count, batches.ahead(count) if captured else map(batches, count), strict=True)

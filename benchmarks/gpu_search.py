@@ -4,7 +4,7 @@ import importlib.util
 from functools import partial
 
 import torch
-from gpu_bench import SCHEDULE, Bench, built, exact_convolutions, unets
+from gpu_bench import SCHEDULE, Bench, built, exact_convolutions, kernels, unets
 from gpu_rates import trainer
 
 from spurion.core.random import generator
@@ -69,31 +69,9 @@ def search_in(bench, rows, dim, count):
 
 def launches(bench, rows, dim, images):
     """What one search launches, and how long the device is busy with it."""
-    if bench.device != "cuda":
-        return
-    try:
-        activities = [torch.profiler.ProfilerActivity.CUDA]
-        with torch.profiler.profile(activities=activities) as profile:
-            nearest(*images)
-            bench.wait()
-        kernels = sorted(profile.key_averages(), key=lambda each: -each.self_device_time_total)
-    except TimeoutError:
-        raise
-    except Exception as error:
-        rows.append({"D": dim, "profile": f"left out: {type(error).__name__}: {error}"[:200]})
-        return
-    busy = [kernel for kernel in kernels if kernel.self_device_time_total > 0]
-    total = sum(kernel.self_device_time_total for kernel in busy)
-    rows.append({"D": dim, "kernel": "all", "count": sum(k.count for k in busy), "ms": total / 1e3})
-    for kernel in busy[:6]:
-        rows.append(
-            {
-                "D": dim,
-                "kernel": kernel.key[:70],
-                "count": kernel.count,
-                "ms": kernel.self_device_time_total / 1e3,
-            }
-        )
+    if bench.device == "cuda":
+        for row in kernels(lambda: nearest(*images), 6):
+            rows.append({"D": dim, **row})
 
 
 def with_copies(x, y):

@@ -62,13 +62,17 @@ def test_auto_is_bf16_for_convolutions_where_the_processor_has_it(monkeypatch, i
     assert not auto(convolutions=True).bf16
 
 
-def test_a_training_goes_on_in_its_precision():
+def test_a_training_goes_on_as_it_was_begun():
     chosen = Execution("cpu", bf16=True, channels_last=False, compile=False)
     begun = {"device": "cpu", "bf16": False, "channels_last": False, "compile": False}
-    assert chosen.as_begun(begun) == Execution(**begun)
-    assert Execution(**begun).as_begun(asdict(chosen)) == chosen
+    both = ("bf16", "channels_last")
+    assert chosen.as_begun(begun, both) == chosen.as_begun(begun, ["bf16"]) == Execution(**begun)
+    assert Execution(**begun).as_begun(asdict(chosen), both) == chosen
+    last = {**asdict(chosen), "channels_last": True}
+    assert chosen.as_begun(last, both) == Execution(**last)
+    assert chosen.as_begun(last, ["bf16"]) == chosen.as_begun(begun, []) == chosen
     for other in (None, {}, asdict(chosen), {**begun, "compile": True}, {**begun, "device": "cuda"}):
-        assert chosen.as_begun(other) == chosen
+        assert chosen.as_begun(other, both) == chosen
 
 
 def test_auto_is_plain_on_mps(monkeypatch):
@@ -80,6 +84,7 @@ def test_auto_uses_what_cuda_has(monkeypatch):
     pretend(monkeypatch, cuda=True)
     assert auto() == Execution("cuda", bf16=True, channels_last=True, compile=True)
     assert not auto(shape=(64,)).channels_last
+    assert not choose_execution("cuda", "auto", "auto", False, IMAGE).channels_last
     pretend(monkeypatch, cuda=True, bf16=False)
     assert not auto().bf16
     for missing in ({"compiler": False}, {"headers": False}, {"triton": False}):

@@ -7,13 +7,17 @@ field           CPU              CUDA                                   MPS
 =============== ================ ====================================== =========
 precision       bf16 for         bf16 where the device has it           float32
                 convolutions
-channels_last   no               yes for images                         no
+channels_last   no               yes for images, if compiled            no
 compile         no               yes where Triton and a compiler exist  no
 =============== ================ ====================================== =========
 
 On a CPU bf16 needs a processor that computes in it (AVX512-BF16, AMX, or bf16 of Arm), and is for networks
 with convolutions: narrow linear layers gain less than the conversions cost. A training that was begun in one
 precision goes on in it (`Execution.as_begun`): ``auto`` chooses for new ones.
+
+On CUDA torch normalizes groups with channels first: with channels last every layer is copied twice, unless
+the compiler writes the layers anew. Compiled steps may add in another order each time, so that a training
+that is resumed there is the same to rounding only; set `compile` to false for the same bytes.
 
 On CUDA the steps are then recorded and replayed as one graph (`spurion.diffusion.captured`), compiled or not.
 """
@@ -23,7 +27,7 @@ __all__ = ["DeviceName", "Execution", "Precision", "choose_device", "choose_exec
 import importlib.util
 import shutil
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -45,15 +49,17 @@ class Execution:
     channels_last: bool
     compile: bool
 
-    def as_begun(self, begun: Mapping[str, Any] | None) -> "Execution":
-        """This execution in the precision in which a training was begun, if nothing else differs.
+    def as_begun(self, begun: Mapping[str, Any] | None, chosen: Collection[str]) -> "Execution":
+        """This execution with what was chosen automatically as a training was begun, if nothing else differs.
 
-        So a training goes on where another version, or another processor, chose another precision.
+        So a training goes on where another version, or another processor, chose otherwise.
 
         Arguments:
             begun: The fields of the execution it was begun with; None if it was not.
+            chosen: The fields that were left to choose: "bf16", "channels_last", or both.
         """
-        other = replace(self, bf16=not self.bf16)
+        free = {name: begun[name] for name in chosen if name in begun} if begun else {}
+        other = replace(self, **free)
         return other if begun == asdict(other) else self
 
     @contextmanager
@@ -111,12 +117,13 @@ def choose_execution(
             "to auto."
         )
     cuda = kind == "cuda"
+    compiles = (cuda and _compiler(kind)) if compiled == "auto" else compiled
     pays = torch.cuda.is_bf16_supported(including_emulation=False) if cuda else kind == "cpu" and convolutions
     return Execution(
         device=kind,
         bf16=pays and (cuda or _processor_has_bf16()) if precision == "auto" else precision == "bf16",
-        channels_last=(cuda and images) if channels_last == "auto" else channels_last,
-        compile=(cuda and _compiler(kind)) if compiled == "auto" else compiled,
+        channels_last=(cuda and images and compiles) if channels_last == "auto" else channels_last,
+        compile=compiles,
     )
 
 

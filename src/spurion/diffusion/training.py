@@ -131,7 +131,9 @@ def _execution(training: TrainingConfig, fresh: NetworkDenoiser, folder: Path) -
         fresh.shape,
         convolutions=any(isinstance(module, nn.Conv2d) for module in fresh.network.modules()),
     )
-    return chosen.as_begun(begun_execution(folder)) if training.precision == "auto" else chosen
+    free = {"bf16": training.precision, "channels_last": training.channels_last}
+    automatic = [name for name, asked in free.items() if asked == "auto"]
+    return chosen.as_begun(begun_execution(folder), automatic)
 
 
 def _identity(
