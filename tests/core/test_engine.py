@@ -76,11 +76,9 @@ def test_kept_workers_serve_every_stage_tell_all_of_it_and_leave():
 class FakePool:
     """Runs tasks here and keeps a record of its life."""
 
-    made = []
-
     def __init__(self, workers, threads):
         self.workers, self.threads, self.record = workers, threads, []
-        FakePool.made.append(self)
+        self.made.append(self)
 
     def run(self, function, tasks, report):
         for index, task in enumerate(tasks):
@@ -97,8 +95,8 @@ class FakePool:
 @pytest.fixture
 def pools(monkeypatch):
     monkeypatch.setattr("spurion.core.engine.Pool", FakePool)
-    monkeypatch.setattr(FakePool, "made", [])
-    return FakePool.made
+    monkeypatch.setattr(FakePool, "made", made := [], raising=False)
+    return made
 
 
 def stage(tasks, function=square, workers=2, threads=1):
