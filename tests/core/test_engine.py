@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spurion.core.engine import available_cores, run_tasks
+from spurion.core.engine import available_cores, kept_workers, run_tasks
 
 
 def square(task, report):
@@ -57,6 +57,88 @@ def test_where_no_process_may_be_started_everything_runs_here(monkeypatch):
 def test_an_error_of_a_task_reaches_the_caller(workers):
     with pytest.raises(ValueError, match="is bad"):
         list(run_tasks(fail, [1, 2], workers=workers, threads=1, report=collect([])))
+
+
+def test_kept_workers_serve_every_stage_tell_all_of_it_and_leave():
+    pids = []
+    with kept_workers():
+        for task in range(6):
+            reports = []
+            results = run_tasks(square, [task, task], workers=2, threads=1, report=collect(reports))
+            pids += [value[1] for _, value in results]
+            assert reports == [(f"task {task}", "work", 1, 1)] * 2
+    assert len(set(pids)) <= 2
+    for pid in set(pids):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+class FakePool:
+    """Runs tasks here and keeps a record of its life."""
+
+    def __init__(self, workers, threads):
+        self.workers, self.threads, self.record = workers, threads, []
+        self.made.append(self)
+
+    def run(self, function, tasks, report):
+        for index, task in enumerate(tasks):
+            self.record.append(task)
+            yield index, function(task, report)
+
+    def close(self):
+        self.record.append("closed")
+
+    def stop(self):
+        self.record.append("stopped")
+
+
+@pytest.fixture
+def pools(monkeypatch):
+    monkeypatch.setattr("spurion.core.engine.Pool", FakePool)
+    monkeypatch.setattr(FakePool, "made", made := [], raising=False)
+    return made
+
+
+def stage(tasks, function=square, workers=2, threads=1):
+    return run_tasks(function, tasks, workers=workers, threads=threads, report=collect([]))
+
+
+def test_who_keeps_no_workers_gets_new_ones_at_every_stage(pools):
+    list(stage([1, 2]))
+    list(stage([3, 4]))
+    assert [pool.record for pool in pools] == [[1, 2, "closed"], [3, 4, "closed"]]
+
+
+def test_the_outermost_keeps_them(pools):
+    with kept_workers():
+        list(stage([1, 2]))
+        with kept_workers():
+            list(stage([3, 4]))
+            list(stage([5]))  # one task needs no worker
+        list(stage([6, 7]))
+    list(stage([8, 9]))
+    assert [pool.record for pool in pools] == [[1, 2, 3, 4, 6, 7, "closed"], [8, 9, "closed"]]
+
+
+def test_another_crew_is_another_pool(pools):
+    with kept_workers():
+        list(stage([1, 2]))
+        list(stage([3, 4], workers=3))
+        list(stage([5, 6], workers=3, threads=2))
+    assert [pool.record for pool in pools] == [[1, 2, "closed"], [3, 4, "closed"], [5, 6, "closed"]]
+    assert [(pool.workers, pool.threads) for pool in pools] == [(2, 1), (3, 1), (3, 2)]
+
+
+def test_what_did_not_end_well_is_not_kept(pools):
+    with kept_workers():
+        with pytest.raises(ValueError, match="is bad"):
+            list(stage([1, 2], fail))
+        abandoned = stage([3, 4])
+        next(abandoned)
+        list(stage([5, 6]))  # while another stage runs
+        abandoned.close()
+        list(stage([7, 8]))
+    assert [pool.record for pool in pools] == [[1, "stopped"], [3, "stopped"], [5, 6, 7, 8, "closed"]]
 
 
 def test_a_dead_worker_is_one_sentence():

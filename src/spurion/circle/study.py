@@ -30,7 +30,7 @@ from spurion.circle.results import (
     TrainedResult,
 )
 from spurion.core.config import Config, build_config
-from spurion.core.engine import available_cores, run_tasks
+from spurion.core.engine import available_cores, kept_workers, run_tasks
 from spurion.core.environment import Crew, environment
 from spurion.core.progress import Progress, silent
 from spurion.studies.folder import RunFolder
@@ -89,7 +89,7 @@ def circle_study(
     crew = _crew(device, workers)
     folder = RunFolder(out)
     exact, trained = exact_pieces(folder.root, config), trained_pieces(folder.root, config)
-    with folder.opened(config):
+    with folder.opened(config), kept_workers():
         _run_all(exact, crew, report)
         failures = _run_all(trained, crew, report)
         result = _assemble(config, crew, exact, trained, failures)

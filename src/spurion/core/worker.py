@@ -6,7 +6,7 @@ imports nothing that takes long, torch least of all, so that a worker is guarded
 on; before that it does nothing but import.
 """
 
-__all__ = ["Result", "Task", "run_one", "start_worker"]
+__all__ = ["ENDED", "Result", "Task", "run_one", "start_worker"]
 
 import ctypes
 import logging
@@ -24,6 +24,9 @@ from spurion.core.progress import Progress
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+ENDED = "ended"
+"""The last message of every task."""
 
 PR_SET_PDEATHSIG = 1
 """The option of Linux' `prctl` that names the signal of a parent's end."""
@@ -50,7 +53,7 @@ def start_worker(parent: int, threads: int, channel: Any) -> None:
 
 
 def run_one(function: Callable[[Task, Progress], Result], task: Task) -> Result:
-    """Run a function on a task; its progress goes to the parent, not too often."""
+    """Run a function on a task; its progress goes to the parent, not too often, and last of all `ENDED`."""
     last_time, last_stage = 0.0, ""
 
     def report(name: str, stage: str, done: int, total: int) -> None:
@@ -60,7 +63,10 @@ def run_one(function: Callable[[Task, Progress], Result], task: Task) -> Result:
             last_time, last_stage = now, stage
             _channel.put((name, stage, done, total))
 
-    return function(task, report)
+    try:
+        return function(task, report)
+    finally:
+        _channel.put(ENDED)
 
 
 def _end_with(parent: int) -> None:

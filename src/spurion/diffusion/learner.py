@@ -7,12 +7,13 @@ so and steps are taken one operation at a time, with the same numbers to roundin
 __all__ = ["Learner"]
 
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from spurion.core.random import derive_seed
@@ -49,6 +50,8 @@ class Learner:
     ) -> None:
         self._denoiser, self._training, self._execution, self._seed = denoiser, training, execution, seed
         network = denoiser.network.to(execution.device).train()
+        if execution.bf16 and execution.device == "cpu":
+            _prepare_for_bf16(network)
         self._forward: Callable[..., Tensor] = torch.compile(network) if execution.compile else network
         self._flat = FlatParameters(network, channels_last=execution.channels_last)
         weights = self._flat.vector
@@ -151,3 +154,10 @@ class Learner:
         torch.random.default_generator.manual_seed(seed)
         if self.device == "cuda":
             torch.cuda.manual_seed(seed)
+
+
+def _prepare_for_bf16(network: nn.Module) -> None:
+    if "diffusers.models.attention_processor" in sys.modules:  # else nothing attends
+        from spurion.diffusion.half_attention import attend_in_float32
+
+        attend_in_float32(network)

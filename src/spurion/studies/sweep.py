@@ -17,7 +17,7 @@ from pathlib import Path
 
 from spurion.audits.findings import SourceInfo
 from spurion.audits.ground import Ground
-from spurion.core.engine import run_tasks
+from spurion.core.engine import kept_workers, run_tasks
 from spurion.core.environment import Crew, environment
 from spurion.core.progress import Progress, silent
 from spurion.core.random import derive_seed
@@ -75,7 +75,7 @@ def study(
     sizes = config.sizes(len(pool))
     tasks = [PointTask(folder.point(size), config, size, allow_download) for size in sizes]
     crew = crew_for(config, len(tasks), workers)
-    with folder.opened(config):
+    with folder.opened(config), kept_workers():
         failures = _measure_all(tasks, crew, report)
         done = [task for task in tasks if task.train_size not in failures]
         concluded = _conclude_all(done, grounds(config, done), crew, report)

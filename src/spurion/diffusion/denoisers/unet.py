@@ -19,6 +19,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from spurion.core.config import Config
+from spurion.diffusion.denoisers.dropout import Dropout
 from spurion.diffusion.denoisers.initialize import initialized
 from spurion.diffusion.denoisers.network import NetworkDenoiser, Prediction
 from spurion.diffusion.schedule import Schedule
@@ -62,6 +63,7 @@ class UNetConfig(Config):
         Raises:
             ValueError: If the images are not square or do not halve often enough.
         """
+        from diffusers.models.resnet import ResnetBlock2D
         from diffusers.models.unets.unet_2d import UNet2DModel
 
         halvings = len(self.multipliers) - 1
@@ -87,6 +89,9 @@ class UNetConfig(Config):
             flip_sin_to_cos=False,
             freq_shift=1,
         )
+        for block in answer.modules():
+            if isinstance(block, ResnetBlock2D):
+                block.dropout = Dropout(self.dropout)
         return answer
 
     def build(
