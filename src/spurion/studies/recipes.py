@@ -123,7 +123,7 @@ def _small_study() -> Values:
 
 def _paper_training(batch_size: int, iterations: int) -> Values:
     return {
-        "iterations": 4_000,
+        "iterations": iterations,
         "batch_size": batch_size,
         "replacement": False,
         "optimizer": "adam",
