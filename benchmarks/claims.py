@@ -129,13 +129,14 @@ python benchmarks/claims.py {runs} --page docs/claims.md
 {rule}
 
 Values are effects with their intervals; where several seeds were run, their number stands beside it.
-A ratio is the geometric mean over seeds. An AUC is the mean over all training sizes at which both classes could be
-measured; of one seed, its interval takes models of different sizes for draws of one kind.
+A ratio is the geometric mean over seeds. An AUC is the mean over all training sizes at which both classes
+could be measured; of one seed, its interval takes models of different sizes for draws of one kind.
 
 {table}
 
-"Not measured" means that no study that is committed here measured it. Figures, appendices and equations are those of
-[Pham et al. (2025)](https://arxiv.org/abs/2505.21777) and of its workshop version, unless another work is named.
+"Not measured" means that no study that is committed here measured it. Figures, appendices and
+equations are those of [Pham et al. (2025)](https://arxiv.org/abs/2505.21777) and of its workshop version,
+unless another work is named.
 """
 
 

@@ -206,8 +206,8 @@ CLAIMS = (
     Claim("generalization rises as K grows", "generalized share at the largest K, less that at the smallest",
           "Fig. 4A", _change("generalized", max, min)),
     Claim("spurious samples peak between",
-          "highest spurious share inside the grid, less that at the higher end, above 0.02 (the highest of some "
-          "is high by chance too)",
+          "highest spurious share inside the grid, less that at the higher end, above 0.02 (the highest of "
+          "some is high by chance too)",
           "Fig. 4A", peak, 0.02),
     Claim("the capacities are ordered: MC < SC < GC", "the smaller of SC / MC and GC / SC above 1",
           "workshop Def. 2.1-2.3", order, ratio=True),
@@ -240,7 +240,8 @@ CLAIMS = (
     Claim("curvature at training images falls as K grows",
           "median of the mean curvature at the smallest K, less that at the largest",
           "Fig. 5A", at_training("mean-curvature", 1)),
-    Claim("soft directions at training images grow with K", "median at the largest K, less that at the smallest",
+    Claim("soft directions at training images grow with K",
+          "median at the largest K, less that at the smallest",
           "Fig. 5A", at_training("soft-directions", -1)),
     *(
         Claim(f"spurious states lie lower in energy than {b} ones", "AUC of the relative energy above 0.5",

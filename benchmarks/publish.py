@@ -16,13 +16,14 @@ import shutil
 import sys
 from pathlib import Path
 
-from spurion.audits.claims import sentences
+from spurion.audits.checks.credit import credits
+from spurion.data import DATASETS
 from spurion.report.run import read_run
 from spurion.studies.config import resolve_config
 from spurion.studies.recipes import RECIPES
 
 FIGURES = {
-    "transition": "Shares of memorized, spurious and generalized samples against the number of training images.",
+    "transition": "Shares of memorized, spurious and generalized samples against the training-set size K.",
     "basins": "How much noise the states survive, and how large their basins are.",
     "directions": "Soft directions of the energy around the states.",
     "energies": "Energies of the states relative to one another.",
@@ -51,8 +52,9 @@ Shares with 95 % intervals, by the rule `{rule}` in the distance {distance}.
 {capacities}
 
 {figures}
-Seed {seed}; {versions}; {machine}, {device}, {cores} cores, {hours:.1f} hours of all stages together. All numbers are in
-`study.json`, which holds no image.
+
+Seed {seed}; {versions}; {machine}, {device}, {cores} cores, {hours:.1f} hours of all stages together. All
+numbers are in `study.json`, which holds no image.
 """
 
 
@@ -103,10 +105,18 @@ def capacities(study):
     return ". ".join(one[:1].upper() + one[1:] for one in told) + "."
 
 
+def credited(study):
+    """The sets of a study, with the rights that are known today where an older one stored none."""
+    for source in (study.train, study.holdout):
+        if source is not None:
+            known = DATASETS.get(source.name.removesuffix(" (held out)"))
+            rights = source.rights or (known and known.rights)
+            yield source.model_copy(update={"rights": rights})
+
+
 def pictures_allowed(study):
     """Whether images may be shown: those of all sets have a license, or nobody's has to be named."""
-    sources = (study.train, study.holdout)
-    known = [source.rights for source in sources if source is not None and source.rights is not None]
+    known = [source.rights for source in credited(study) if source.rights is not None]
     return all(rights.license for rights in known)
 
 
@@ -152,12 +162,12 @@ def page(study, environment, figures, out):
         spurion=versions.get("spurion", ""),
         command=command(study.config),
         out=out.as_posix(),
-        credit="".join(f"{sentence}\n\n" for sentence in sentences(study.claims, "credit")),
+        credit="".join(f"{claim.sentence}\n\n" for claim in credits(credited(study))),
         rows="\n".join(rows(study)),
         rule=study.config["thresholds"],
         distance="none" if first is None else first.distance.name,
         capacities=capacities(study),
-        figures="".join(f"![{FIGURES[name]}]({name}.png)\n\n" for name in figures),
+        figures="\n\n".join(f"![{FIGURES[name]}]({name}.png)" for name in figures),
         seed=study.config["seed"],
         versions=", ".join(f"{name} {versions[name]}" for name in ("torch", "diffusers") if name in versions),
         machine=f"{environment['platform']} {environment.get('machine', '')}".strip(),

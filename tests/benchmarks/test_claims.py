@@ -1,4 +1,4 @@
-"""Claims read off planted studies: true, false, and undecided ones; and a study made ready to be committed."""
+"""Claims read off planted studies: true, false, and undecided; and a study made ready to be committed."""
 
 import importlib
 import json
@@ -68,7 +68,7 @@ def planted(script, holds, width=WIDTH):
         },
         capacities={
             kind: capacity(value)
-            for kind, value in zip(("MC", "SC", "GC"), (50, 100, 200) if holds else (200, 100, 50), strict=True)
+            for kind, value in zip(("MC", "SC", "GC"), (50, 100, 200)[:: 1 if holds else -1], strict=True)
         },
         orders={
             "critical-noise": orders(up, width=wide),
@@ -111,7 +111,9 @@ def test_what_is_not_known_cannot_be_told(script):
     one = planted(script, True)
     wide = replace(
         one,
-        shares={size: {k: near(v.value, 0.5) for k, v in kinds.items()} for size, kinds in one.shares.items()},
+        shares={
+            size: {k: near(v.value, 0.5) for k, v in kinds.items()} for size, kinds in one.shares.items()
+        },
         capacities={kind: capacity(found.value, 0.6) for kind, found in one.capacities.items()},
         orders={name: orders(0.55, width=0.3) for name in one.orders},
         training={name: readings(0.5, 0.5) for name in one.training},
@@ -119,7 +121,8 @@ def test_what_is_not_known_cannot_be_told(script):
     )
     assert {*verdicts(script, [wide])} == {"cannot tell", "not measured"}
     beyond = replace(
-        one, capacities={**one.capacities, "GC": Capacity(value=None, low=400, high=None, bracket=(512, None))}
+        one,
+        capacities={**one.capacities, "GC": Capacity(value=None, low=400, high=None, bracket=(512, None))},
     )
     assert verdicts(script, [beyond])[5] == "cannot tell"
     bare = replace(one, shares={}, capacities={}, orders={}, training={}, duplicated={})
@@ -154,10 +157,14 @@ def test_auc_is_pooled_over_training_sizes(script):
     rules = script("claims_rules")
     one = planted(script, True)
     both = {8: orders(0.9)[8], 64: orders(0.7)[64]}
-    found = rules.above("critical-noise", "memorized", "spurious")(replace(one, orders={"critical-noise": both}))
+    found = rules.above("critical-noise", "memorized", "spurious")(
+        replace(one, orders={"critical-noise": both})
+    )
     assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.0, 1.0))
     even = {size: orders(0.8)[size] for size in (8, 64)}
-    found = rules.above("critical-noise", "spurious", "memorized")(replace(one, orders={"critical-noise": even}))
+    found = rules.above("critical-noise", "spurious", "memorized")(
+        replace(one, orders={"critical-noise": even})
+    )
     assert found.value == pytest.approx(0.2)
     assert found.high - found.value == pytest.approx(0.05 / math.sqrt(2))  # of points drawn anew
 

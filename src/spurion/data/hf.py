@@ -16,7 +16,6 @@ from spurion.data.imageset import ImageSet
 from spurion.data.pixels import Pixels, stack
 from spurion.data.reading import Files, Reading
 
-
 HELD_OUT = ("test", "validation")
 """What splits that are kept away from training are called, the first that there is."""
 

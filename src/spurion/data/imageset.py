@@ -133,9 +133,7 @@ class ImageSet:
         if outside.any():
             raise ValueError(f"`indices` must be in 0..{len(self) - 1}, got {int(where[outside][0])}.")
         names = self.item_names and tuple(self.item_names[i] for i in where.tolist())
-        return ImageSet(
-            taken(self.images, where), name or self.name, names, self.reading, rights=self.rights
-        )
+        return ImageSet(taken(self.images, where), name or self.name, names, self.reading, rights=self.rights)
 
     def credited(self, rights: Rights | None) -> "ImageSet":
         """The same images, which say whose they are; unchanged if nobody has to be named."""
