@@ -25,6 +25,7 @@ SMALL = (
     "sampler.steps=3",
     "sample_size=24",
     "gallery=2",
+    "thresholds=fixed:0.5,0.5",
     *FEW,
     "geometry.points=6",
     "geometry.basins={draws: 1, levels: 2, steps: 2}",
@@ -98,7 +99,7 @@ def test_a_recipe_runs_end_to_end(name, folders, tmp_path, words_only):
     for point in stored["points"]:
         audit = point["audit"]
         assert audit["distance"]["name"] == distance
-        assert audit["thresholds"]["null"]["held_out"]
+        assert audit["thresholds"]["memorized"] == 0.5
         assert audit["fractions"] is not None
         assert audit["flow"]["images"] > 0
         measured = {measure["name"] for measure in audit["geometry"]["measures"]}
