@@ -13,7 +13,7 @@ from cli.command_line import run, write_images
 from spurion.audits.checks import CHECKS
 from spurion.audits.claims import Claim
 from spurion.core.random import generator
-from spurion.data import DATASETS, ImageSet, Split
+from spurion.data import DATASETS, DataSet, ImageSet, Split
 from spurion.diffusion import DENOISERS
 from spurion.diffusion.denoisers.exact import ExactConfig
 from spurion.neighbors import DISTANCES, Distance
@@ -57,7 +57,7 @@ def corners(audit):
 
 @pytest.fixture
 def mine(monkeypatch):
-    monkeypatch.setitem(DATASETS, "stripes", stripes)
+    monkeypatch.setitem(DATASETS, "stripes", DataSet(stripes))
     monkeypatch.setitem(DENOISERS, "archive", Archive)
     monkeypatch.setitem(CHECKS, "corners", corners)
     monkeypatch.setitem(STUDY_CHECKS, "corners", corners)

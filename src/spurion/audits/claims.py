@@ -17,7 +17,7 @@ from spurion.core.quantities import Count, Number
 Asked = Literal["memorized", "spurious", "generalized", "closer_to_train"]
 """The shares that a gate may ask for, and that a claim may touch."""
 
-Severity = Literal["answer", "doubt", "warning", "limit", "note"]
+Severity = Literal["answer", "doubt", "warning", "limit", "note", "credit"]
 
 Conclusion = Literal["pass", "few", "many"]
 """What a claim may forbid: that an audit passes, and that few or that many of the samples are copies."""
@@ -37,7 +37,7 @@ class Claim(Config):
     kind: str = Field(description="What it is about; the check that made it, or what that found.")
     severity: Severity = Field(
         description="answer: what was found; doubt: what speaks against it; warning: what is wrong with the "
-        "sets; limit: what cannot be concluded; note: worth knowing."
+        "sets; limit: what cannot be concluded; note: worth knowing; credit: whose images these are."
     )
     sentence: str = Field(description="What is said, wherever it is shown.")
     title: str = Field(
@@ -54,7 +54,7 @@ class Claim(Config):
 
 
 def in_order(claims: Iterable[Claim]) -> tuple[Claim, ...]:
-    """Claims as they are read: answers, doubts, warnings, limits, notes."""
+    """Claims as they are read: answers, doubts, warnings, limits, notes, credits."""
     return tuple(sorted(claims, key=lambda claim: get_args(Severity).index(claim.severity)))
 
 

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field
 
 from spurion.core.config import Config, build_config
 from spurion.core.quantities import Count, Distance, Notes, Share, Size
-from spurion.data import ImageSet
+from spurion.data import ImageSet, Rights
 from spurion.data.reading import Reading
 from spurion.diffusion.samplers import SamplerConfig
 from spurion.neighbors import DistanceInfo
@@ -71,6 +71,7 @@ class SourceInfo(Config):
     shape: tuple[Size, ...] = Field(max_length=4)
     sha256: str
     reading: Reading = Field(Reading(), description="What became of the other files of its source.")
+    rights: Rights | None = Field(None, description="Whose images they are, if that has to be said.")
 
     @classmethod
     def of(cls, images: ImageSet) -> "SourceInfo":
@@ -81,6 +82,7 @@ class SourceInfo(Config):
             shape=images.shape,
             sha256=images.sha256,
             reading=images.reading,
+            rights=images.rights,
         )
 
     def told(self, role: str, *, warned: bool = False) -> tuple[str, ...]:

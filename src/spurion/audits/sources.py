@@ -125,7 +125,7 @@ class Images:
 
 
 def _nameless(images: ImageSet, role: str) -> ImageSet:
-    return replace(images, name=role, item_names=None, reading=images.reading.nameless())
+    return replace(images, name=role, item_names=None, reading=images.reading.nameless(), rights=None)
 
 
 def open_sets(

@@ -115,12 +115,12 @@ def _datasets() -> dict[str, str]:
     from spurion.data.hub import HUB_SETS
 
     states = {}
-    for name, load in DATASETS.items():
+    for name, known in DATASETS.items():
         try:
             if name in HUB_SETS:
                 fetch(HUB_SETS[name].identifier)  # without decoding its images
             else:
-                load(False)
+                known.load(False)
             states[name] = "ready"
         except ValueError as error:
             states[name] = str(error)

@@ -10,7 +10,14 @@ import typer
 
 from spurion.cli.models import model_folder
 from spurion.cli.options import AllowDownload, AsJson, ComputeDevice, Device, Distance, Resize, Weights
-from spurion.cli.show import progress_shown, say, show_json, show_table, show_warnings
+from spurion.cli.show import (
+    progress_shown,
+    say,
+    show_credits,
+    show_json,
+    show_table,
+    show_warnings,
+)
 
 if TYPE_CHECKING:
     from spurion.prompts import PromptsResult
@@ -117,6 +124,7 @@ def show_prompts(result: "PromptsResult", page: Path) -> None:
     show_warnings(sentences(result.claims, "warning"))
     for note in result.notes:
         say(f"Note: {note}", err=True)
+    show_credits(result.claims)
     say(f"Report: {page}")
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "show_claims",
     "show_classes",
     "show_clipped",
+    "show_credits",
     "show_inputs",
     "show_json",
     "show_source",
@@ -24,7 +25,7 @@ __all__ = [
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ from spurion.core.progress import Progress
 from spurion.core.text import printable
 
 if TYPE_CHECKING:
+    from spurion.audits.claims import Claim
     from spurion.audits.findings import SourceInfo
     from spurion.audits.results import AuditResult, Inputs
     from spurion.data import ImageSet
@@ -209,6 +211,15 @@ def show_claims(result: "AuditResult") -> None:
     for note in (*notes, *result.said("note")):
         say(f"Note: {note}")
     say(result.said("limit")[0])
+    show_credits(result.claims)
+
+
+def show_credits(claims: "Iterable[Claim]") -> None:
+    """Print whose images these are."""
+    from spurion.audits.claims import sentences
+
+    for sentence in sentences(claims, "credit"):
+        say(sentence)
 
 
 def show_clipped(*sets: "ImageSet | None") -> None:

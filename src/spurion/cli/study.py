@@ -15,6 +15,7 @@ from spurion.cli.show import (
     percent,
     progress_shown,
     say,
+    show_credits,
     show_json,
     show_source,
     show_table,
@@ -184,6 +185,7 @@ def _show_result(result: "StudyResult", page: Path) -> None:
         say(sentence)
     for sentence in result.said("doubt"):
         say(f"Doubt: {sentence}")
+    show_credits(result.claims)
     say(f"Report: {page}")
 
 

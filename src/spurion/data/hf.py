@@ -3,17 +3,21 @@
 Nothing is fetched unless asked: the library is put into offline mode whatever the environment says.
 """
 
-__all__ = ["NotCached", "fetch", "is_saved_dataset", "read_dataset", "read_saved_dataset"]
+__all__ = ["NotCached", "fetch", "held_out_split", "is_saved_dataset", "read_dataset", "read_saved_dataset"]
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from spurion.core.files import read_json
 from spurion.data.decode import brief, decode_image
 from spurion.data.imageset import ImageSet
 from spurion.data.pixels import Pixels, stack
 from spurion.data.reading import Files, Reading
+
+HELD_OUT = ("test", "validation")
+"""What splits that are kept away from training are called, the first that there is."""
 
 
 class NotCached(ValueError):
@@ -45,6 +49,29 @@ def read_saved_dataset(folder: Path, split: str | None = None, *, resize: int | 
     return read_dataset(_one_split(loaded, split, str(folder)), folder.resolve().name, resize=resize)
 
 
+def held_out_split(source: Path | str, *, allow_download: bool = False) -> str | None:
+    """The split of a data set that was kept away from training: `test`, or else `validation`.
+
+    Arguments:
+        source: A folder written by ``save_to_disk``, or an id.
+        allow_download: Whether the network may be used for an id.
+
+    Returns:
+        Its name; None if there is none, or no split called ``train`` beside it.
+
+    Raises:
+        ValueError: As `fetch`, or if the folder is damaged.
+    """
+    if isinstance(source, Path):
+        file = source / "dataset_dict.json"
+        listed = read_json(file) if file.is_file() else {}
+        names = listed.get("splits", ()) if isinstance(listed, dict) else ()
+    else:
+        names = _cached(source, allow_download)
+    known = [*names] if isinstance(names, Mapping | list) else []
+    return next((name for name in HELD_OUT if "train" in known and name in known), None)
+
+
 def fetch(identifier: str, split: str | None = None, *, allow_download: bool = False) -> Any:
     """Load a data set of the Hugging Face hub from the local cache, or download it if allowed.
 
@@ -60,17 +87,21 @@ def fetch(identifier: str, split: str | None = None, *, allow_download: bool = F
         ValueError: If it is not in the cache (`NotCached`; the sentence says how to fetch it) or cannot be
             fetched.
     """
+    return _one_split(_cached(identifier, allow_download), split, identifier)
+
+
+def _cached(identifier: str, allow_download: bool) -> Any:
+    """All splits of a data set of the hub."""
     datasets = _library(identifier)
     try:
         with _quiet(datasets, offline=not allow_download):
-            loaded = datasets.load_dataset(identifier)
+            return datasets.load_dataset(identifier)
     except Exception as error:  # network, disk, and hub errors of many kinds
         if allow_download:
             raise ValueError(f"The data set {identifier} cannot be fetched ({brief(error)}).") from None
         raise NotCached(
             f"The data set {identifier} is not in the Hugging Face cache; fetch it with `--allow-download`."
         ) from None
-    return _one_split(loaded, split, identifier)
 
 
 def read_dataset(dataset: Any, name: str, *, resize: int | None = None) -> ImageSet:

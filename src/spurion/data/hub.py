@@ -13,7 +13,7 @@ class HubSet:
     """Where a data set is on the hub.
 
     Attributes:
-        identifier: Its id; it must have the splits ``train`` and ``test``.
+        identifier: Its id; it has the splits ``train`` and ``test``.
         size: Crop and resize to this height and width, as in ADM; None leaves the images alone.
     """
 

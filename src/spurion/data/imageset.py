@@ -8,7 +8,7 @@ __all__ = ["ImageSet"]
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int, Shaped, UInt8
 from torch import Tensor
 
 from spurion.data.reading import Reading
+from spurion.data.rights import Rights
 from spurion.data.storage import room, taken
 
 _PART_ELEMENTS = 2**20  # numbers that are rounded at once
@@ -33,6 +34,7 @@ class ImageSet:
         reading: What became of the other files of the source they were read from; subsets keep it.
         clipped: How many images reached beyond the range of their source and were clipped to it.
         misfits: How many of them did so by more than a gray level, and do not say that they may.
+        rights: Whose images they are, if somebody has to be named; subsets keep it.
 
     Raises:
         ValueError: If `images` is empty, of another shape or type, not finite or outside [-1, 1]; the
@@ -52,6 +54,7 @@ class ImageSet:
     reading: Reading = field(default_factory=Reading)
     clipped: int = 0
     misfits: int = 0
+    rights: Rights | None = None
 
     value_range = (-1.0, 1.0)
     """The smallest and the largest value a pixel may have."""
@@ -130,7 +133,11 @@ class ImageSet:
         if outside.any():
             raise ValueError(f"`indices` must be in 0..{len(self) - 1}, got {int(where[outside][0])}.")
         names = self.item_names and tuple(self.item_names[i] for i in where.tolist())
-        return ImageSet(taken(self.images, where), name or self.name, names, self.reading)
+        return ImageSet(taken(self.images, where), name or self.name, names, self.reading, rights=self.rights)
+
+    def credited(self, rights: Rights | None) -> "ImageSet":
+        """The same images, which say whose they are; unchanged if nobody has to be named."""
+        return self if rights is None else replace(self, rights=rights)
 
 
 def _check(images: Tensor) -> None:

@@ -1,6 +1,6 @@
 """One door for every source of images: `open_images`."""
 
-__all__ = ["Source", "open_images", "opener", "ranges_for"]
+__all__ = ["Source", "open_images", "opener", "ranges_for", "split_held_out"]
 
 import math
 import os
@@ -15,7 +15,14 @@ from spurion.core.arguments import FLAG, WHOLE, Kind, check_arguments, optional
 from spurion.data.arrays import read_array, read_npz, type_in_file
 from spurion.data.builtin import DATASETS
 from spurion.data.files import read_folder, read_zip
-from spurion.data.hf import NotCached, fetch, is_saved_dataset, read_dataset, read_saved_dataset
+from spurion.data.hf import (
+    NotCached,
+    fetch,
+    held_out_split,
+    is_saved_dataset,
+    read_dataset,
+    read_saved_dataset,
+)
 from spurion.data.imageset import ImageSet
 from spurion.data.numbers import array_type, as_array
 from spurion.data.pixels import MOST_PIXELS, resized
@@ -152,6 +159,29 @@ def ranges_for(
     return declared_ranges(value_range, {name: _type_of(source) for name, source in sources.items()})
 
 
+def split_held_out(source: Source, allow_download: bool = False) -> str | None:
+    """The source of the held-out split of a Hugging Face data set, if that was named without a split.
+
+    Arguments:
+        source: As in `open_images`.
+        allow_download: As in `open_images`.
+
+    Returns:
+        Such as ``FOLDER:test``; None if there is no such split, or for any other source.
+
+    Raises:
+        ValueError: If the data set is damaged or cannot be fetched.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return None
+    path, found = Path(source), None
+    if os.path.isdir(path):
+        found = held_out_split(path) if is_saved_dataset(path) else None
+    elif not os.path.exists(path) and _HUB_ID.fullmatch(str(path)):
+        found = held_out_split(str(path), allow_download=allow_download)
+    return None if found is None else f"{path}:{found}"
+
+
 def _type_of(source: Source | None) -> np.dtype | None:
     """The type of an array, whether in memory or in a file; None for any other source."""
     if isinstance(source, Tensor | np.ndarray):
@@ -174,7 +204,7 @@ def _built_in(source: str, allow_download: bool, resize: int | None) -> ImageSet
     name, _, part = source.partition(":")
     if part not in ("", "train", "holdout"):
         raise ValueError(f"A built-in set has the parts train and holdout, got `{source}`.")
-    split = DATASETS[name](allow_download)
+    split = DATASETS[name].split(allow_download)
     images = split.holdout if part == "holdout" else split.train
     if images is None:
         raise ValueError(f"The built-in set {name} has no held-out part.")

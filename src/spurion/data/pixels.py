@@ -179,7 +179,7 @@ def resized(images: ImageSet, size: int) -> ImageSet:
         item_names=images.item_names,
         resize=size,
         reading=lambda: images.reading,
-    )
+    ).credited(images.rights)
 
 
 def _labels(images: ImageSet) -> Iterable[tuple[int, str]]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from spurion.audits.checks.credit import credits
 from spurion.audits.findings import SourceInfo
 from spurion.core.engine import run_tasks
 from spurion.core.environment import Crew, environment
@@ -100,6 +101,7 @@ class Examination:
         found = conclude_prompts(entries, readings, distances, thresholds, config)
         self._show(examiner, found.prompts, known)
         curved = self._curved(examiner, found.prompts)
+        train = None if known is None else SourceInfo.of(known.images)
         values: dict[str, Any] = {
             "name": self.table.name,
             "config": config,
@@ -107,7 +109,7 @@ class Examination:
             "model_sha256": pipeline.folder_hash,
             "pipeline": pipeline.kind,
             "shape": pipeline.shape,
-            "train": None if known is None else SourceInfo.of(known.images),
+            "train": train,
             "thresholds": thresholds,
             "detectors": found.detectors,
             "prompts": found.prompts,
@@ -118,7 +120,7 @@ class Examination:
             "geometry": None if curved is None else curved.geometry,
             "singular": {} if curved is None else curved.singular,
             "evaluations": sum(one.spent for one in readings),
-            "claims": found.claims,
+            "claims": (*found.claims, *credits((train,))),
             "environment": self._environment(),
             "notes": pipeline.notes,
         }

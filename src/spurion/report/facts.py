@@ -1,7 +1,10 @@
 """What was studied or tested: one line each."""
 
-__all__ = ["facts"]
+__all__ = ["credit_facts", "facts"]
 
+from collections.abc import Iterable
+
+from spurion.audits.claims import Claim, sentences
 from spurion.audits.findings import SourceInfo
 from spurion.audits.results import AuditResult
 from spurion.report.blocks import Fact
@@ -13,7 +16,13 @@ from spurion.studies.results import StudyResult
 
 def facts(run: Run) -> tuple[Fact, ...]:
     """The sets, the samples, and how they were compared."""
-    return _of_audit(run.audits[0]) if run.study is None else _of_study(run, run.study)
+    found = _of_audit(run.audits[0]) if run.study is None else _of_study(run, run.study)
+    return (*found, *credit_facts(run.claims))
+
+
+def credit_facts(claims: Iterable[Claim]) -> tuple[Fact, ...]:
+    """Whose images these are, as the licenses of some sets ask."""
+    return tuple(Fact("Credit", sentence) for sentence in sentences(claims, "credit"))
 
 
 def _of_study(run: Run, study: StudyResult) -> tuple[Fact, ...]:

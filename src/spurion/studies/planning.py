@@ -23,14 +23,6 @@ from spurion.studies.geometry.cost import model_calls
 from spurion.studies.point import point_data
 from spurion.studies.recipes import named_config
 
-KNOWN_SETS: dict[str, tuple[int, tuple[int, int, int]]] = {
-    "mnist": (60000, (1, 28, 28)),
-    "fashion-mnist": (60000, (1, 28, 28)),
-    "cifar10": (50000, (3, 32, 32)),
-    "lsun-church": (126227, (3, 64, 64)),
-}
-"""Number and shape of the training images of sets that may have to be fetched first."""
-
 TRIAL_BATCH = 8
 """Batch of the timed steps of large networks; time grows about linearly beyond it."""
 
@@ -86,9 +78,12 @@ def _data(config: StudyConfig, allow_download: bool) -> tuple[int, tuple[int, ..
         pool, _ = point_data(config, allow_download)
         return len(pool), pool.shape, SourceInfo.of(pool).told("Training images")
     except ValueError as error:
-        if config.data.source not in KNOWN_SETS or config.data.source not in DATASETS:
+        known = DATASETS.get(config.data.source)
+        if known is None or known.size is None:
             raise
-        count, shape = KNOWN_SETS[config.data.source]
+        count, _, (channels, *sides) = known.size
+        side = config.data.resize
+        shape = (channels, *(sides if side is None else (side, side)))
         return count, shape, (f"The data are not here yet: {error}",)
 
 

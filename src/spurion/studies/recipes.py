@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from spurion.data.hub import HUB_SETS
 from spurion.data.split import PAPER_SEED
 from spurion.diffusion.denoisers.unet import PAPER_UNETS
 from spurion.studies.config import StudyConfig, load_config, resolve_config
@@ -145,11 +146,12 @@ def _paper(
     batch_size: int,
     iterations: int,
     distance: str = "lpips-alex",
+    resize: int | None = None,
 ) -> Callable[[], Values]:
     def values() -> Values:
         return {
             "name": source,
-            "data": {"source": source, "subset_seed": PAPER_SEED},
+            "data": {"source": source, "subset_seed": PAPER_SEED, "resize": resize},
             "train_sizes": [*paper_grid(first_drop, plateau, available)[:-1], "all"],
             "denoiser": PAPER_UNETS[network].model_dump(),
             "training": _paper_training(batch_size, iterations),
@@ -159,6 +161,13 @@ def _paper(
         }
 
     return values
+
+
+def _lsun(network: str, first_drop: int, plateau: int) -> Callable[[], Values]:
+    """LSUN Church: the images, of many sizes, become 64 x 64 (central square, reduced)."""
+    return _paper(
+        "lsun-church", network, first_drop, plateau, 126_227, 64, 800_000, resize=HUB_SETS["lsun-church"].size
+    )
 
 
 RECIPES: dict[str, Callable[[], Values]] = {
@@ -171,9 +180,9 @@ RECIPES: dict[str, Callable[[], Values]] = {
     "cifar10": _paper("cifar10", "cifar10-128", 2000, 16000, 50000, 128, 500_000),
     "cifar10-64": _paper("cifar10", "cifar10-64", 500, 8000, 50000, 128, 500_000),
     "cifar10-96": _paper("cifar10", "cifar10-96", 2000, 16000, 50000, 128, 500_000),
-    "lsun-church": _paper("lsun-church", "lsun-church-96", 2000, 16000, 126227, 64, 800_000),
-    "lsun-church-64": _paper("lsun-church", "lsun-church-64", 1000, 8000, 126227, 64, 800_000),
-    "lsun-church-128": _paper("lsun-church", "lsun-church-128", 4000, 16000, 126227, 64, 800_000),
+    "lsun-church": _lsun("lsun-church-96", 2000, 16000),
+    "lsun-church-64": _lsun("lsun-church-64", 1000, 8000),
+    "lsun-church-128": _lsun("lsun-church-128", 4000, 16000),
 }
 """Plain values of every recipe, ready for `resolve_config`."""
 

@@ -18,6 +18,7 @@ from spurion.audits.checks.chance import (
     less_contrast,
     separated,
 )
+from spurion.audits.checks.credit import credit
 from spurion.audits.checks.flows import flow
 from spurion.audits.checks.instrument import missed_copies, thresholds, unseen_transforms
 from spurion.audits.checks.leak import still_leaking
@@ -57,6 +58,7 @@ CHECKS: dict[str, Check] = {
     "jitter": jitter,
     "leak": still_leaking,
     "flow": flow,
+    "credit": credit,
 }
 """The checks of the evidence."""
 

@@ -5,6 +5,7 @@ __all__ = ["prompts_overview"]
 from spurion.audits.claims import sentences
 from spurion.prompts.page.stored import PromptsRun
 from spurion.report.blocks import Fact, Overview, Tile
+from spurion.report.facts import credit_facts
 from spurion.statistics.numbers import absent, decimals, listed, percent, size
 
 DEFINITIONS = (
@@ -58,6 +59,7 @@ def _facts(run: PromptsRun) -> tuple[Fact, ...]:
             size(result.evaluations),
             f"{decimals(1)(result.evaluations / len(result.prompts))} a prompt",
         ),
+        *credit_facts(result.claims),
     )
 
 

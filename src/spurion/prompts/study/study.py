@@ -20,7 +20,7 @@ import torch
 from spurion.core.config import build_config
 from spurion.core.engine import available_cores
 from spurion.core.progress import Progress, silent
-from spurion.data import ImageSet
+from spurion.data import DATASETS, ImageSet
 from spurion.diffusion.device import DeviceName, choose_device
 from spurion.diffusion.steps import LOG
 from spurion.neighbors import as_distance
@@ -77,7 +77,7 @@ def prompts_study(
         examination = Examination(
             pipeline=pipeline,
             table=read_table(planted.table),
-            train=ImageSet(planted.planting.trained, name=config.data),
+            train=ImageSet(planted.planting.trained, config.data, rights=DATASETS[config.data].rights),
             config=_examined(config),
             distance=as_distance("l2"),
             folder=folder.root,

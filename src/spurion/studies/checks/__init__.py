@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from spurion.audits.claims import Claim, in_order
 from spurion.studies.checks.answers import foremost, generalization, memorization, peak
 from spurion.studies.checks.basins import landscape
+from spurion.studies.checks.credit import credit
 from spurion.studies.checks.flow import flow_limits, recall, where_samples_flow
 from spurion.studies.checks.not_shown import capacity_notes, failures, limits, of_points, sample_sizes
 from spurion.studies.checks.rule import by_alpha, leak
@@ -34,6 +35,7 @@ STUDY_CHECKS: dict[str, StudyCheck] = {
     "sample sizes": sample_sizes,
     "limits": limits,
     "flow limits": flow_limits,
+    "credit": credit,
 }
 """The checks, in the order of what they say."""
 
