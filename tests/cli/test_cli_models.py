@@ -145,6 +145,8 @@ def test_sample_refuses(exact, tmp_path, monkeypatch, options, words):
 
 def test_sample_refuses_a_folder_without_a_model(tmp_path):
     out = tmp_path / "a.npz"
+    assert "There is no file or folder" in refused("sample", tmp_path / "none", "--count", 2, "--out", out)
+    (tmp_path / "nothing").mkdir()
     assert "is no model folder" in refused("sample", tmp_path / "nothing", "--count", 2, "--out", out)
 
 

@@ -92,6 +92,14 @@ class FakePool:
         self.record.append("stopped")
 
 
+def test_a_stage_that_nobody_goes_on_with_ends_with_the_rest(pools):
+    with kept_workers():
+        abandoned = stage([1, 2])
+        next(abandoned)
+    assert [pool.record for pool in pools] == [[1, "stopped"]]
+    abandoned.close()
+
+
 @pytest.fixture
 def pools(monkeypatch):
     monkeypatch.setattr("spurion.core.engine.Pool", FakePool)

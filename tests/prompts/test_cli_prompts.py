@@ -69,7 +69,7 @@ def test_other_models_and_missing_files_are_refused(model, table, tmp_path):
     (digits / "model_index.json").write_text('{"_class_name": "DDPMPipeline"}')
     for where, file, words in (
         (digits, table, "DDPMPipeline"),
-        (model, tmp_path / "none.csv", "is no file"),
+        (model, tmp_path / "none.csv", "There is no file or folder"),
         (tmp_path / "none", table, "none"),
     ):
         done = run("prompts", str(where), str(file), "--out", str(tmp_path / "out"))

@@ -25,6 +25,7 @@ from spurion.cli.options import (
     Weights,
     value_range_of,
 )
+from spurion.cli.paths import check_paths, check_sources
 from spurion.cli.show import (
     progress_shown,
     say,
@@ -101,6 +102,8 @@ def audit(
 
     Example: spurion audit --train train/ --model model/ --generate 2000 --fail-if "memorized > 0.01"
     """
+    check_sources(train, samples, holdout)
+    check_paths(model)
     import spurion
     from spurion.core.config import build_config
     from spurion.diffusion.samplers import SamplerConfig

@@ -22,6 +22,7 @@ from spurion.cli.options import (
     Weights,
     value_range_of,
 )
+from spurion.cli.paths import check_sources
 from spurion.cli.show import progress_shown, say, show_claims, show_classes, show_inputs, show_json
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def classify(
 
     Example: spurion classify --train train.npz --samples samples.npz --thresholds fixed:0.36,0.36 --json
     """
+    check_sources(train, samples, holdout)
     import spurion
     from spurion.neighbors import load_distance
 

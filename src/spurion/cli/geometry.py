@@ -24,6 +24,7 @@ from spurion.cli.options import (
     Weights,
     value_range_of,
 )
+from spurion.cli.paths import check_paths, check_sources
 from spurion.cli.readings import Readings, readings_as_json, show_readings, write_values
 from spurion.cli.show import progress_shown, say, show_clipped, show_json
 
@@ -97,6 +98,8 @@ def geometry(
 
     Example: spurion geometry runs/digits/points/000064 digits --limit 100 --out geometry.csv
     """
+    check_paths(model)
+    check_sources(source, train)
     from spurion.data import opener
     from spurion.diffusion.device import choose_device
     from spurion.diffusion.folder import load_denoiser

@@ -19,6 +19,7 @@ from spurion.cli.options import (
     Seed,
     with_options,
 )
+from spurion.cli.paths import check_paths, check_sources
 from spurion.cli.show import progress_shown, say, show_source
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def train(
 
     Example: spurion train digits --size 64 --out runs/digits-64
     """
+    check_sources(source)
     from spurion.studies.folder import RunFolder
     from spurion.studies.point import PointTask, point_data, train_point
     from spurion.studies.recipes import named_config
@@ -150,6 +152,7 @@ def sample(
 
     asked = PromptOptions(prompt, negative, guidance, latents, half, mitigate and mitigate.value)
     asked.check()
+    check_paths(model)
     if prompt is not None:
         sampling = {"steps": steps, "batch_size": batch_size}
         foreign = {"--sampler ddpm": sampler is Sampler.ddpm, "--eta": eta > 0, "--clip": clip is True}

@@ -21,6 +21,7 @@ from spurion.cli.options import (
     Weights,
     value_range_of,
 )
+from spurion.cli.paths import check_sources
 from spurion.cli.show import (
     progress_shown,
     say,
@@ -102,6 +103,7 @@ def neighbors(
 
     Example: spurion neighbors --queries samples.npz --reference digits -k 2 --out pairs.csv
     """
+    check_sources(queries, reference)
     from spurion.data import opener
     from spurion.neighbors import load_distance, nearest
 

@@ -10,6 +10,7 @@ import typer
 
 from spurion.cli.models import model_folder
 from spurion.cli.options import AllowDownload, AsJson, ComputeDevice, Device, Distance, Resize, Weights
+from spurion.cli.paths import check_paths, check_sources
 from spurion.cli.show import (
     progress_shown,
     say,
@@ -82,6 +83,8 @@ def prompts(
 
     Example: spurion prompts model/ prompts.csv --detectors noise-difference,sharpness --seeds 8 --out runs/p
     """
+    check_paths(model, source)
+    check_sources(train)
     from spurion.neighbors import load_distance
     from spurion.prompts import examine
     from spurion.report import write_report

@@ -9,6 +9,7 @@ import typer
 
 from spurion.cli.errors import BAD_INPUT
 from spurion.cli.options import AllowDownload, AsJson, DeviceOption, Overrides, Seed, with_options
+from spurion.cli.paths import check_paths, check_sources
 from spurion.cli.show import (
     CLASSES,
     duration,
@@ -87,6 +88,7 @@ def study(
 
     Example: spurion study prompts --out runs/prompts
     """
+    check_sources(source)
     import spurion.report
     import spurion.studies
     from spurion.studies.kinds import kind_asked_for
@@ -131,6 +133,7 @@ def report(
 
     Example: spurion report runs/digits
     """
+    check_paths(folder)
     import spurion.report
 
     say(f"Report: {spurion.report.write_report(folder)}")

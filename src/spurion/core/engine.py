@@ -32,6 +32,7 @@ class _Kept:
 
     def __init__(self) -> None:
         self._waiting: Pool | None = None
+        self._at_work: set[Pool] = set()
 
     def run(
         self,
@@ -47,15 +48,20 @@ class _Kept:
             pool.close()
             pool = None
         pool = pool or Pool(workers, threads)
+        self._at_work.add(pool)
         try:
             yield from pool.run(function, tasks, report)
         except BaseException:
             pool.stop()
             raise
+        finally:
+            self._at_work.discard(pool)
         self._waiting = pool
 
     def close(self) -> None:
-        """End the processes, if there are any."""
+        """End the processes, if there are any; a stage that nobody goes on with ends here."""
+        for pool in self._at_work:
+            pool.stop()
         if self._waiting is not None:
             self._waiting.close()
 

@@ -44,4 +44,5 @@ def attend_in_float32(network: nn.Module) -> None:
     for module in network.modules():
         processor: object = getattr(module, "processor", None)
         if isinstance(module, Attention) and type(processor) is AttnProcessor2_0:
-            module.set_processor(Float32Attention())
+            make: Any = Float32Attention
+            module.set_processor(make())
