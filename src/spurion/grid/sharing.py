@@ -101,12 +101,13 @@ def _take_model(task: PointTask, donors: Sequence[PointTask]) -> None:
     if seal_of(task.folder).key is not None:
         return
     wanted = task.config.training.steps
-    done = {one.config.training.steps: one.folder for one in donors if seal_of(one.folder).key is not None}
-    if wanted in done and seal_of(done[wanted]).give(task.folder):
+    done = [(one.config.training.steps, one.folder) for one in donors if seal_of(one.folder).key is not None]
+    if any(steps == wanted and seal_of(folder).give(task.folder) for steps, folder in done):
         return
-    earlier = max((steps for steps in done if steps < wanted), default=None)
-    if earlier is not None:
-        _copy(done[earlier] / STATE, task.folder / STATE)
+    left = [(steps, folder / STATE) for steps, folder in done if steps < wanted]
+    known = {steps: state for steps, state in left if state.is_file()}  # copied models are without one
+    if known:
+        _copy(known[max(known)], task.folder / STATE)
 
 
 def _take_samples(task: PointTask, donor: PointTask) -> None:

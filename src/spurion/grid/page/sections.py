@@ -33,8 +33,8 @@ def _training_time(grid: GridResult) -> Section | None:
         Drawing(
             ONSETS,
             "The first step read at which a share of the samples is memorized, or as near as held-out images "
-            "are, against K. Bars reach down to the step read before, between which it set in; an arrow marks "
-            "a share that is not reached by the last step.",
+            "are, against K. Bars reach down to the step read before, between which it set in; an arrow "
+            "marks a share that is not reached by the last step.",
             "Steps of the onset of memorization against K.",
         ),
     )
