@@ -35,7 +35,6 @@ DOORS = [
     (spurion.PhaseMetric, {}, ()),
     (metric.update, {"images": images, "real": True}, ()),
     (spurion.studies.plan, {"what": "circle"}, ()),
-    (spurion.studies.plan, {"what": "digits", "over": {"epsilon": [0.1, 0.2]}, "seeds": (0, 1)}, ()),
     (write_report, {"folder": "none"}, ()),
     (open_images, {"source": "digits"}, ()),
     (nearest, {"queries": images, "reference": images}, ()),

@@ -135,6 +135,11 @@ def test_other_studies_have_no_grid(what, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_values_must_be_lists(tmp_path):
+    with pytest.raises(ValueError, match="`over` must be a mapping from fields to lists of values, got str"):
+        spurion.study("digits", out=tmp_path, over={"distance": "l2"})
+
+
 def stored(tmp_path, config):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 

@@ -33,9 +33,7 @@ def quality_sets_in(grid: GridResult) -> Iterator[Claim]:
     for found in _by_others(grid, "near", 0.9):
         reached = [onset for onset in found if onset.step is not None]
         level = percent(found[0].level)
-        what = (
-            f"{level} of the samples lie no farther from the training images than 95% of the held-out images"
-        )
+        what = f"{level} of the samples lie as near to the training images as 95% of the held-out images do"
         if not reached:
             if any(point.near for cell in grid.cells for point in cell.points):
                 yield _claim("quality_onset", f"At no training size {what}, at any step read.", found)
