@@ -102,8 +102,8 @@ def test_memorization_sets_in_later_with_more_images():
     assert found["near", 0.9, 64] == (400, 200)
     (onset,) = said(grid, "memorization_onset")
     assert onset == (
-        "Half of the samples are memorized first at step 200 (K = 2), 800 (K = 8), and 1,600 (K = 16); by step "
-        "3,200 not at K = 64. It sets in later the more training images there are."
+        "Half of the samples are memorized first at step 200 (K = 2), 800 (K = 8), and 1,600 (K = 16); by "
+        "step 3,200 not at K = 64. It sets in later the more training images there are."
     )
     (quality,) = said(grid, "quality_onset")
     assert quality.startswith("90% of the samples lie as near")

@@ -175,7 +175,7 @@ def test_another_grid_is_refused(tmp_path, asked, sentence):
 
 def test_a_grid_of_another_study_is_refused(tmp_path):
     stored(tmp_path, over("denoiser.width=32,64", seeds=(0, 1)))
-    with pytest.raises(ValueError, match="another study: `epsilon` is 0.1 there and 0.2 now"):
+    with pytest.raises(ValueError, match=r"another study: `epsilon` is 0.1 there and 0.2 now"):
         grown(tmp_path, over("denoiser.width=32,64", seeds=(0, 1), overrides=("epsilon=0.2",)))
     with pytest.raises(ValueError, match="holds a grid with seed 1 too"):
         grown(tmp_path, over("denoiser.width=32,64"))
