@@ -106,7 +106,7 @@ def test_the_map_shows_the_mean_shares(timed):
     memorized = figure.axes[0].collections[0].get_array().reshape(4, 4)
     expected = [[lasting({"training.iterations": step}, 0, k)[0] for k in timed.sizes] for step in
                 STEPS["training.iterations"]]  # fmt: skip
-    assert memorized == pytest.approx(np.array(expected))
+    assert np.asarray(memorized) == pytest.approx(np.array(expected))
     lines = {line.get_linestyle(): line.get_ydata().tolist() for line in figure.axes[0].lines}
     # K = 2, 16, 64, 256: half at 200, 1,600 and never; a tenth at 200, 800 and never
     assert lines["-"] == [0, 0, 3, 3, 4, 4, 4, 4]

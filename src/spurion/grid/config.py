@@ -157,8 +157,6 @@ def grid_config(
     if not isinstance(what, str | Path | StudyConfig):
         raise ValueError("`over` and `seeds` are for studies of images; leave them out.")
     values, where = named_values(what)
-    if STEPS in (over or {}) and isinstance(values.get("training"), dict):
-        values = {**values, "training": {**values["training"], "iterations": max(_steps(over or {}))}}
     changes = apply_overrides(values, chosen)
     named = changes.get("seed")
     if seeds and any(change.partition("=")[0].strip() == "seed" for change in chosen):
@@ -182,16 +180,10 @@ def _stored(what: object) -> tuple[dict[str, Any] | None, str]:
     return None, ""
 
 
-def _steps(over: Mapping[str, Sequence[Any]]) -> Sequence[int]:
-    """The numbers of steps of one training.
-
-    Raises:
-        ValueError: If one is no whole number from 1 on.
-    """
-    for value in over[STEPS]:
+def _check_steps(values: Sequence[Any]) -> None:
+    for value in values:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{STEPS}` must be whole numbers of at least 1, got {label(value)!r}.")
-    return over[STEPS]
+            raise ValueError(f"`{STEPS}` must be whole numbers of at least 1, got {label(value)!r}")
 
 
 def _ordered(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -212,4 +204,4 @@ def _check_field(field: str, values: Sequence[Any], over: Mapping[str, Sequence[
     if twice := next((v for i, v in enumerate(values) if v in values[:i]), None):
         raise ValueError(f"`{field}` is asked for {label(twice)!r} twice")
     if field == STEPS:
-        _steps(over)
+        _check_steps(values)

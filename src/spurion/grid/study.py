@@ -85,9 +85,6 @@ def grid_study(
         allow_download: Whether a missing data set may be downloaded.
         report: Called with the progress of each training size of each cell.
 
-    Returns:
-        What `study.json` holds.
-
     Raises:
         ValueError: If the configuration is wrong, the data are missing, or `out` holds something else.
         OSError: If the folder cannot be written or the disk is full.
@@ -96,10 +93,7 @@ def grid_study(
     folder = RunFolder(out)
     known, config = grown(folder.root, grid_config(what, overrides, device))
     cells = cells_of(config, folder.root)
-    for cell in cells:
-        cell.config.load_distance(allow_download)
-        sizes = cell.config.sizes(len(point_data(cell.config, allow_download)[0]))
-        crew_for(cell.config, len(sizes), workers)
+    _check(cells, workers, allow_download)
     with folder.opened(known):
         if config != known:
             values = config.model_dump(mode="json")
@@ -134,6 +128,14 @@ def grid_plan(
         plans.append((cell, plan))
         steps.append(work.steps)
     return GridPlan(config, tuple(plans), tuple(steps))
+
+
+def _check(cells: Sequence[Cell], workers: int | None, allow_download: bool) -> None:
+    """Refuse what a cell lacks before any of them does anything."""
+    for cell in cells:
+        cell.config.load_distance(allow_download)
+        sizes = cell.config.sizes(len(point_data(cell.config, allow_download)[0]))
+        crew_for(cell.config, len(sizes), workers)
 
 
 def _run(

@@ -82,7 +82,7 @@ def draw_field(grid: GridResult, width: Width, *, field: str) -> Figure | None:
 
 def _plot_shares(grid: GridResult, ax: Axes, field: str, values: Sequence[Any], kind: str) -> None:
     others = grid.others(field)[0] if field else {}
-    colors = [to_hex(color[:3]) for color in size_colors(len(values))]
+    colors = [to_hex((color[0], color[1], color[2])) for color in size_colors(len(values))]
     for value, color in zip(values, colors, strict=True):
         combination = _combination(grid, others, field, value)
         setting, name = grid.setting(combination), literal(label(value)) if field else "mean"
