@@ -114,7 +114,7 @@ def circle_plan(
     root = Path("unused")
     exact, trained = exact_pieces(root, config), trained_pieces(root, config)
     chosen = [config.trained.networks[str(piece.key[1])] for piece in trained]
-    steps = sum(network.training.iterations for network in chosen if network is not None)
+    steps = sum(network.training.steps for network in chosen if network is not None)
     phases, sweep, laws = config.phases, config.sweep, config.laws
     sets = {
         "phases": len(phases.counts) * len(phases.betas) * phases.sets,
@@ -207,7 +207,7 @@ def _failed(piece: Piece, message: str) -> TrainedResult:
         network=network,
         status="failed",
         message=message,
-        iterations=0 if chosen is None else chosen.training.iterations,
+        iterations=0 if chosen is None else chosen.training.steps,
         time=rule.time,
         beta=1 / (2 * rule.time),
     )

@@ -1,6 +1,6 @@
 """The verbs `study` and `report`: a whole experiment, and its report rebuilt from stored results."""
 
-__all__ = ["report", "study"]
+__all__ = ["capacity_cell", "disk", "report", "study"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -57,6 +57,18 @@ StudiedModel = Annotated[
     str | None,
     typer.Option("--model", metavar="DIR", help="For stable-diffusion: the folder of the pipeline."),
 ]
+Over = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--over",
+        metavar="FIELD=VALUE,...",
+        help="One study for each value of a field, such as denoiser.width=32,64; repeated, all combinations.",
+    ),
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option("--seeds", metavar="N,...", help="One study for each seed, such as 0,1,2."),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Print configuration, points, estimated time and disk; do nothing."),
@@ -71,6 +83,8 @@ def study(
     workers: Workers = None,
     thresholds: Rule = None,
     seed: Seed = None,
+    over: Over = None,
+    seeds: Seeds = None,
     model: StudiedModel = None,
     allow_download: AllowDownload = False,
     dry_run: DryRun = False,
@@ -87,30 +101,35 @@ def study(
     Example: spurion study circle --out runs/circle
 
     Example: spurion study prompts --out runs/prompts
+
+    Example: spurion study digits --over denoiser.width=32,64,128 --seeds 0,1,2
     """
     check_sources(source)
     import spurion.report
     import spurion.studies
-    from spurion.studies.kinds import kind_asked_for
+    from spurion.studies.kinds import kind_asked_for, of_images
+    from spurion.studies.over import parse_over, parse_seeds
 
-    kind = kind_asked_for(source)
-    if model is not None and kind is None:
+    grid = parse_over(over or ()), parse_seeds(seeds)
+    kind = kind_asked_for(source, several=any(grid))
+    if model is not None and of_images(kind):
         raise ValueError("`--model` is for the study stable-diffusion, which trains no model; leave it out.")
-    if thresholds is not None and kind is not None:
+    if thresholds is not None and not of_images(kind):
         raise ValueError("`--thresholds` does not apply to a study that has no thresholds; leave it out.")
-    every = with_options(overrides, {"thresholds": thresholds, "seed": seed, "model": model})
-    chosen = device.value if device else None
+    asked: dict[str, Any] = {
+        "overrides": with_options(overrides, {"thresholds": thresholds, "seed": seed, "model": model}),
+        "device": device.value if device else None,
+        "workers": workers,
+        "allow_download": allow_download,
+        "over": grid[0],
+        "seeds": grid[1],
+    }
     if dry_run:
-        plan = spurion.studies.plan(
-            source, overrides=every, device=chosen, workers=workers, allow_download=allow_download
-        )
+        plan = spurion.studies.plan(source, **asked)
         return kind.tell_plan(plan, as_json) if kind else _tell_plan(plan, as_json)
     folder = out or Path("runs") / Path(source).stem
     with progress_shown() as shown:
-        result = spurion.studies.study(
-            source, out=folder, overrides=every, device=chosen, workers=workers,
-            allow_download=allow_download, report=shown,
-        )  # fmt: skip
+        result = spurion.studies.study(source, out=folder, report=shown, **asked)
         page = spurion.report.write_report(folder)
     if kind:
         return kind.tell_result(result, page, as_json)
@@ -156,7 +175,7 @@ def _show_plan(plan: "Plan") -> None:
     say(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None), nl=False)
     rows = [(str(train), str(samples)) for train, samples in plan.points]
     show_table(("training images", "samples"), rows, numbers=("training images", "samples"))
-    say(f"About {duration(plan.seconds)} and {_size(plan.bytes)} of disk.")
+    say(f"About {duration(plan.seconds)} and {disk(plan.bytes)} of disk.")
     for note in plan.notes:
         say(note)
 
@@ -198,7 +217,7 @@ def _show_others(result: "StudyResult") -> None:
 
     names = ("memorization", "spurious", "generalization")
     rows = [
-        [promised(at.alpha), *(_number(getattr(at.capacities, name)) for name in names)]
+        [promised(at.alpha), *(capacity_cell(getattr(at.capacities, name)) for name in names)]
         for at in result.capacities_by_alpha
     ]
     if rows:
@@ -207,12 +226,12 @@ def _show_others(result: "StudyResult") -> None:
     leak = result.leak_capacities
     if leak is not None:
         say(
-            f"Leak excess 2A - 1 falls to 0.9 at K = {_number(leak.most)}, to 0.5 at {_number(leak.half)}, "
-            f"to 0 at {_number(leak.none)}."
+            f"Leak excess 2A - 1 falls to 0.9 at K = {capacity_cell(leak.most)}, to 0.5 at "
+            f"{capacity_cell(leak.half)}, to 0 at {capacity_cell(leak.none)}."
         )
 
 
-def _number(capacity: "Capacity") -> str:
+def capacity_cell(capacity: "Capacity") -> str:
     """A capacity in a cell, with its interval; an end beyond the studied sizes is open."""
     value = "-" if capacity.value is None else f"{capacity.value:.0f}"
     return f"{value}{_between(capacity)}"
@@ -251,7 +270,8 @@ def _failed_measures(result: "StudyResult") -> list[str]:
     return [f"K = {', '.join(sizes)}: {sentence}" for sentence, sizes in where.items()]
 
 
-def _size(count: int) -> str:
+def disk(count: int) -> str:
+    """A rough number of bytes in words."""
     amount = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000:

@@ -16,12 +16,13 @@ __all__ = ["AGAIN", "KeyedFile", "Store", "first_difference"]
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spurion.core.files import read_json, write_json
+from spurion.core.files import atomic_write, read_json, write_json
 from spurion.core.tensors import CHECKSUM, Damaged, Tensors, holding, load_tensors, save_tensors, tell
 
 AGAIN = "it is made again"
@@ -188,6 +189,26 @@ class Store:
         if not sealed and all(file.exists() for file in beside):
             self.put(path, *beside, key=key)
         return result
+
+    def give(self, folder: Path) -> bool:
+        """Copy the sealed files to another folder, and the seal after them.
+
+        Arguments:
+            folder: The other folder, where this stage has left nothing yet.
+
+        Returns:
+            Whether that was done: nothing is copied without a seal, or if a file is not as it was.
+
+        Raises:
+            OSError: If the folder cannot be written or the disk is full.
+        """
+        content = self._read()
+        if content is None or self.damage():
+            return False
+        for name in (*content["files"], self._file.relative_to(self._root).as_posix()):
+            with atomic_write(folder / name) as temporary:
+                shutil.copyfile(self._root / name, temporary)
+        return True
 
     def clear(self) -> bool:
         """Tell of the files that are damaged and take them away; whether there were any."""

@@ -11,7 +11,7 @@ its folder if it was loaded from one, the sampler, the seed and the count), so t
 never taken for those of another, and any change of a configuration is noticed, whether it is read or not.
 """
 
-__all__ = ["check_set", "drawn_to_file", "sample_to_file", "sample_to_folder", "set_request"]
+__all__ = ["check_set", "drawn_to_file", "lend_batches", "sample_to_file", "sample_to_folder", "set_request"]
 
 import json
 import shutil
@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spurion.core.files import atomic_write
 from spurion.core.progress import Progress, shifted, silent
 from spurion.core.store import KeyedFile
 from spurion.core.tensors import Damaged, holding, load_arrays, save_arrays, tell
@@ -131,6 +132,42 @@ def drawn_to_file(
     samples = _read_set(final, request, array)
     shutil.rmtree(shards, ignore_errors=True)
     return samples
+
+
+def lend_batches(path: Path, to: Path, count: int) -> None:
+    """Let another set of the same model, sampler and seed begin with the samples of a finished one.
+
+    Its whole batches are laid beside the other set as shards of it, so that these are not drawn again: sample
+    i depends on the seed and i alone, and on the size of its batch to rounding. A set of the same size is
+    copied. Where one of the two sets is not there, or the other one is, nothing is done.
+
+    Arguments:
+        path: The ``.npz`` file of the finished set.
+        to: That of the other one.
+        count: How many samples that shall have.
+
+    Raises:
+        OSError: If the folder cannot be written or the disk is full.
+    """
+    if to.exists() or not path.exists():
+        return
+    try:
+        arrays = load_arrays(path, "request", "samples")
+        with holding(path, "samples of ours"):
+            request = dict(json.loads(str(arrays["request"])))
+            batch_size = int(request["sampler"]["batch_size"])
+    except Damaged:
+        return
+    samples, request = torch.from_numpy(arrays["samples"]), {**request, "count": count}
+    if len(samples) == count:
+        with atomic_write(to) as temporary:
+            shutil.copyfile(path, temporary)
+        return
+    for index in range(min(len(samples), count) // batch_size):
+        shard = _file(to.with_suffix(".shards") / f"{index:06d}.safetensors")
+        if not shard.path.exists():
+            batch = samples[index * batch_size : (index + 1) * batch_size]
+            shard.save({"samples": batch.clone()}, request)
 
 
 def check_set(count: int, path: Path | str) -> None:

@@ -1,10 +1,11 @@
 """The steps of a training, taken from where its folder says it is.
 
 The state is written first and the model that follows from it afterwards, by the caller; see
-`spurion.diffusion.training`.
+`spurion.diffusion.training`. It holds the losses of an interval of the log that is not over, so that a longer
+training can go on from the last state of one that stopped earlier as if it had not.
 """
 
-__all__ = ["LOG", "BatchSource", "begun_execution", "seal_of", "take_steps"]
+__all__ = ["LOG", "BatchSource", "begun_execution", "key_of", "seal_of", "take_steps"]
 
 import json
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,17 @@ def begun_execution(folder: Path) -> dict[str, Any] | None:
     return None if identity is None else identity.get("execution")
 
 
+def key_of(identity: Mapping[str, Any], training: TrainingConfig) -> str:
+    """The key of the seal of a finished training: what its weights depend on, and where it stopped.
+
+    Arguments:
+        identity: What the weights after any step depend on.
+        training: How the training was done.
+    """
+    where = {} if training.steps == training.iterations else {"steps": training.steps}
+    return json.dumps({**identity, **where}, sort_keys=True)
+
+
 @runtime_checkable
 class BatchSource(Protocol):
     """Batches as a function of the step."""
@@ -63,33 +75,39 @@ def take_steps(
         batches: What it learns from.
         training: How.
         folder: The training's folder.
-        identity: What the final weights depend on: a state of another identity is not gone on from.
+        identity: What the weights after any step depend on: a state of another identity is not gone on from.
         progress: Called after every step.
 
     Returns:
         The denoiser with the averaged weights.
 
     Raises:
-        ValueError: If the folder holds another training's state, or the last steps spoilt the weights.
+        ValueError: If the folder holds another training's state or one that went on for longer, or the last
+            steps spoilt the weights.
         TrainingDiverged: If the loss becomes NaN or infinite.
         OSError: If the folder cannot be written or the disk is full.
     """
     for file in (folder / STATE, folder / LOG):
         remove_leftovers(file)
+    end = training.steps
     state = _last_state(folder, identity) or learner.state(0, torch.empty(0), torch.empty(0, 3))
+    if state.step > end:
+        raise ValueError(
+            f"{folder / STATE} belongs to a training that went on to step {state.step:,} and not to "
+            f"{end:,} only; choose another folder."
+        )
     seal_of(folder).remove()
     log = TrainingLog(folder / LOG, training.log_every, learner.device)
     learner.restore(state)
     log.start(state.step, state.losses, state.log)
-    steps = range(state.step, training.iterations)
+    steps = range(state.step, end)
     for step, batch in zip(steps, batches.ahead(steps), strict=True):
         log.add(learner.step(step, batch), training.learning_rate_at(step))
         done = step + 1
-        if done == training.iterations:
-            log.end_interval(training.learning_rate_at(step))
-        if done == training.iterations or done % training.checkpoint_every == 0:
+        if done == end or done % training.checkpoint_every == 0:
             save_state(folder / STATE, learner.state(done, log.pending(), log.rows()), identity)
-        progress(done, training.iterations)
+        progress(done, end)
+    log.end_interval(training.learning_rate_at(end - 1))
     return _trained(learner)
 
 

@@ -36,7 +36,6 @@ References:
 __all__ = ["TrainingConfig", "TrainingDiverged", "is_trained", "train"]
 
 import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ from spurion.diffusion.folder import load_denoiser, save_denoiser
 from spurion.diffusion.learner import Learner
 from spurion.diffusion.log import TrainingDiverged
 from spurion.diffusion.schedule import DDPMSchedule, VESchedule
-from spurion.diffusion.steps import LOG, begun_execution, seal_of, take_steps
+from spurion.diffusion.steps import LOG, begun_execution, key_of, seal_of, take_steps
 from spurion.diffusion.training_config import TrainingConfig
 
 
@@ -72,7 +71,8 @@ def train(
 ) -> Denoiser:
     """Make a denoiser of some images, in a folder: train a network, or build a closed form.
 
-    Started again on the same folder it goes on where it was, or just loads the model if that is done.
+    Started again on the same folder it goes on where it was, or just loads the model if that is done. So it
+    does from the state of one that was to stop earlier (`stop_after`), with the bytes of one that was not.
 
     Arguments:
         images: The training items, float32, finite, with shape (K, *shape).
@@ -102,7 +102,7 @@ def train(
         return fresh
     execution = _execution(training, fresh, folder)
     identity = _identity(images, denoiser, training, execution, schedule, seed)
-    store, key = seal_of(folder), json.dumps(identity, sort_keys=True)
+    store, key = seal_of(folder), key_of(identity, training)
     if not store.is_whole(key):
         batches = Batches(
             images,
@@ -144,11 +144,11 @@ def _identity(
     schedule: DDPMSchedule | VESchedule,
     seed: int,
 ) -> dict[str, Any]:
-    """What the final weights depend on: a state of another identity is not gone on from."""
+    """What the weights after any step depend on: a state of another identity is not gone on from."""
     return {
         "images": {"shape": list(images.shape), "sha256": _digest(images)},
         "denoiser": denoiser.model_dump(mode="json"),
-        "training": training.model_dump(mode="json", exclude={"checkpoint_every"}),
+        "training": training.identity(),
         "execution": asdict(execution),
         "schedule": asdict(schedule),
         "seed": seed,

@@ -3,9 +3,9 @@
 __all__ = ["TrainingConfig"]
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from spurion.core.config import Config
 from spurion.diffusion.device import DeviceName, Precision
@@ -15,7 +15,9 @@ class TrainingConfig(Config):
     """How to train a network; the defaults suit the residual MLP on small images and a laptop.
 
     Attributes:
-        iterations: The number of steps.
+        iterations: The number of steps that the learning rate is made for, and that are taken.
+        stop_after: Take only so many of them: the model is that of a longer training, at an earlier step.
+            None: all.
         batch_size: Images in a batch; without replacement never more than there are.
         replacement: Whether images are drawn with replacement, or by seeded permutations.
         optimizer: "adam" (`weight_decay` is a penalty on the loss) or "adamw" (it shrinks the weights).
@@ -36,6 +38,7 @@ class TrainingConfig(Config):
     """
 
     iterations: int = Field(16_000, ge=1)
+    stop_after: int | None = Field(None, ge=1)
     batch_size: int = Field(128, ge=1)
     replacement: bool = True
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -52,6 +55,23 @@ class TrainingConfig(Config):
     precision: Precision = "auto"
     channels_last: bool | Literal["auto"] = "auto"
     compile: bool | Literal["auto"] = "auto"
+
+    @model_validator(mode="after")
+    def _within_the_schedule(self) -> "TrainingConfig":
+        if self.steps > self.iterations:
+            raise ValueError(
+                f"`stop_after` must be at most `iterations`, got {self.steps} of {self.iterations} steps"
+            )
+        return self
+
+    @property
+    def steps(self) -> int:
+        """The number of steps that are taken."""
+        return self.iterations if self.stop_after is None else self.stop_after
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the weights after any step, as plain values; where it stops decides none of them."""
+        return self.model_dump(mode="json", exclude={"checkpoint_every", "stop_after"})
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of step 0, 1, ..., iterations - 1.

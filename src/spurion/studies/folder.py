@@ -18,7 +18,8 @@
     vectors/                   those of a network's distance, shared by all points, until the study is done
     damage.log                 what was damaged and made again, if anything was
 
-A study of the circle (`spurion.circle`) has `pieces/`, `landscapes/` and `trained/` instead.
+A study of the circle (`spurion.circle`) has `pieces/`, `landscapes/` and `trained/` instead, one of studies
+(`spurion.grid`) `cells/`, each a run folder of its own.
 
 One process at a time works in a run folder: a lock, released by the system when its holder ends, says so.
 """
@@ -40,8 +41,8 @@ from spurion.core.store import Store, first_difference
 from spurion.core.tensors import Damaged, tell
 from spurion.studies.config import load_config
 
-RESULTS = ("points", "pieces")
-"""Folders of results: of a study of images, and of the circle."""
+RESULTS = ("points", "pieces", "cells")
+"""Folders of results: of a study of images, of the circle, and of a study of studies."""
 
 LOCK_PATIENCE = 5.0
 """Seconds to wait for the workers of a killed run, which notice within a second that they are alone."""

@@ -2,13 +2,24 @@
 
 A study of another kind is a package of its own, with everything that belongs to it. It has a module with the
 functions of `StudyKind`, and a line in `KINDS`; its configuration has a field `kind` with its name, and the
-schema of its `study.json` is called ``spurion.NAME/VERSION``.
+schema of its `study.json` is called ``spurion.NAME/VERSION``. A kind that trains on the images of a data set,
+as studies of images do, says so by ``of_images = True``. One is reached by options and not by a name: the
+grid, a study for each value of some fields and each seed.
 """
 
-__all__ = ["KINDS", "STUDY_KINDS", "StudyKind", "kind_asked_for", "kind_stored", "plan", "study"]
+__all__ = [
+    "KINDS",
+    "STUDY_KINDS",
+    "StudyKind",
+    "kind_asked_for",
+    "kind_stored",
+    "of_images",
+    "plan",
+    "study",
+]
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from numbers import Integral
 from pathlib import Path
@@ -26,6 +37,7 @@ from spurion.studies.sweep import study as study_images
 
 KINDS = {
     "circle": "spurion.circle.kind",
+    "grid": "spurion.grid.kind",
     "prompts": "spurion.cli.prompts_study",
     "stable-diffusion": "spurion.cli.prompts_study",
 }
@@ -43,11 +55,13 @@ STUDY_KINDS: dict[str, Kind] = {
     "device": (str | None, 'a text such as "cpu"'),
     "workers": (Integral | None, "a whole number"),
     "allow_download": FLAG,
+    "over": (Mapping | None, "a mapping from fields to lists of values"),
+    "seeds": (list | tuple, "a list of whole numbers"),
     "report": FUNCTION,
 }
 """What the arguments of a study must be."""
 
-PLANNED = ("what", "overrides", "device", "workers", "allow_download")
+PLANNED = ("what", "overrides", "device", "workers", "allow_download", "over", "seeds")
 """Those that a plan has too."""
 
 
@@ -64,8 +78,9 @@ class StudyKind(Protocol):
         device: str | None,
         workers: int | None,
         report: Progress,
+        **more: Any,
     ) -> StoredResult:
-        """Run a study, or go on with it."""
+        """Run a study, or go on with it; one of images takes `allow_download` too."""
 
     def plan(
         self,
@@ -74,6 +89,7 @@ class StudyKind(Protocol):
         overrides: Sequence[str],
         device: str | None,
         workers: int | None,
+        **more: Any,
     ) -> Any:
         """Resolve a study and estimate what it takes."""
 
@@ -95,9 +111,14 @@ def study(
     device: str | None = None,
     workers: int | None = None,
     allow_download: bool = False,
+    over: Mapping[str, Sequence[Any]] | None = None,
+    seeds: Sequence[int] = (),
     report: Progress = silent,
 ) -> StudyResult | StoredResult:
     """Run a study, or go on with one that was interrupted.
+
+    With `over` or `seeds` it is a grid of studies in one folder, one for every combination of values and
+    every seed, and the result is a `spurion.grid.GridResult`.
 
     Arguments:
         what: A recipe's name, "circle", a YAML file, or a configuration.
@@ -106,6 +127,8 @@ def study(
         device: Where to train and sample ("auto", "cpu", "cuda", "mps"); the circle knows the CPU alone.
         workers: Number of processes; by default one for each core on a CPU, else one. Changes no result.
         allow_download: Whether a missing data set may be downloaded; the circle needs none.
+        over: For a grid: the values of each field that varies, such as ``{"denoiser.width": (32, 64)}``.
+        seeds: For a grid: the seeds.
         report: Called with the progress of each part.
 
     Returns:
@@ -118,10 +141,14 @@ def study(
     """
     check_arguments(locals(), STUDY_KINDS)
     _check_overrides(overrides)
+    if over or seeds:
+        what, overrides, device = _grid(what, overrides, device, over, seeds), (), None
     kind = kind_asked_for(what)
     if kind is not None:
-        _refuse_download(allow_download)
-        return kind.study(what, out=out, overrides=overrides, device=device, workers=workers, report=report)
+        more = _downloading(kind, allow_download)
+        return kind.study(
+            what, out=out, overrides=overrides, device=device, workers=workers, report=report, **more
+        )
     return study_images(
         cast(str | Path | StudyConfig, what),
         out=out,
@@ -140,6 +167,8 @@ def plan(
     device: str | None = None,
     workers: int | None = None,
     allow_download: bool = False,
+    over: Mapping[str, Sequence[Any]] | None = None,
+    seeds: Sequence[int] = (),
 ) -> Plan | Any:
     """Resolve a study and estimate what it takes; nothing is written. Arguments as for `study`.
 
@@ -148,10 +177,12 @@ def plan(
     """
     check_arguments(locals(), {name: STUDY_KINDS[name] for name in PLANNED})
     _check_overrides(overrides)
+    if over or seeds:
+        what, overrides, device = _grid(what, overrides, device, over, seeds), (), None
     kind = kind_asked_for(what)
     if kind is not None:
-        _refuse_download(allow_download)
-        return kind.plan(what, overrides=overrides, device=device, workers=workers)
+        more = _downloading(kind, allow_download)
+        return kind.plan(what, overrides=overrides, device=device, workers=workers, **more)
     return plan_images(
         cast(str | Path | StudyConfig, what),
         overrides=overrides,
@@ -161,8 +192,20 @@ def plan(
     )
 
 
-def kind_asked_for(what: str | Path | Config) -> StudyKind | None:
-    """The kind of study that a recipe's name, a YAML file or a configuration asks for; None for images."""
+def kind_asked_for(what: str | Path | Config, *, several: bool = False) -> StudyKind | None:
+    """The kind of study that a recipe's name, a YAML file or a configuration asks for; None for images.
+
+    Arguments:
+        what: What is asked for.
+        several: Whether it is asked for over values or seeds, as a grid.
+
+    Raises:
+        ValueError: If it is asked for so, and is no study of images.
+    """
+    if several:
+        if kind_asked_for(what) is not None:
+            raise ValueError("`over` and `seeds` are for a study of images; leave them out.")
+        return _kind("grid")
     if isinstance(what, Config):
         return _kind(getattr(what, "kind", None))
     if str(what) in KINDS or Path(what).suffix not in {".yaml", ".yml"}:
@@ -189,6 +232,35 @@ def _kind(name: object) -> StudyKind | None:
     if not isinstance(name, str) or name not in KINDS:
         return None
     return cast(StudyKind, import_module(KINDS[name]))
+
+
+def of_images(kind: StudyKind | None) -> bool:
+    """Whether studies of a kind train on the images of a data set, with thresholds."""
+    return kind is None or bool(getattr(kind, "of_images", False))
+
+
+def _grid(
+    what: str | Path | Config,
+    overrides: Sequence[str],
+    device: str | None,
+    over: Mapping[str, Sequence[Any]] | None,
+    seeds: Sequence[int],
+) -> Config:
+    """The configuration of a grid."""
+    for field, values in (over or {}).items():
+        if not isinstance(field, str) or not isinstance(values, list | tuple):
+            raise ValueError(f"`over` must be {STUDY_KINDS['over'][1]}, got {type(values).__name__} in it.")
+    kind_asked_for(what, several=True)
+    make = import_module("spurion.grid.config").grid_config
+    return cast(Config, make(what, overrides, device, over, seeds))
+
+
+def _downloading(kind: StudyKind, allowed: bool) -> dict[str, bool]:
+    """What a kind is told of downloads: nothing where it needs no data set."""
+    if of_images(kind):
+        return {"allow_download": allowed}
+    _refuse_download(allowed)
+    return {}
 
 
 def _check_overrides(overrides: Sequence[object]) -> None:

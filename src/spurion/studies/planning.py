@@ -1,6 +1,6 @@
 """What a study would do, and an estimate of what it would take, before it does anything."""
 
-__all__ = ["Plan", "plan"]
+__all__ = ["Plan", "Work", "plan", "planned"]
 
 import math
 import time
@@ -59,6 +59,42 @@ def plan(
         ValueError: If the configuration is wrong.
     """
     config = named_config(what, overrides, device)
+    return planned(config, workers=workers, allow_download=allow_download)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a study has to do itself.
+
+    Attributes:
+        steps: Training steps that are left of every model.
+        drawn: How many samples a training size has already.
+    """
+
+    steps: int
+    drawn: Callable[[int], int] = lambda train_size: 0
+
+
+def planned(
+    config: StudyConfig,
+    *,
+    workers: int | None = None,
+    allow_download: bool = False,
+    work: Work | None = None,
+    rates: dict[str, float] | None = None,
+) -> Plan:
+    """Estimate what a study takes; nothing is written.
+
+    Arguments:
+        config: The study.
+        workers: Number of processes.
+        allow_download: Whether a missing data set may be downloaded.
+        work: What it has to do itself; everything if None.
+        rates: Seconds of a step, by what is computed, as far as they were measured before; gets the others.
+
+    Raises:
+        ValueError: If the configuration is wrong.
+    """
     count, shape, notes = _data(config, allow_download)
     try:
         config.load_distance(allow_download)
@@ -69,7 +105,8 @@ def plan(
     denoiser = config.denoiser.build(
         torch.zeros(2, *shape), config.schedule.build(), generator=generator(config.seed, "plan")
     )
-    seconds = _seconds(config, denoiser, points, crew)
+    work = Work(config.training.steps) if work is None else work
+    seconds = _seconds(config, denoiser, points, crew, work, {} if rates is None else rates)
     return Plan(config, points, seconds, _bytes(config, denoiser, points, math.prod(shape)), notes)
 
 
@@ -87,21 +124,42 @@ def _data(config: StudyConfig, allow_download: bool) -> tuple[int, tuple[int, ..
         return count, shape, (f"The data are not here yet: {error}",)
 
 
-def _seconds(config: StudyConfig, denoiser: Denoiser, points: Sequence[tuple[int, int]], crew: Crew) -> float:
+def _seconds(
+    config: StudyConfig,
+    denoiser: Denoiser,
+    points: Sequence[tuple[int, int]],
+    crew: Crew,
+    work: Work,
+    rates: dict[str, float],
+) -> float:
     if not isinstance(denoiser, NetworkDenoiser):
         return sum(count * config.sampler.steps for _, count in points) * 1e-4
     threads = torch.get_num_threads()
     torch.set_num_threads(crew.threads)
     try:
-        train_step = _step_seconds(denoiser, crew.device, config.training.batch_size, training=True)
-        sample_step = _step_seconds(denoiser, crew.device, config.sampler.batch_size, training=False)
+        train_step, sample_step = _rates(config, denoiser, crew, rates)
     finally:
         torch.set_num_threads(threads)
-    batches = sum(math.ceil(count / config.sampler.batch_size) for _, count in points)
-    training = len(points) * config.training.iterations * train_step
+    size = config.sampler.batch_size
+    left = [count - min(count, work.drawn(k)) // size * size for k, count in points]
+    batches = sum(math.ceil(count / size) for count in left)
+    training = len(points) * work.steps * train_step
     calls = batches * config.sampler.steps + _geometry_batches(config, points, math.prod(denoiser.shape))
     calls += _flow_batches(config, points)
     return (training + calls * sample_step) / min(crew.workers, len(points))
+
+
+def _rates(
+    config: StudyConfig, denoiser: NetworkDenoiser, crew: Crew, rates: dict[str, float]
+) -> tuple[float, float]:
+    """Seconds of a step of training and of sampling."""
+    found = []
+    for training, batch in ((True, config.training.batch_size), (False, config.sampler.batch_size)):
+        name = f"{config.denoiser!r} {crew.device} {batch} {training}"
+        if name not in rates:
+            rates[name] = _step_seconds(denoiser, crew.device, batch, training=training)
+        found.append(rates[name])
+    return found[0], found[1]
 
 
 def _geometry_batches(config: StudyConfig, points: Sequence[tuple[int, int]], dim: int) -> float:

@@ -6,7 +6,7 @@ samples, the paper's distance; each needs a data set from the Hugging Face hub a
 and those in color the weights of LPIPS.
 """
 
-__all__ = ["RECIPES", "named_config"]
+__all__ = ["RECIPES", "named_config", "named_values"]
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -195,14 +195,24 @@ def named_config(
     Raises:
         ValueError: If there is no such recipe or file, or a field is wrong.
     """
+    values, where = named_values(what)
     chosen = [*overrides, *([] if device is None else [f"training.device={device}"])]
+    return resolve_config(values, chosen, where)
+
+
+def named_values(what: str | Path | StudyConfig) -> tuple[Values, str]:
+    """The plain values of a recipe, a YAML file or a configuration, and the file that they are from, if any.
+
+    Raises:
+        ValueError: If there is no such recipe or file.
+    """
     if isinstance(what, StudyConfig):
-        return resolve_config(what.model_dump(), chosen)
+        return what.model_dump(), ""
     if str(what) in RECIPES:
-        return resolve_config(RECIPES[str(what)](), chosen)
+        return RECIPES[str(what)](), ""
     path = Path(what)
     if path.suffix in {".yaml", ".yml"}:
-        return resolve_config(load_config(path), chosen, str(path))
+        return load_config(path), str(path)
     raise ValueError(
         f"There is no recipe {str(what)!r}; the recipes are {', '.join(RECIPES)}, or give a .yaml file."
     )

@@ -55,7 +55,7 @@ def _seconds(config: PromptsStudyConfig, planting: Planting) -> float:
     pixels = math.prod(planting.images.images.shape[2:]) / 64
     halved: float = sum((c / 2**level) ** 2 for level, c in enumerate(config.network.channels)) / (2 * 32**2)
     one = SECONDS_PER_PASS * pixels * halved * config.network.layers
-    trained = config.training.iterations * config.training.batch_size * (1 + BACKWARD)
+    trained = config.training.steps * config.training.batch_size * (1 + BACKWARD)
     examined = len(planting.table(Path("unused")))
     sampled = examined * config.seeds * config.steps * 2
     return one * (trained + MEASURING * sampled)

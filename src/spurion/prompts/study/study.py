@@ -172,7 +172,7 @@ def _training(config: PromptsStudyConfig, planted: Planted, pipeline: TextPipeli
     losses = read_loss(planted.model.parent / LOG)
     return Training(
         parameters={name: sum(p.numel() for p in network.parameters()) for name, network in parts.items()},
-        steps=config.training.iterations,
+        steps=config.training.steps,
         images=len(planted.planting.pairs),
         loss=losses[-1][1] if losses else None,
     )

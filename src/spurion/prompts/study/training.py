@@ -28,7 +28,7 @@ from spurion.core.store import Store
 from spurion.diffusion.denoisers.network import NetworkDenoiser
 from spurion.diffusion.device import Execution, choose_execution
 from spurion.diffusion.learner import Learner
-from spurion.diffusion.steps import LOG, seal_of, take_steps
+from spurion.diffusion.steps import LOG, key_of, seal_of, take_steps
 from spurion.prompts.study.batches import CaptionedBatches
 from spurion.prompts.study.config import PromptsStudyConfig
 from spurion.prompts.study.folder import TOKENIZER, save_planted
@@ -90,7 +90,7 @@ def train_planted(
         training.device, training.precision, training.channels_last, training.compile, shape
     )
     identity = _identity(config, planting, execution)
-    key = json.dumps(identity, sort_keys=True)
+    key = key_of(identity, training)
     if not seal_of(out).is_whole(key):
         _train(config, planting, execution, identity, out, progress)
         seal_of(out).put(out / MODEL, out / LOG, key=key)
@@ -150,7 +150,7 @@ def _write_truth(planting: Planting, out: Path) -> None:
 
 
 def _identity(config: PromptsStudyConfig, planting: Planting, execution: Execution) -> dict[str, Any]:
-    """What the final weights depend on: a state of another identity is not gone on from."""
+    """What the weights after any step depend on: a state of another identity is not gone on from."""
     return {
         "images": _digest(planting.images.images[planting.pairs[:, 1]]),
         "captions": hashlib.sha256(json.dumps(planting.captions).encode()).hexdigest(),
@@ -158,7 +158,7 @@ def _identity(config: PromptsStudyConfig, planting: Planting, execution: Executi
         "noise": config.noise.model_dump(mode="json"),
         "prediction": config.prediction,
         "unconditional": config.unconditional,
-        "training": config.training.model_dump(mode="json", exclude={"checkpoint_every", "device"}),
+        "training": {name: value for name, value in config.training.identity().items() if name != "device"},
         "execution": asdict(execution),
         "seed": config.seed,
     }
