@@ -110,7 +110,10 @@ def test_sampling_continues_where_it_was_stopped(exact, tmp_path, monkeypatch):
     [
         (["--size=0"], "Invalid value for '--size'"),
         (["--size=2000"], "2000 training images, but digits has 1438"),
-        (["--size=2", "--recipe=digitz"], "digits, mnist-5k-small, emoji-small, mnist-5k, mnist, fashion-mnist, cifar10"),
+        (
+            ["--size=2", "--recipe=digitz"],
+            "digits, mnist-5k-small, emoji-small, mnist-5k, mnist, fashion-mnist, cifar10",
+        ),
         (["--size=2", "--set=training.iterations=0"], "`training.iterations`"),
         (["--size=2", "--set=training.speed=9"], "there is no field `training.speed`"),
         (["--size=2", "--set=training"], "field=value"),
