@@ -167,6 +167,7 @@ def test_the_hash_is_that_of_weights_and_configurations(saved, tmp_path):
     shutil.copytree(saved, tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "README.md").write_text("a word")
     (tmp_path / "elsewhere" / "folder.json").mkdir()
+    (tmp_path / "elsewhere" / ".model_index.json.1a2b3c4d.json").write_text("left by a killed writer")
     assert folder_hash(str(tmp_path / "elsewhere")) == first
     edit(saved / "scheduler" / "scheduler_config.json", beta_end=0.02)
     second = folder_hash(saved)

@@ -89,5 +89,5 @@ def test_a_grid_of_which_nothing_is_left_has_failed(capsys):
         tell_result(grid, Path("report.html"), False)
     assert end.value.exit_code == 2
     assert "K = 2 failed: boom." in capsys.readouterr().err
-    tell_result(planted({"denoiser.width": (32, 64)}, (0,), widening), Path("report.html"), False)
+    tell_result(planted({"denoiser.width": (32, 128)}, (0,), widening), Path("report.html"), False)
     assert "the memorization capacity grows" in " ".join(capsys.readouterr().out.split())

@@ -13,6 +13,7 @@ __all__ = [
     "refusal",
     "remove_killed",
     "remove_leftovers",
+    "visible",
     "write_json",
     "write_only_under",
     "write_text",
@@ -23,7 +24,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -104,6 +105,11 @@ def refusal(error: BaseException) -> int | None:
             return number
         known = known.__cause__ or known.__context__
     return None
+
+
+def visible(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files among some paths, without hidden ones, such as what a killed writer left."""
+    return (path for path in paths if not path.name.startswith(".") and path.is_file())
 
 
 def remove_leftovers(path: Path | str) -> None:

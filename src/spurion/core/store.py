@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spurion.core.files import atomic_write, read_json, write_json
+from spurion.core.files import atomic_write, read_json, remove_leftovers, visible, write_json
 from spurion.core.tensors import CHECKSUM, Damaged, Tensors, holding, load_tensors, save_tensors, tell
 
 AGAIN = "it is made again"
@@ -206,6 +206,7 @@ class Store:
         if content is None or self.damage():
             return False
         for name in (*content["files"], self._file.relative_to(self._root).as_posix()):
+            remove_leftovers(folder / name)
             with atomic_write(folder / name) as temporary:
                 shutil.copyfile(self._root / name, temporary)
         return True
@@ -287,7 +288,7 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     """Files, and those in folders."""
     found = []
     for path in paths:
-        found += sorted(inner for inner in path.rglob("*") if inner.is_file()) if path.is_dir() else [path]
+        found += sorted(visible(path.rglob("*"))) if path.is_dir() else [path]
     return found
 
 

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from spurion.core.arguments import PATH, check_arguments
 from spurion.core.config import Config, build_config
-from spurion.core.files import file_mode, read_json, write_json
+from spurion.core.files import file_mode, read_json, visible, write_json
 from spurion.core.tensors import save_tensors
 from spurion.diffusion.denoiser import Denoiser
 from spurion.diffusion.denoisers.exact import ExactDenoiser
@@ -109,7 +109,7 @@ def folder_hash(folder: Path | str) -> str:
     """
     folder, digest = Path(folder), hashlib.sha256()
     kinds = [f"{part}*.{kind}" for part in ("", "unet/", "scheduler/") for kind in ("json", "safetensors")]
-    files = (path for kind in kinds for path in folder.glob(kind) if path.is_file())
+    files = visible(path for kind in kinds for path in folder.glob(kind))
     for inside, path in sorted((path.relative_to(folder).as_posix(), path) for path in files):
         with path.open("rb") as file:
             digest.update(inside.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())

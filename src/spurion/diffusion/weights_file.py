@@ -15,7 +15,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from spurion.core.files import read_json
+from spurion.core.files import read_json, visible
 from spurion.core.tensors import check_tensors
 
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
@@ -31,7 +31,7 @@ def find_weights(folder: Path) -> list[Path]:
     """
     plain = [folder / name for name in _PLAIN if (folder / name).is_file()]
     patterns = ("*.safetensors", "*.safetensors.index*.json")
-    files = sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
+    files = sorted(visible(path for pattern in patterns for path in folder.glob(pattern)))
     chosen = plain or [path for path in files if not _SHARD.search(path.name)]
     if not chosen:
         raise ValueError(f"{folder} has no {WEIGHTS_FILE}; weights are read from safetensors files only.")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spurion.core.files import read_json
+from spurion.core.files import read_json, visible
 from spurion.diffusion.model_index import INDEX_FILE
 from spurion.diffusion.unsupported import unsupported
 from spurion.diffusion.weights_file import find_weights
@@ -172,7 +172,7 @@ def pipeline_hash(index: PipelineFolder) -> str:
     for part in index.classes:
         texts = [*(folder / part).glob("*.json"), *(folder / part).glob("*.txt")]
         weights = part_weights(folder / part) if part.startswith(("unet", "vae", "text_encoder")) else []
-        files |= {path for path in (*texts, *weights) if path.is_file()}
+        files |= set(visible((*texts, *weights)))
     for inside, path in sorted((path.relative_to(folder).as_posix(), path) for path in files):
         with path.open("rb") as file:
             digest.update(inside.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())

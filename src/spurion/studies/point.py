@@ -34,6 +34,7 @@ from spurion.audits.ground import Ground
 from spurion.audits.measurement import load_measurement, measure, save_measurement
 from spurion.audits.sources import Images, drawn_set
 from spurion.core.failures import FAILURES, one_sentence, raise_if_refused
+from spurion.core.files import visible
 from spurion.core.progress import Progress
 from spurion.core.random import derive_seed
 from spurion.core.store import AGAIN, Store
@@ -231,7 +232,7 @@ def point_images(task: PointTask, samples: Float[Tensor, "n *shape"]) -> Images:
 def parameter_count(model: Path) -> int:
     """Number of weights in a model folder."""
     total = 0
-    for path in model.rglob("*.safetensors"):
+    for path in visible(model.rglob("*.safetensors")):
         with safe_open(path, "pt") as file:
             total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     return total
