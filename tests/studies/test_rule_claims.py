@@ -40,6 +40,22 @@ def test_capacities_are_told_at_every_alpha_open_ends_too():
     }
 
 
+def test_a_capacity_that_is_nowhere_is_not_found():
+    none = at(None, (None, None))
+    study = StudyResult.model_construct(
+        capacities_by_alpha=(
+            CapacitiesAt(alpha=0.05, capacities=capacities(at(81.0), none, at(184.0))),
+            CapacitiesAt(alpha=0.01, capacities=capacities(none, none, at(115.0))),
+        )
+    )
+    (claim,) = by_alpha(study)
+    assert claim.sentence == (
+        "If 5% and 1% of honest samples may be called copies, the memorization capacity is K = 81 and not "
+        "found, the spurious capacity is not found, and the generalization capacity is K = 184 and 115, in "
+        "this order."
+    )
+
+
 def test_one_alpha_is_no_comparison():
     one = (CapacitiesAt(alpha=0.01, capacities=capacities(at(1.0), at(2.0), at(3.0))),)
     assert not list(by_alpha(StudyResult.model_construct(capacities_by_alpha=one)))

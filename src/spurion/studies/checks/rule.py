@@ -2,12 +2,12 @@
 
 __all__ = ["by_alpha", "leak"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from spurion.audits.claims import Claim
 from spurion.phases.passage import Capacity
 from spurion.statistics.numbers import listed, size
-from spurion.studies.results import StudyResult
+from spurion.studies.results import CapacitiesAt, StudyResult
 
 NAMES = ("memorization", "spurious", "generalization")
 
@@ -18,10 +18,7 @@ def by_alpha(study: StudyResult) -> Iterator[Claim]:
     if len(known) < 2:
         return
     alphas = listed([f"{100 * one.alpha:g}%" for one in known])
-    told = [
-        f"the {name} capacity is K = {listed([_told(getattr(one.capacities, name)) for one in known])}"
-        for name in NAMES
-    ]
+    told = [f"the {name} capacity is {_all_told(known, name)}" for name in NAMES]
     yield Claim(
         kind="by_alpha",
         severity="limit",
@@ -36,10 +33,18 @@ def by_alpha(study: StudyResult) -> Iterator[Claim]:
     )
 
 
+def _all_told(known: Sequence[CapacitiesAt], name: str) -> str:
+    """A capacity at every alpha, such as K = 81, 66, and not found."""
+    every = [_told(getattr(one.capacities, name)) for one in known]
+    return "not found" if set(every) == {"not found"} else f"K = {listed(every)}"
+
+
 def _told(capacity: Capacity) -> str:
     if capacity.value is not None:
         return size(capacity.value)
     low, high = capacity.bracket
+    if low is None and high is None:
+        return "not found"
     return f"below {size(high)}" if low is None and high is not None else f"above {size(low)}"
 
 
