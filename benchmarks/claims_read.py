@@ -12,7 +12,7 @@ from spurion.studies.results import StudyResult
 
 CAPACITIES = {"MC": "memorization", "SC": "spurious", "GC": "generalization"}
 
-FREE = ("name", "seed", "gallery", "geometry", "flow", "training.device")
+FREE = ("name", "seed", "gallery", "geometry", "flow", "training.device", "training.stop_after")
 """Fields of a configuration in which studies of one setting may differ."""
 
 
@@ -37,8 +37,13 @@ class Found:
 
 
 def read(path):
-    """The studies of a run folder, of a `study.json`, or of a summary by `benchmarks/seeds.py`."""
+    """The studies of a run folder, of a `study.json`, or of a summary by `benchmarks/seeds.py`.
+
+    A folder with several studies in it (`--over`, `--seeds`) is read cell by cell.
+    """
     path = Path(path)
+    if cells := sorted(path.glob("cells/*/study.json")):
+        return [found for cell in cells for found in read(cell)]
     path = path / "study.json" if path.is_dir() else path
     if not path.is_file():
         raise ValueError(f"There is no file {path}; give folders of finished studies.")
@@ -70,7 +75,7 @@ def of_study(study):
     return Found(
         name=study.config["name"],
         seed=study.config["seed"],
-        setting=dict(_flat(study.config)),
+        setting={**dict(_flat(study.config)), "training.iterations": steps_of(study.config["training"])},
         shares={
             size: {kind: getattr(audit.fractions, kind) for kind in kinds} for size, audit in audits.items()
         },
@@ -85,6 +90,11 @@ def of_study(study):
             if audit.duplicated_memorized is not None and audit.counts and audit.counts[0]
         },
     )
+
+
+def steps_of(training):
+    """The step whose model was studied: that at which the training was stopped, or its last."""
+    return training.get("stop_after") or training["iterations"]
 
 
 def _flat(values, before=""):

@@ -191,6 +191,13 @@ def test_one_field_varied(script, factor, expected):
     assert verdicts(script, [one, *elsewhere])[-4:] == ["not measured"] * 4  # no seed has both
 
 
+def test_the_steps_of_a_cell_are_those_at_which_it_stopped(script):
+    reading = script("claims_read")
+    assert reading.steps_of({"iterations": 400, "stop_after": 100}) == 100
+    assert reading.steps_of({"iterations": 400, "stop_after": None}) == 400
+    assert reading.steps_of({"iterations": 400}) == 400
+
+
 def test_a_run_folder_and_a_summary_of_seeds_are_read(script, tmp_path):
     write_run(tmp_path / "run", Recipe(geometry=True, gallery=4))
     (found,) = script("claims_read").read(tmp_path / "run")

@@ -88,7 +88,8 @@ def test_names_of_folders_can_be_told_apart():
         ("training.iterations=1.5,10", "`training.iterations` must be whole numbers .* got '1.5'."),
         ("denoiser.width", "`--over` takes field=value,value, .* got 'denoiser.width'."),
         ("=1,2", "`--over` takes field=value,value"),
-        ("denoiser.width=[]", "there must be at least one value."),
+        ("denoiser.width=[]", "must have at least one value, got 'denoiser.width=\\[\\]'."),
+        ("training={iterations: 5},{iterations: 6}", "`training` does not vary as a whole; name one"),
         ("denoiser.width=[1,", "the values are not valid YAML"),
         ("sampler.steps=250,2000", "`sampler`|steps"),
         ("denoiser={kind: mlp},{kind: mlp, width: 128}", "are the same study"),
@@ -98,6 +99,15 @@ def test_bad_fields_are_one_sentence(text, sentence):
     with pytest.raises(ValueError, match=sentence) as error:
         over(text)
     assert "\n" not in str(error.value)
+
+
+def test_a_change_without_effect_is_refused(tmp_path):
+    file = tmp_path / "grid.yaml"
+    file.write_text(yaml.safe_dump(over("denoiser.width=8,32").model_dump(mode="json")))
+    for change in ("denoiser.width=16", "seed=7"):
+        with pytest.raises(ValueError, match="varies in this grid; leave"):
+            grid_config(file, [change])
+    assert grid_config(file, ["epsilon=0.2"]).study.epsilon == 0.2
 
 
 def test_fields_that_overlap_or_come_twice():

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 
@@ -10,10 +11,14 @@ import pytest
 
 from grid.grid_study import lasting, planted, widening
 from report.test_report_page import Reader
+from spurion.audits.findings import SourceInfo
 from spurion.core.files import write_json
+from spurion.data import open_images
+from spurion.grid.checks import checked
 from spurion.grid.page.figures import figures_of
 from spurion.grid.page.figures.field import draw_field
 from spurion.grid.page.figures.training_time import draw_onsets, draw_training_time
+from spurion.grid.page.overview import grid_overview
 from spurion.grid.page.page import render_grid
 from spurion.grid.page.sections import sections_of
 from spurion.report import write_report
@@ -54,6 +59,19 @@ def test_all_sections_and_figures_are_there(timed):
     assert all(picture["alt"] for picture in pictures)
     placed = [drawing.name for section in sections_of(timed) for drawing in section.drawings]
     assert sorted(placed) == sorted(figures_of(timed))
+
+
+def test_facts_name_nothing_that_varied(timed):
+    names = [fact.name for fact in grid_overview(timed).facts]
+    assert "Rule of thresholds" not in names
+    assert {"Distance", "Sampler", "Samples for each K"} < set(names)
+
+
+def test_a_grid_names_whose_images_it_stands_on(widths):
+    made = checked(widths.model_copy(update={"train": SourceInfo.of(open_images("digits"))}))
+    (sentence,) = made.said("credit")
+    assert "CC BY 4.0" in sentence
+    assert sentence in html.unescape(page_of(made))
 
 
 def test_seeds_alone_have_a_figure():

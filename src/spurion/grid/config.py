@@ -152,6 +152,7 @@ def grid_config(
     if stored is not None:
         if over or seeds:
             raise ValueError("a grid has its fields and seeds; leave `over` and `seeds` out.")
+        _check_named_once(chosen, {**stored.get("over", {}), "seed": ()})
         inside = [f"study.{change}" for change in chosen]
         return build_config(GridConfig, apply_overrides(stored, inside), where)
     if not isinstance(what, str | Path | StudyConfig):
@@ -180,6 +181,14 @@ def _stored(what: object) -> tuple[dict[str, Any] | None, str]:
     return None, ""
 
 
+def _check_named_once(changes: Sequence[str], over: Mapping[str, Any]) -> None:
+    """Refuse a change of a field that varies, which would have no effect."""
+    for change in changes:
+        field = change.partition("=")[0].strip()
+        if field in over:
+            raise ValueError(f"`{field}` varies in this grid; leave {change!r:.80} out.")
+
+
 def _check_steps(values: Sequence[Any]) -> None:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -199,6 +208,8 @@ def _check_field(field: str, values: Sequence[Any], over: Mapping[str, Sequence[
     for fixed, reason in FIXED.items():
         if field == fixed or field.startswith(f"{fixed}."):
             raise ValueError(f"`{field}` does not vary in a grid: {reason}")
+        if fixed.startswith(f"{field}."):
+            raise ValueError(f"`{field}` does not vary as a whole; name one of its fields, such as {STEPS}")
     if wider := next((other for other in over if field.startswith(f"{other}.")), None):
         raise ValueError(f"`{field}` is part of `{wider}`, which varies too")
     if twice := next((v for i, v in enumerate(values) if v in values[:i]), None):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from spurion.cli.errors import BAD_INPUT
-from spurion.cli.show import duration, say, show_json, show_source, show_table
+from spurion.cli.show import duration, say, show_credits, show_json, show_source, show_table
 from spurion.cli.study import capacity_cell, disk
 from spurion.grid.config import label
 from spurion.grid.results import CAPACITIES
@@ -109,6 +109,7 @@ def _show(result: "GridResult", page: Path) -> None:
     for claim in result.claims:
         if claim.severity == "limit":
             say(f"Note: {claim.sentence}")
+    show_credits(result.claims)
     say(f"Report: {page}")
 
 

@@ -51,5 +51,5 @@ def _listed(option: str, text: str, values: str) -> tuple[Any, ...]:
     except ValueError as error:
         raise ValueError(f"`{option} {text:.80}`: the values are not valid YAML: {error}.") from None
     if not isinstance(found, list) or not found:
-        raise ValueError(f"`{option} {text:.80}`: there must be at least one value.")
+        raise ValueError(f"`{option}` must have at least one value, got {text!r:.80}.")
     return tuple(found)

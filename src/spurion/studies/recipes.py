@@ -94,7 +94,7 @@ def _small_unet(multipliers: tuple[int, ...]) -> Values:
 
 
 def _small_study() -> Values:
-    """Training, samples and geometry of a small U-Net: about an hour on two cores."""
+    """Training, samples and geometry of a small U-Net: 50 minutes of processor time."""
     return {
         "training": {
             "iterations": 4_000,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from spurion.audits.claims import Claim, in_order
 from spurion.grid.checks.capacities import capacities
+from spurion.grid.checks.credit import credit
 from spurion.grid.checks.not_shown import failures, generalized_early, held, one_training, seeds
 from spurion.grid.checks.training_time import memorization_sets_in, quality_sets_in
 from spurion.grid.results import GridResult
@@ -25,6 +26,7 @@ GRID_CHECKS: dict[str, GridCheck] = {
     "others held": held,
     "one training": one_training,
     "generalized early": generalized_early,
+    "credit": credit,
 }
 """The checks, in the order of what they say."""
 
