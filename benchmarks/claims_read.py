@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spurion.geometry.groups.results import GroupReading, OrderResult
+from spurion.grid.results import GridResult
 from spurion.phases.passage import Capacity
 from spurion.statistics.intervals import Interval
 from spurion.studies.results import StudyResult
 
 CAPACITIES = {"MC": "memorization", "SC": "spurious", "GC": "generalization"}
+
+KINDS = ("memorized", "spurious", "generalized")
 
 FREE = ("name", "seed", "gallery", "geometry", "flow", "training.device", "training.stop_after")
 """Fields of a configuration in which studies of one setting may differ."""
@@ -39,17 +42,17 @@ class Found:
 def read(path):
     """The studies of a run folder, of a `study.json`, or of a summary by `benchmarks/seeds.py`.
 
-    A folder with several studies in it (`--over`, `--seeds`) is read cell by cell.
+    Of several studies in one folder (`--over`, `--seeds`) every cell is one.
     """
     path = Path(path)
-    if cells := sorted(path.glob("cells/*/study.json")):
-        return [found for cell in cells for found in read(cell)]
     path = path / "study.json" if path.is_dir() else path
     if not path.is_file():
         raise ValueError(f"There is no file {path}; give folders of finished studies.")
     values = json.loads(path.read_text())
     if "studies" in values:
         return [_of_summary(path.stem.removesuffix("-seeds"), one) for one in values["studies"]]
+    if values.get("schema") == "spurion.grid/1":
+        return list(of_grid(GridResult.model_validate(values)))
     return [of_study(StudyResult.model_validate(values))]
 
 
@@ -62,6 +65,22 @@ def _of_summary(name, values):
     return Found(name, values["seed"], None, shares, known)
 
 
+def of_grid(grid):
+    """What the cells of a grid hold: shares and capacities."""
+    study = dict(_flat(grid.config.study.model_dump(mode="json")))
+    for cell in grid.cells:
+        shares = {
+            point.train_size: {kind: getattr(point.fractions, kind) for kind in KINDS}
+            for point in cell.points
+            if point.fractions is not None
+        }
+        capacities = {
+            short: getattr(cell.capacities, name) for short, name in CAPACITIES.items() if cell.capacities
+        }
+        setting = {**study, **cell.values, "training.iterations": cell.steps}
+        yield Found(grid.name, cell.seed, setting, shares, capacities)
+
+
 def of_study(study):
     """What a study holds."""
     orders, training = {}, {}
@@ -71,13 +90,12 @@ def of_study(study):
             if "training" in result.groups:
                 training.setdefault(result.name, {})[size] = result.groups["training"]
     audits = {size: audit for size, audit in study.audits.items() if audit.fractions is not None}
-    kinds = ("memorized", "spurious", "generalized")
     return Found(
         name=study.config["name"],
         seed=study.config["seed"],
         setting={**dict(_flat(study.config)), "training.iterations": steps_of(study.config["training"])},
         shares={
-            size: {kind: getattr(audit.fractions, kind) for kind in kinds} for size, audit in audits.items()
+            size: {kind: getattr(audit.fractions, kind) for kind in KINDS} for size, audit in audits.items()
         },
         capacities={
             short: getattr(study.capacities, name) for short, name in CAPACITIES.items() if study.capacities
