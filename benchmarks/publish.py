@@ -16,7 +16,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from spurion.audits.checks.credit import credits
+from spurion.audits.checks.rights import credits
 from spurion.data import DATASETS
 from spurion.report.run import read_run
 from spurion.studies.config import resolve_config

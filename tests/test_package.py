@@ -13,7 +13,7 @@ import pytest
 import spurion
 
 PACKAGES = (
-    *("audits", "circle", "data", "diffusion", "geometry", "memory"),
+    *("audits", "circle", "data", "diffusion", "geometry", "grid", "memory"),
     *("neighbors", "phases", "prompts", "report", "statistics", "studies"),
 )
 DOORS = ("PhaseMetric", "audit", "study")

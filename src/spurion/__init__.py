@@ -13,6 +13,7 @@ over training sizes, or the circle) and `PhaseMetric` (an audit in the manner of
 - `spurion.audits`: audits, their claims and results
 - `spurion.studies`: studies, their configurations and results
 - `spurion.circle`: the paper's toy model, exact and trained
+- `spurion.grid`: studies of several values of a field and several seeds
 - `spurion.prompts`: text-to-image models, and which prompts they know by heart
 - `spurion.report`: the page and figures of stored results
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from spurion import data as data
     from spurion import diffusion as diffusion
     from spurion import geometry as geometry
+    from spurion import grid as grid
     from spurion import memory as memory
     from spurion import neighbors as neighbors
     from spurion import phases as phases
@@ -54,6 +56,7 @@ _PACKAGES = (
     "data",
     "diffusion",
     "geometry",
+    "grid",
     "memory",
     "neighbors",
     "phases",

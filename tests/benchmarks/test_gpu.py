@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
-SECTIONS = ("machine", "checks", "training", "search", "study", "sampling", "energies")
+SECTIONS = ("machine", "checks", "training", "search", "study", "sampling", "energies", "compiled")
 
 
 @pytest.mark.slow

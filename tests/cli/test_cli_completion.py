@@ -66,7 +66,7 @@ def test_other_shells_are_refused(option, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "completed"), [("spurion st", "study"), ("spurion study digits --o", "--out")]
+    ("words", "completed"), [("spurion st", "study"), ("spurion study digits --ou", "--out")]
 )
 def test_what_bash_asks_is_answered(words, completed):
     asked = {"_SPURION_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}

@@ -206,6 +206,8 @@ def test_options_reach_the_study(monkeypatch, tmp_path):
         "device": "cpu",
         "workers": 3,
         "allow_download": True,
+        "over": {},
+        "seeds": (),
     }
 
 

@@ -70,7 +70,7 @@ def _plain(value: Any) -> str:
 
     Example:
         >>> _plain("4x"), _plain(0.001), _plain("null:0.01")
-        ('4x', '0.001', 'null_0.01~b1a2d5')
+        ('4x', '0.001', 'null_0.01~767999')
     """
     text = label(value)
     plain = re.sub(r"[^A-Za-z0-9.+-]+", "_", text)[:LONGEST_NAME]

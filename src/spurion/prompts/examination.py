@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from spurion.audits.checks.credit import credits
+from spurion.audits.checks.rights import credits
 from spurion.audits.findings import SourceInfo
 from spurion.core.engine import run_tasks
 from spurion.core.environment import Crew, environment

@@ -18,7 +18,6 @@ from spurion.audits.checks.chance import (
     less_contrast,
     separated,
 )
-from spurion.audits.checks.credit import credit
 from spurion.audits.checks.flows import flow
 from spurion.audits.checks.instrument import missed_copies, thresholds, unseen_transforms
 from spurion.audits.checks.leak import still_leaking
@@ -32,6 +31,7 @@ from spurion.audits.checks.reality import (
     unstable_dimension,
     wide_repetitions,
 )
+from spurion.audits.checks.rights import credit
 from spurion.audits.claims import Claim, in_order, of_kind
 from spurion.audits.overlap import Kind
 from spurion.audits.results import AuditResult

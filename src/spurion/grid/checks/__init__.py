@@ -8,9 +8,9 @@ __all__ = ["GRID_CHECKS", "GridCheck", "checked"]
 from collections.abc import Callable, Iterable
 
 from spurion.audits.claims import Claim, in_order
-from spurion.grid.checks.capacities import capacities
-from spurion.grid.checks.credit import credit
+from spurion.grid.checks.moved import capacities
 from spurion.grid.checks.not_shown import failures, generalized_early, held, one_training, seeds
+from spurion.grid.checks.rights import credit
 from spurion.grid.checks.training_time import memorization_sets_in, quality_sets_in
 from spurion.grid.results import GridResult
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from spurion.audits.claims import Claim, in_order
 from spurion.studies.checks.answers import foremost, generalization, memorization, peak
 from spurion.studies.checks.basins import landscape
-from spurion.studies.checks.credit import credit
 from spurion.studies.checks.flow import flow_limits, recall, where_samples_flow
 from spurion.studies.checks.not_shown import capacity_notes, failures, limits, of_points, sample_sizes
+from spurion.studies.checks.rights import credit
 from spurion.studies.checks.rule import by_alpha, leak
 from spurion.studies.results import StudyResult
 

@@ -4,7 +4,7 @@ __all__ = ["credit"]
 
 from collections.abc import Iterator
 
-from spurion.audits.checks.credit import credits
+from spurion.audits.checks.rights import credits
 from spurion.audits.claims import Claim
 from spurion.studies.results import StudyResult
 
