@@ -253,12 +253,22 @@ CLAIMS = (
 
 
 def moved(kind):
-    """How a capacity moves with a field: that of the largest value over that of the smallest."""
+    """How a capacity moves with a field: that of the largest value over that of the smallest.
+
+    A capacity below all training sizes is at most the smallest of them, and the effect at least what that
+    gives.
+    """
 
     def effect(large, small):
         if kind not in large.capacities or kind not in small.capacities:
             return None
-        return times(large.capacities[kind], small.capacities[kind])
+        first, second = large.capacities[kind], small.capacities[kind]
+        least_size, *above = second.bracket[::-1]
+        if second.value is None and least_size is not None and above == [None]:
+            known = _logs(first)
+            edge = math.log(least_size)
+            return known if known.value is None else Effect(known.value - edge, known.low - edge, math.inf)
+        return times(first, second)
 
     return effect
 
@@ -274,7 +284,8 @@ WIDTHS = ("denoiser.width", "denoiser.channels")
 
 VARIED = (
     *(
-        (fields, Claim(text, f"{kind} at the {most}, over that at the {fewest}, above 1", source, moved(kind),
+        (fields, Claim(text, f"{kind} at the {most}, over that at the {fewest} (or the smallest K, where that "
+                       "lies below), above 1", source, moved(kind),
                        ratio=True))
         for fields, text, most, fewest, source in (
             (WIDTHS, "a wider network memorizes more images", "widest", "narrowest", "App. B.5"),

@@ -191,6 +191,19 @@ def test_one_field_varied(script, factor, expected):
     assert verdicts(script, [one, *elsewhere])[-4:] == ["not measured"] * 4  # no seed has both
 
 
+def test_a_capacity_below_the_grid_is_at_most_the_smallest_size(script):
+    one = planted(script, True)
+    below = Capacity(value=None, low=None, high=2.0, bracket=(None, 2))
+    small = replace(one, capacities={**one.capacities, "MC": below})
+    found = script("claims_rules").moved("MC")(one, small)
+    large = one.capacities["MC"]
+    assert (found.value, found.low) == pytest.approx((math.log(large.value / 2), math.log(large.low / 2)))
+    assert found.high == math.inf
+    beyond = Capacity(value=None, low=50.0, high=None, bracket=(64, None))
+    found = script("claims_rules").moved("MC")(one, replace(one, capacities={**one.capacities, "MC": beyond}))
+    assert found.value is None
+
+
 def test_the_steps_of_a_cell_are_those_at_which_it_stopped(script):
     reading = script("claims_read")
     assert reading.steps_of({"iterations": 400, "stop_after": 100}) == 100
