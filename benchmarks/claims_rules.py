@@ -284,8 +284,8 @@ WIDTHS = ("denoiser.width", "denoiser.channels")
 
 VARIED = (
     *(
-        (fields, Claim(text, f"{kind} at the {most}, over that at the {fewest} (or the smallest K, where that "
-                       "lies below), above 1", source, moved(kind),
+        (fields, Claim(text, f"{kind} at the {most}, over that at the {fewest} (or the smallest K, where "
+                       "that lies below), above 1", source, moved(kind),
                        ratio=True))
         for fields, text, most, fewest, source in (
             (WIDTHS, "a wider network memorizes more images", "widest", "narrowest", "App. B.5"),
