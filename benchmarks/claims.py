@@ -43,20 +43,27 @@ def settings(studies):
 
 
 def varied(fields, groups):
-    """Pairs of studies of one seed: those of the largest and of the smallest value of one field."""
-    base = groups[0][0].setting or {}
+    """Pairs of studies of one seed: those of the largest and of the smallest value of one field.
+
+    Of settings that differ in nothing else, those with most values; the first where there are as many.
+    """
+    families = [family(field, group[0].setting or {}, groups) for group in groups for field in fields]
+    known = max(families, key=len)
+    if len(known) < 2:
+        return []
+    large, small = known[max(known)], known[min(known)]
+    return [(large[seed], small[seed]) for seed in large if seed in small]
+
+
+def family(field, base, groups):
+    """The studies by seed, by the value of a field, whose settings are a base but for that field."""
     values = {}
     for group in groups:
         setting = group[0].setting or {}
         differing = {name for name in {*base, *setting} if base.get(name) != setting.get(name)}
-        for field in fields:
-            if field in setting and differing <= {field}:
-                values.setdefault(field, {})[_number(setting[field])] = {one.seed: one for one in group}
-    for known in values.values():
-        if len(known) > 1:
-            large, small = known[max(known)], known[min(known)]
-            return [(large[seed], small[seed]) for seed in large if seed in small]
-    return []
+        if field in setting and differing <= {field}:
+            values[_number(setting[field])] = {one.seed: one for one in group}
+    return values
 
 
 def _number(value):
